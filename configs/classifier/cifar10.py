@@ -1,0 +1,15 @@
+"""Small CNN on CIFAR-10, and the network that scores CIFAR-10 GANs where Inception is not at hand.
+
+./run.sh train --config=configs/classifier/cifar10.py
+"""
+
+from configs.classifier.base import base
+
+
+def get_config():
+    config = base()
+    config.dataset.name = "cifar10"
+    config.eval.classifier = "classifier/cifar10"
+    config.classifier.cnn.channels = (32, 64, 128)
+    config.num_steps = 8_000
+    return config

@@ -1,0 +1,36 @@
+"""The fields that every config has, and what they mean."""
+
+import ml_collections
+from ml_collections import ConfigDict
+
+
+def base() -> ConfigDict:
+    """Defaults of everything that is not particular to an experiment."""
+    config = ml_collections.ConfigDict()
+    config.experiment = ""  # a name in experiments/registry.py; its own section has that name too
+    config.seed = 0  # fixes the initial parameters, the order of the data and all samples
+    config.num_steps = 10_000  # training steps in all, also when a run is continued
+    config.batch_size = 128  # over all devices: must divide by their number
+    config.steps_per_dispatch = 0  # training steps per call of the device; 0: 1 on CPUs, 50 elsewhere
+    config.log_every = 100  # steps between lines of metrics/train.jsonl
+    config.eval_every = 1_000  # steps between lines of metrics/eval.jsonl; 0: never
+    config.figures_every = 0  # steps between pictures; 0: only at the end
+    config.checkpoint_every = 1_000  # steps between checkpoints; the last step always has one
+    config.keep_checkpoints = 3  # how many of the newest checkpoints stay on disk
+    # train: where a new run starts from. eval: what is scored. A work directory, its checkpoints
+    # folder, or one step's folder. Empty: train from scratch, evaluate the newest of the work directory.
+    config.restore_path = ""
+
+    config.dataset = ConfigDict()
+    config.dataset.name = "digits"  # digits (built in), or any TFDS image-classification set
+    config.dataset.data_dir = ""  # of TFDS; empty: TFDS_DATA_DIR, or TFDS's own default
+    config.dataset.train_split = "train"
+    config.dataset.eval_split = "test"
+    config.dataset.device_limit_gb = 4.0  # a larger set is streamed from disk, with the same batches
+
+    config.eval = ConfigDict()
+    config.eval.network = "checkpoint"  # what computes logits and features; a classifier trained here
+    config.eval.classifier = "classifier/digits"  # its config; trained once, then cached
+    config.eval.num_samples = 10_000  # generated samples to score
+    config.eval.batch_size = 500  # samples per call of the device
+    return config

@@ -1,0 +1,24 @@
+"""Small DCGAN on 8x8 digits: simultaneous SGD, interaction drift cancelled (the default config).
+
+Rosca, Wu, Dherin, Barrett, 'Discretization Drift in Two-Player Games', ICML 2021: the setting of the
+paper's default, on scikit-learn's built-in digits.
+
+    ./run.sh train
+"""
+
+from configs.gan.base import base, cancel_interaction_drift
+
+
+def get_config():
+    config = base()
+    config.num_steps = 12_000
+    config.batch_size = 64
+    config.log_every = 200
+    config.eval_every = 2_000
+    config.figures_every = 2_000
+    config.checkpoint_every = 2_000
+    config.gan.num_latents = 32
+    config.gan.optimizers.disc.learning_rate = 0.05
+    config.gan.optimizers.gen.learning_rate = 0.05
+    cancel_interaction_drift(config)
+    return config

@@ -1,0 +1,1 @@
+"""One package per experiment, and the programs that run them."""

@@ -1,0 +1,156 @@
+"""Checkpoints that are whole or absent, and never silently wrong.
+
+Orbax writes a step beside and moves it in place when it is complete, in the background. With every state
+goes a checksum of its arrays: a flipped byte, which Orbax would restore without a word, is found here.
+"""
+
+import hashlib
+import shutil
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import orbax.checkpoint as ocp
+
+from lib.config import ConfigError
+from lib.experiment import State
+
+
+class DamagedError(Exception):
+    """A checkpoint is there but is not what was saved. The text says what differs."""
+
+
+class Writer:
+    """Saves states in the background, keeping the newest `keep` of them."""
+
+    def __init__(self, folder: Path, keep: int):
+        self._manager = ocp.CheckpointManager(
+            folder.absolute(),
+            options=ocp.CheckpointManagerOptions(
+                preservation_policy=ocp.checkpoint_managers.LatestN(keep),
+                cleanup_tmp_directories=True,
+            ),
+        )
+
+    def save(self, step: int, state: State) -> None:
+        """Takes a copy of the state and begins to write it; waits for the write before.
+
+        Raises what went wrong in the write before, a full disk for instance.
+        """
+        state = jax.tree.map(np.array, state)  # a copy: the runner donates these buffers
+        meta = {"checksum": checksum(state), "layout": layout(state)}
+        self._manager.save(
+            step,
+            args=ocp.args.Composite(state=ocp.args.StandardSave(state), meta=ocp.args.JsonSave(meta)),
+        )
+
+    def close(self) -> None:
+        """Waits until all is written; raises what went wrong."""
+        try:
+            self._manager.wait_until_finished()
+            self._manager.check_for_errors()
+        finally:
+            self._manager.close()
+
+
+def steps(folder: Path) -> list[int]:
+    """Steps that have a complete checkpoint, oldest first."""
+    if not folder.is_dir():
+        return []
+    return sorted(
+        int(p.name) for p in folder.iterdir() if p.name.isdigit() and (p / "_CHECKPOINT_METADATA").exists()
+    )
+
+
+def restore(folder: Path, step: int, target: State) -> State:
+    """The state of one step, as NumPy arrays in the structure of `target`.
+
+    Args:
+      target: a state, or its jax.eval_shape.
+
+    Raises:
+      DamagedError: the files are not what was saved.
+      ConfigError: the checkpoint is sound, but of another kind of state.
+    """
+    target = jax.tree.map(lambda x: np.empty(x.shape, x.dtype), target)
+    checkpointer = ocp.Checkpointer(ocp.CompositeCheckpointHandler())
+    try:
+        meta = checkpointer.restore(
+            folder.absolute() / str(step), args=ocp.args.Composite(meta=ocp.args.JsonRestore())
+        ).meta
+        saved_layout, saved_checksum = meta["layout"], meta["checksum"]
+    except Exception as error:  # Orbax raises many kinds for damaged metadata
+        raise DamagedError(f"its metadata cannot be read ({type(error).__name__})") from error
+    _check_layout(layout(target), saved_layout, f"{folder / str(step)}")
+    try:
+        state = checkpointer.restore(
+            folder.absolute() / str(step),
+            args=ocp.args.Composite(state=ocp.args.StandardRestore(target)),
+        ).state
+    except Exception as error:  # likewise for damaged arrays
+        raise DamagedError(f"its arrays cannot be read ({type(error).__name__})") from error
+    if checksum(state) != saved_checksum:
+        raise DamagedError("its arrays differ from what was saved (checksum)")
+    return state
+
+
+def restore_newest(folder: Path, target: State, move_damaged: bool = False) -> tuple[int, State] | None:
+    """The newest sound checkpoint, (step, state), or None if there is none at all.
+
+    Every damaged one on the way is named in one printed line.
+
+    Args:
+      folder: of the checkpoints.
+      target: a state, or its jax.eval_shape.
+      move_damaged: move damaged ones to `damaged/` beside the folder, so that the steps can be saved
+        again. Only for the process that writes there.
+
+    Raises:
+      ConfigError: there are checkpoints and all are damaged.
+    """
+    known = steps(folder)
+    for step in reversed(known):
+        try:
+            return step, restore(folder, step, target)
+        except DamagedError as error:
+            before = [s for s in known if s < step]
+            then = f"using step {before[-1]}" if before else "there is none before it"
+            print(f"checkpoint of step {step} is damaged: {error}; {then}")
+            if move_damaged:
+                aside = folder.parent / "damaged" / str(step)
+                shutil.rmtree(aside, ignore_errors=True)
+                aside.parent.mkdir(exist_ok=True)
+                (folder / str(step)).rename(aside)
+    if known:
+        raise ConfigError(f"all checkpoints in '{folder}' are damaged; train again in another folder")
+    return None
+
+
+def checksum(state: State) -> str:
+    """A digest of all arrays of a state, with their names, types and shapes."""
+    digest = hashlib.blake2b(digest_size=16)
+    for name, leaf in _leaves(state):
+        array = np.ascontiguousarray(leaf)
+        digest.update(f"{name}{array.dtype}{array.shape}".encode())
+        digest.update(array.reshape(-1).view(np.uint8))
+    return digest.hexdigest()
+
+
+def layout(state: State) -> dict[str, str]:
+    """{name of a leaf: its type and shape}."""
+    return {name: f"{leaf.dtype}{list(leaf.shape)}" for name, leaf in _leaves(state)}
+
+
+def _leaves(state: State) -> list[tuple[str, Any]]:
+    leaves, _ = jax.tree_util.tree_flatten_with_path(state)
+    return [(jax.tree_util.keystr(path), leaf) for path, leaf in leaves]
+
+
+def _check_layout(ours: dict[str, str], theirs: dict[str, str], where: str) -> None:
+    for name in sorted(ours.keys() | theirs.keys()):
+        a, b = ours.get(name, "absent"), theirs.get(name, "absent")
+        if a != b:
+            raise ConfigError(
+                f"checkpoint '{where}' is of another experiment: state{name} is {b} there, {a} here"
+            )

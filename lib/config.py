@@ -1,0 +1,254 @@
+"""Configs: from a file and the command line to strict, typed, frozen sections.
+
+A config file is a Python file with `get_config() -> ml_collections.ConfigDict`. Everything that can
+be wrong with one is found here, before anything compiles, and raised as a `ConfigError` whose text
+is one line that names the field and what to do; the programs print it and exit with code 2.
+"""
+
+import contextlib
+import difflib
+import json
+import os
+import re
+import runpy
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import ml_collections
+import pydantic
+from absl import flags
+from ml_collections import config_flags
+
+T = TypeVar("T")
+
+
+class ConfigError(ValueError):
+    """Bad input from the user. The text is one line that says what to do."""
+
+
+class Section(pydantic.BaseModel):
+    """Base of all config sections: every field is required, typed, and no other is accepted."""
+
+    model_config = pydantic.ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+@contextlib.contextmanager
+def one_line_errors():
+    """Ends the program with exit code 2 and one line on standard error for a `ConfigError`."""
+    try:
+        yield
+    except ConfigError as error:
+        print(f"error: {error}", file=sys.stderr)
+        raise SystemExit(2) from error
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """`; did you mean 'x'?` for the nearest known name, or the list of known names."""
+    known = sorted(known)
+    close = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
+    return f"; did you mean '{close[0]}'?" if close else f"; known: {', '.join(known)}"
+
+
+def lookup(table: Mapping[str, T], name: str, field: str) -> T:
+    """Resolves a name of the config through a literal table.
+
+    Raises:
+      ConfigError: `name` is not in the table; the text lists the known names.
+    """
+    if name not in table:
+        close = difflib.get_close_matches(name, table, n=1, cutoff=0.6)
+        hint = f"; did you mean '{close[0]}'?" if close else ""
+        raise ConfigError(f"{field}: unknown name '{name}'{hint} (known: {', '.join(table)})")
+    return table[name]
+
+
+def load_file(path: str | os.PathLike) -> ml_collections.ConfigDict:
+    """Runs the config file at `path` and returns what its `get_config()` returns.
+
+    Raises:
+      ConfigError: the file is missing, fails, or has no `get_config`.
+    """
+    path = Path(path)
+    if not path.is_file():
+        folder = path.parent if path.parent.is_dir() else Path("configs")
+        names = [str(folder / p.name) for p in folder.glob("*.py")]
+        close = difflib.get_close_matches(str(path), names, n=1)
+        hint = f"; did you mean '{close[0]}'?" if close else "; './run.sh list' prints all configs"
+        raise ConfigError(f"--config: no file '{path}'{hint}")
+    try:
+        config = runpy.run_path(str(path))["get_config"]()
+    except KeyError as error:
+        if error.args == ("get_config",):
+            raise ConfigError(f"--config: '{path}' defines no function get_config()") from error
+        raise ConfigError(f"--config: '{path}' fails: {_one_line(error)}") from error
+    except Exception as error:  # whatever a user's file may raise
+        raise ConfigError(f"--config: '{path}' fails: {_one_line(error)}") from error
+    if not isinstance(config, ml_collections.ConfigDict):
+        raise ConfigError(f"--config: get_config() of '{path}' must return an ml_collections.ConfigDict")
+    return config
+
+
+def split_overrides(argv: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Splits a command line into the `--config.a.b=value` arguments and the others.
+
+    Raises:
+      ConfigError: an override has no value.
+    """
+    overrides, others = [], []
+    for argument in argv:
+        if re.match(r"--?config\.", argument):
+            if "=" not in argument:
+                raise ConfigError(f"{argument}: write it as {argument}=VALUE")
+            overrides.append(re.sub(r"^--?", "--", argument))
+        else:
+            others.append(argument)
+    return overrides, others
+
+
+def apply_overrides(
+    config: ml_collections.ConfigDict, overrides: Sequence[str]
+) -> ml_collections.ConfigDict:
+    """Returns a copy of `config` with `--config.a.b=value` arguments applied, typed by the field.
+
+    Raises:
+      ConfigError: an unknown field, or a value that is not of the field's type.
+    """
+    config = ml_collections.ConfigDict(config.to_dict())
+    for override in overrides:
+        field = override.removeprefix("--config.").split("=", 1)[0]
+        _check_field(config, field)
+        values = flags.FlagValues()
+        argv = ["", override]
+        try:
+            config_flags.DEFINE_config_dict("config", config, flag_values=values, sys_argv=argv)
+            values(argv)
+        except (flags.Error, TypeError, ValueError, KeyError) as error:
+            value = override.split("=", 1)[1]
+            kind = type(_get(config, field)).__name__
+            raise ConfigError(f"config.{field}: '{value}' is not of type {kind}") from error
+        config.unlock()
+    return config
+
+
+def validate(schema: type[T], config: Mapping[str, Any] | ml_collections.ConfigDict) -> T:
+    """Turns a config into the frozen, typed object of class `schema`.
+
+    Raises:
+      ConfigError: the first unknown, missing or mistyped field, with its full name.
+    """
+    try:
+        return schema.model_validate(to_plain(config))
+    except pydantic.ValidationError as error:
+        # An unknown name often explains a missing one: report it first.
+        problems = sorted(error.errors(), key=lambda e: e["type"] != "extra_forbidden")
+        raise ConfigError(_describe(problems[0], schema)) from error
+
+
+def to_plain(config: Any) -> Any:
+    """A config as plain dicts and tuples, the form that schemas are validated against."""
+    if isinstance(config, ml_collections.ConfigDict):
+        config = config.to_dict()
+    if isinstance(config, Mapping):
+        return {key: to_plain(value) for key, value in config.items()}
+    if isinstance(config, list | tuple):
+        return tuple(to_plain(value) for value in config)
+    return config
+
+
+def flatten(config: Any, prefix: str = "") -> dict[str, Any]:
+    """`{"a.b": value}` for every leaf of a nested config."""
+    leaves = {}
+    for key, value in to_plain(config).items():
+        name = f"{prefix}{key}"
+        if isinstance(value, Mapping) and value:
+            leaves |= flatten(value, f"{name}.")
+        else:
+            leaves[name] = value
+    return leaves
+
+
+def differences(ours: Any, theirs: Any, ignore: Sequence[str] = ()) -> list[str]:
+    """`field: ours, theirs` for every field in which two configs differ.
+
+    `ignore` holds names of fields or of whole sections that may differ.
+    """
+    ours, theirs = flatten(ours), flatten(theirs)
+    found = []
+    for name in sorted(ours.keys() | theirs.keys()):
+        if any(name == field or name.startswith(f"{field}.") for field in ignore):
+            continue
+        a, b = ours.get(name, "(absent)"), theirs.get(name, "(absent)")
+        if a != b:
+            found.append(f"config.{name}: {a!r} here, {b!r} there")
+    return found
+
+
+def save_json(config: Any, path: Path) -> None:
+    """Writes the resolved config, replacing the file in one move so that it is never half there."""
+    temporary = path.with_suffix(".tmp")
+    temporary.write_text(json.dumps(to_plain(config), indent=2) + "\n")
+    temporary.replace(path)
+
+
+def load_json(path: Path) -> ml_collections.ConfigDict:
+    """Reads what `save_json` wrote.
+
+    Raises:
+      ConfigError: the file is missing or is not JSON.
+    """
+    try:
+        values = json.loads(path.read_text())
+    except FileNotFoundError as error:
+        raise ConfigError(f"no {path.name} in '{path.parent}': not a work directory of a run") from error
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"'{path}' is damaged ({_one_line(error)}); restore it from a copy") from error
+    return ml_collections.ConfigDict(to_plain(values))
+
+
+def _get(config: Any, field: str) -> Any:
+    for part in field.split("."):
+        config = config[part]
+    return config
+
+
+def _check_field(config: ml_collections.ConfigDict, field: str) -> None:
+    """Raises a ConfigError that names the first part of a dotted field that does not exist."""
+    at, walked = config, "config"
+    for part in field.split("."):
+        if not isinstance(at, ml_collections.ConfigDict):
+            raise ConfigError(f"config.{field}: {walked} is a value and has no fields")
+        if part not in at:
+            raise ConfigError(f"{walked}.{part}: unknown field{nearest(part, at.keys())}")
+        at, walked = at[part], f"{walked}.{part}"
+
+
+def _describe(problem: Mapping[str, Any], schema: type[pydantic.BaseModel]) -> str:
+    """One line for one of pydantic's errors."""
+    location = [str(part) for part in problem["loc"]]
+    field = ".".join(["config", *location])
+    kind = problem["type"]
+    if kind == "extra_forbidden":
+        return f"{field}: unknown field{nearest(location[-1], _fields_at(schema, location[:-1]))}"
+    if kind == "missing":
+        return f"{field}: missing; every field must be set (bases in configs/ set the common ones)"
+    if kind == "value_error":  # raised by a schema's own check, which names its fields
+        message = str(problem["ctx"]["error"])
+        return message if message.startswith("config") else f"{field}: {message}"
+    if kind == "literal_error":
+        known = re.findall(r"'([^']*)'", problem["ctx"]["expected"])
+        return f"{field}: unknown name {problem['input']!r}{nearest(str(problem['input']), known)}"
+    return f"{field}: {problem['msg'].removeprefix('Input ')}, got {problem['input']!r}"
+
+
+def _fields_at(schema: type[pydantic.BaseModel], location: Sequence[str]) -> list[str]:
+    for part in location:
+        schema = schema.model_fields[part].annotation if part in schema.model_fields else None
+        if not (isinstance(schema, type) and issubclass(schema, pydantic.BaseModel)):
+            return []
+    return list(schema.model_fields)
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(f"{type(error).__name__}: {error}".split())

@@ -1,0 +1,28 @@
+"""The order of the data, a function of (seed, step) and of nothing else.
+
+So a run resumed at step n sees what the run that never stopped sees, and no iterator is saved.
+"""
+
+import functools
+
+import numpy as np
+
+
+@functools.lru_cache(maxsize=4)
+def _epoch_order(size: int, seed: int, epoch: int) -> np.ndarray:
+    return np.random.Generator(np.random.Philox(key=[seed, epoch])).permutation(size)
+
+
+def batch_indices(size: int, batch_size: int, seed: int, step: int) -> np.ndarray:
+    """int32 [batch_size]: which examples the batch of `step` (from 0) holds.
+
+    Examples come in a new random order every epoch; batches run on over the epochs' ends, so that
+    every example is seen equally often whether or not the batch size divides the set's size.
+    """
+    first = step * batch_size
+    positions = np.arange(first, first + batch_size)
+    indices = np.empty(batch_size, np.int32)
+    for epoch in range(first // size, (first + batch_size - 1) // size + 1):
+        here = positions // size == epoch
+        indices[here] = _epoch_order(size, seed, epoch)[positions[here] % size]
+    return indices

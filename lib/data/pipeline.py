@@ -1,0 +1,108 @@
+"""How batches reach a compiled training step: from the device's memory, or streamed.
+
+Both kinds have the same three parts and give the same batches for the same seed:
+- `constants`: arrays that stay on the devices (the whole set, or nothing);
+- `feed(step)`: what the host hands over for that step, leaves [devices, b, ...];
+- `batch(constants, feed)`: pure, inside the step: this device's share, {image, label}.
+"""
+
+import collections
+import concurrent.futures
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from lib.data.dataset import Dataset
+from lib.data.order import batch_indices
+
+_PREFETCHED = 3  # batches made ready ahead of the step that uses them
+
+
+class Resident:
+    """The set lies on the devices as uint8; a step gathers its batch by indices."""
+
+    def __init__(self, dataset: Dataset, batch_size: int, seed: int, num_devices: int):
+        self.constants = {"image": np.asarray(dataset.image), "label": dataset.label}
+        self._args = dataset.size, batch_size, seed
+        self._num_devices = num_devices
+
+    def feed(self, step: int) -> np.ndarray:
+        """int32 [devices, b]: indices of the batch of `step`."""
+        return batch_indices(*self._args, step).reshape(self._num_devices, -1)
+
+    def feeds(self, first: int, last: int) -> Iterator[np.ndarray]:
+        """The feeds of the steps first .. last - 1."""
+        return map(self.feed, range(first, last))
+
+    @staticmethod
+    def batch(constants: Mapping[str, jax.Array], feed: jax.Array) -> dict[str, jax.Array]:
+        return jax.tree.map(lambda x: x[feed], constants)
+
+
+class Streamed:
+    """The set stays on the host or on disk; batches are gathered there, ahead of their use."""
+
+    def __init__(self, dataset: Dataset, batch_size: int, seed: int, num_devices: int):
+        self.constants: dict[str, Any] = {}
+        self._dataset = dataset
+        self._args = dataset.size, batch_size, seed
+        self._num_devices = num_devices
+
+    def feed(self, step: int) -> dict[str, np.ndarray]:
+        """The batch of `step`: image [devices, b, h, w, c], label [devices, b]."""
+        indices = batch_indices(*self._args, step)
+        # Sorted reads are kinder to a disk; the inverse puts the batch back in its order.
+        ordered, inverse = np.unique(indices, return_inverse=True)
+        batch = {
+            "image": self._dataset.image[ordered][inverse],
+            "label": self._dataset.label[indices],
+        }
+        return jax.tree.map(lambda x: x.reshape(self._num_devices, -1, *x.shape[1:]), batch)
+
+    def feeds(self, first: int, last: int) -> Iterator[dict[str, np.ndarray]]:
+        """The feeds of the steps first .. last - 1, made by a thread ahead of their use."""
+        with concurrent.futures.ThreadPoolExecutor(1, "prefetch") as pool:
+            ahead = collections.deque()
+            try:
+                for step in range(first, last):
+                    ahead.append(pool.submit(self.feed, step))
+                    if len(ahead) > _PREFETCHED:
+                        yield ahead.popleft().result()
+                while ahead:
+                    yield ahead.popleft().result()
+            finally:
+                pool.shutdown(cancel_futures=True)
+
+    @staticmethod
+    def batch(constants: Mapping[str, jax.Array], feed: Mapping[str, jax.Array]):
+        del constants
+        return dict(feed)
+
+
+def make(
+    dataset: Dataset, batch_size: int, seed: int, num_devices: int, device_limit_gb: float
+) -> Resident | Streamed:
+    """Device-resident where the set's images take at most `device_limit_gb` GB, else streamed."""
+    kind = Resident if dataset.image.nbytes <= device_limit_gb * 1e9 else Streamed
+    return kind(dataset, batch_size, seed, num_devices)
+
+
+def eval_batches(dataset: Dataset, batch_size: int) -> Iterator[dict[str, np.ndarray]]:
+    """The whole set in order, in batches of one size; `mask` [b] is 0 for the last one's padding."""
+    for start in range(0, dataset.size, batch_size):
+        indices = np.arange(start, start + batch_size)
+        mask = indices < dataset.size
+        indices = np.where(mask, indices, 0)
+        yield {
+            "image": np.asarray(dataset.image[indices]),
+            "label": dataset.label[indices],
+            "mask": mask.astype(np.float32),
+        }
+
+
+def to_signed(image: jax.Array) -> jax.Array:
+    """uint8 in 0 .. 255 to float32 in [-1, 1]."""
+    return image.astype(jnp.float32) * (2 / 255) - 1

@@ -1,0 +1,140 @@
+"""Any TFDS image-classification set as two arrays on disk, prepared once.
+
+TensorFlow takes ten seconds to import and would take a GPU for itself, so it is imported only where a
+split is read for the first time. Later runs memory-map the cached arrays and never see TensorFlow.
+"""
+
+import difflib
+import hashlib
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+
+from lib.config import ConfigError
+from lib.devices import cache_dir
+
+
+def load(name: str, split: str, data_dir: str = "") -> tuple[np.ndarray, np.ndarray, int]:
+    """uint8 images [n, h, w, c] (memory-mapped), int32 labels [n], and the number of classes.
+
+    Args:
+      name: of the TFDS set, for instance `mnist`, or `cifar10:3.0.2` for one version.
+      split: a TFDS split, for instance `train` or `train[:45000]`.
+      data_dir: of TFDS; empty for TFDS_DATA_DIR or TFDS's own default.
+
+    Raises:
+      ConfigError: unknown set or split, images of several sizes, or data that is not here.
+    """
+    root = Path(data_dir or os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets").expanduser()
+    folder = _cache_folder(root, name, split)
+    if folder is None or not (folder / "meta.json").is_file():
+        builder = _builder(name, root)
+        folder = _cache_folder(root, name, split)
+        _prepare(builder, name, split, folder)
+    meta = json.loads((folder / "meta.json").read_text())
+    image = np.load(folder / "image.npy", mmap_mode="r")
+    return image, np.load(folder / "label.npy"), meta["num_classes"]
+
+
+def _cache_folder(root: Path, name: str, split: str) -> Path | None:
+    """Where the arrays of a split are kept; None if TFDS holds nothing of that name.
+
+    The key is the set's name, the split, and a digest of all metadata that TFDS keeps of the set:
+    its versions and their numbers of examples.
+    """
+    set_name = name.split(":")[0]
+    infos = sorted((root / set_name).glob("**/dataset_info.json"))
+    if not infos:
+        return None
+    digest = hashlib.sha256(name.encode())
+    for info in infos:
+        digest.update(str(info.relative_to(root)).encode() + info.read_bytes())
+    key = f"{name}-{split}-{digest.hexdigest()[:16]}"
+    return cache_dir() / "datasets" / key.replace("/", "_").replace(":", "_")
+
+
+def _builder(name: str, root: Path):
+    """The prepared TFDS builder of a set."""
+    tfds = _tfds()
+    try:
+        builder = tfds.builder(name, data_dir=root)
+    except tfds.core.DatasetNotFoundError as error:
+        known = tfds.list_builders(with_community_datasets=False)
+        close = difflib.get_close_matches(name, ["digits", *known], n=1)
+        hint = f"; did you mean '{close[0]}'?" if close else ""
+        raise ConfigError(
+            f"config.dataset.name: no set '{name}'{hint} (known: digits, and TFDS's image sets)"
+        ) from error
+    except Exception as error:  # TFDS raises many kinds here: bad versions, bad configs, bad files
+        raise ConfigError(f"config.dataset.name: TFDS cannot use '{name}': {_first(error)}") from error
+    features = builder.info.features or {}
+    if "image" not in features or "label" not in features or None in features["image"].shape:
+        raise ConfigError(
+            f"config.dataset.name: '{name}' is no image-classification set with images of one size"
+        )
+    if not builder.info.splits:
+        try:
+            builder.download_and_prepare()
+        except Exception as error:  # no network, no space, a manual download: TFDS says which
+            raise ConfigError(
+                f"config.dataset: '{name}' is not in '{root}' and cannot be downloaded "
+                f"({_first(error)}); set TFDS_DATA_DIR or config.dataset.data_dir to a folder that holds "
+                "it, or prepare it on a machine with network and carry that folder over"
+            ) from error
+    return builder
+
+
+def _prepare(builder, name: str, split: str, folder: Path) -> None:
+    """Writes image.npy, label.npy and, last, meta.json: so a cache is whole or absent."""
+    tfds = _tfds()
+    try:
+        size = builder.info.splits[split].num_examples
+        batches = builder.as_dataset(split=split, batch_size=1024, shuffle_files=False)
+    except (ValueError, KeyError, AssertionError) as error:
+        raise ConfigError(
+            f"config.dataset: '{name}' has no split '{split}'; known: {', '.join(builder.info.splits)}, "
+            "and slices of them like train[:1000]"
+        ) from error
+    print(f"preparing {name} {split}: {size:,} images, once, in {folder}")
+    folder.mkdir(parents=True, exist_ok=True)
+    names = ("image.npy", "label.npy", "meta.json")
+    temporary = [folder / f"{leaf}.{os.getpid()}.tmp" for leaf in names]
+    shape = (size, *builder.info.features["image"].shape)
+    image = np.lib.format.open_memmap(temporary[0], mode="w+", dtype=np.uint8, shape=shape)
+    label = np.empty(size, np.int32)
+    at = 0
+    for batch in tfds.as_numpy(batches):
+        n = len(batch["label"])
+        image[at : at + n], label[at : at + n] = batch["image"], batch["label"]
+        at += n
+    image.flush()
+    with temporary[1].open("wb") as file:
+        np.save(file, label)
+    num_classes = builder.info.features["label"].num_classes
+    meta = {
+        "name": name,
+        "version": str(builder.version),
+        "split": split,
+        "num_classes": num_classes,
+    }
+    temporary[2].write_text(json.dumps(meta))
+    for source, leaf in zip(temporary, names, strict=True):
+        source.replace(folder / leaf)
+
+
+def _tfds():
+    """tensorflow_datasets, with TensorFlow kept off the accelerators and quiet."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    import tensorflow as tf
+    import tensorflow_datasets as tfds
+
+    tf.config.set_visible_devices([], "GPU")
+    tfds.disable_progress_bar()
+    return tfds
+
+
+def _first(error: Exception) -> str:
+    """The first line of an error's text."""
+    return f"{type(error).__name__}: {error}".splitlines()[0][:200]

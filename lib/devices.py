@@ -1,0 +1,68 @@
+"""Devices: the axis that training steps are mapped over, and reductions over it."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from lib.config import ConfigError
+
+AXIS = "devices"  # the name of the pmapped axis
+
+
+def cache_dir() -> Path:
+    """Where prepared data, compiled programs and scoring networks are kept between runs.
+
+    `GRADIENT_DYNAMICS_CACHE` names another folder than `~/.cache/gradient_dynamics`.
+    """
+    default = Path.home() / ".cache" / "gradient_dynamics"
+    return Path(os.environ.get("GRADIENT_DYNAMICS_CACHE") or default)
+
+
+def use_compilation_cache() -> None:
+    """Keeps compiled programs on disk, so that a second start of the same run compiles nothing."""
+    jax.config.update("jax_compilation_cache_dir", str(cache_dir() / "xla"))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
+    jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+
+
+def bound_axis() -> str | None:
+    """The name of the device axis while a step is mapped over it, else None.
+
+    It lets one and the same step run alone, under jit, and under pmap.
+    """
+    try:
+        jax.lax.axis_index(AXIS)
+    except NameError:
+        return None
+    return AXIS
+
+
+def pmean(tree: Any) -> Any:
+    """Mean over devices of every leaf; the identity where there is no device axis."""
+    axis = bound_axis()
+    return tree if axis is None else jax.lax.pmean(tree, axis)
+
+
+def psum(tree: Any) -> Any:
+    """Sum over devices of every leaf; the identity where there is no device axis."""
+    axis = bound_axis()
+    return tree if axis is None else jax.lax.psum(tree, axis)
+
+
+def device_key(key: jax.Array) -> jax.Array:
+    """A key of this device's own, for samples that must differ between devices."""
+    axis = bound_axis()
+    return key if axis is None else jax.random.fold_in(key, jax.lax.axis_index(axis))
+
+
+def check_divides(batch_size: int, num_devices: int, field: str = "config.batch_size") -> None:
+    """Raises a ConfigError where a batch cannot be split evenly over the devices."""
+    if batch_size % num_devices:
+        below = batch_size - batch_size % num_devices
+        choices = [n for n in (below, below + num_devices) if n]
+        raise ConfigError(
+            f"{field}: {batch_size} does not divide by the {num_devices} devices; "
+            f"use {' or '.join(map(str, choices))}"
+        )

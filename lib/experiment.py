@@ -1,0 +1,45 @@
+"""The contract between an experiment, which writes mathematics, and the runner, which runs it.
+
+An experiment is a frozen dataclass of pure functions. It owns no device, no file, no clock and no
+loop: the runner jits, pmaps, scans and checkpoints it. To add one, write `build(config)` that returns
+an `Experiment`, and name it in experiments/registry.py.
+"""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+
+State = Any  # a pytree of arrays, nothing else
+Batch = Mapping[str, jax.Array]
+Metrics = Mapping[str, jax.Array]
+
+
+@dataclasses.dataclass(frozen=True)
+class Experiment:
+    """Pure functions of one experiment.
+
+    Attributes:
+      init: `(key, batch) -> State`. Called once, on one device; `batch` is one training batch.
+      train_step: `(state, batch, key) -> (State, metrics)`. `batch` is this device's share: uint8
+        `image` [b, h, w, c] and int32 `label` [b]. `metrics` are scalars, equal on all devices.
+        Runs under an axis named `lib.devices.AXIS`, over which losses and gradients are averaged.
+      eval_step: `(state, batch, key) -> {name: (sum, count)}`, scalars already summed over devices.
+        `batch` has one more leaf: `mask` [b], 0 for the padding of the last batch.
+      heads: what evaluators and plots may call, by name:
+        `sample`: `(state, key, n) -> images`, float32 [n, h, w, c] in [-1, 1], on this device;
+        `logits`: `(state, images) -> (logits [b, classes], features [b, d])`, images as of `sample`;
+        `figures`: `(state, key) -> {name: images}`, drawn as grids.
+      state_axes: a pytree prefix of State for pmap: None replicated, 0 split over devices.
+      batches_per_step: how many batches of the config's size one train_step takes, concatenated.
+      main_metrics: the few names shown beside the progress bar.
+    """
+
+    init: Callable[[jax.Array, Batch], State]
+    train_step: Callable[[State, Batch, jax.Array], tuple[State, Metrics]]
+    eval_step: Callable[[State, Batch, jax.Array], Mapping[str, tuple[jax.Array, jax.Array]]]
+    heads: Mapping[str, Callable] = dataclasses.field(default_factory=dict)
+    state_axes: Any = None
+    batches_per_step: int = 1
+    main_metrics: tuple[str, ...] = ()

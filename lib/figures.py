@@ -1,0 +1,70 @@
+"""Pictures: grids of images, and curves of metrics."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+# Okabe and Ito's palette: people who see colours differently can tell these apart.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+_MIN_TILE = 32  # small images are enlarged, pixel by pixel, to about this size
+
+
+def image_grid(images: np.ndarray, path: Path, columns: int | None = None) -> None:
+    """Writes a grid of images as PNG, row by row.
+
+    Args:
+      images: float [n, h, w, c] in [-1, 1], c 1 or 3.
+      path: of the PNG file.
+      columns: images in a row; by default the grid is about square.
+    """
+    from PIL import Image
+
+    n, h, w, c = images.shape
+    columns = columns or int(np.ceil(np.sqrt(n)))
+    rows = -(-n // columns)
+    pixels = np.clip(np.round((images + 1) * 127.5), 0, 255).astype(np.uint8)
+    zoom = max(1, _MIN_TILE // h)
+    pixels = pixels.repeat(zoom, 1).repeat(zoom, 2)
+    canvas = np.full((rows, h * zoom + 1, columns, w * zoom + 1, c), 128, np.uint8)
+    for i, image in enumerate(pixels):
+        canvas[i // columns, :-1, i % columns, :-1] = image
+    canvas = canvas.reshape(rows * (h * zoom + 1), columns * (w * zoom + 1), c)[:-1, :-1]
+    _atomically(path, lambda file: Image.fromarray(canvas.squeeze()).save(file, format="PNG"))
+
+
+def curves(records: Sequence[Mapping[str, float]], panels: Mapping[str, Sequence[str]], path: Path) -> None:
+    """Writes a picture with one panel per group of metrics against the step.
+
+    Args:
+      records: with `step` and metrics, as read from metrics/*.jsonl.
+      panels: {label of the y axis: names of metrics}; names without records are left out.
+      path: of the PNG file.
+    """
+    from matplotlib.figure import Figure
+
+    panels = {
+        label: [name for name in names if any(name in r for r in records)]
+        for label, names in panels.items()
+    }
+    panels = {label: names for label, names in panels.items() if names}
+    if not panels:
+        return
+    figure = Figure(figsize=(5 * len(panels), 3.4), layout="constrained")
+    axes = figure.subplots(1, len(panels), squeeze=False)[0]
+    for axis, (label, names) in zip(axes, panels.items(), strict=True):
+        for name, colour in zip(names, COLOURS * len(names), strict=False):
+            points = [(r["step"], r[name]) for r in records if name in r]
+            marker = "o" if len(points) == 1 else None
+            axis.plot(*zip(*points, strict=True), label=name, color=colour, lw=1, marker=marker)
+        axis.set(xlabel="step", ylabel=label)
+        axis.legend(frameon=False)
+        axis.spines[["top", "right"]].set_visible(False)
+    _atomically(path, lambda file: figure.savefig(file, format="png", dpi=120))
+
+
+def _atomically(path: Path, write) -> None:
+    temporary = path.with_suffix(".tmp")
+    with temporary.open("wb") as file:
+        write(file)
+    temporary.replace(path)

@@ -1,0 +1,1 @@
+"""Differentiable games: players with parameters, and losses that depend on everybody's."""

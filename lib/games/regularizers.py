@@ -1,0 +1,119 @@
+"""Gradients of the drift terms and of every regulariser made of gradients' inner products.
+
+For a player x and another player y,
+
+    self_norm        grad_x <grad_x L_x, sg(grad_x L_x)>  =  (d/dtheta_x)(grad_x L_x) v_x
+    other_dot_prod   grad_x <grad_y L_x, sg(grad_y L_y)>  =  (d/dtheta_y)(grad_x L_x) v_y
+    other_norm       grad_x <grad_y L_y, sg(grad_y L_y)>  =  (d/dtheta_y)(grad_x L_y) v_y
+
+with v_x = grad_x L_x and v_y = grad_y L_y stopped: each is a directional derivative of a gradient, and
+those along several directions of one gradient are one directional derivative along their weighted sum.
+So a player's whole regulariser costs at most two forward-over-reverse passes, and terms that are not
+asked for cost nothing.
+
+Estimators. A term is a product of two expectations over the data. With both factors on one batch
+(`biased`) the estimate carries their covariance. `unbiased` takes them on two independent halves of the
+batch, each with its own latents: its expectation is the product of the expectations over batches of half
+the size. The stopped factor may be averaged over devices (`_averaged`), which leaves the expectation of
+`unbiased` and lowers its variance.
+"""
+
+import functools
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+import jax
+
+from lib.devices import pmean
+from lib.games.drift import Coefficients
+from lib.games.game import Game, gradients, pull
+
+Estimator = Literal["biased", "biased_averaged", "unbiased", "unbiased_averaged"]
+TERMS = Coefficients._fields
+
+
+def regularizer_gradients(
+    game: Game,
+    coefficients: Mapping[str, Coefficients],
+    active: Mapping[str, Sequence[str]],
+    params: Mapping[str, Any],
+    net_state: Any,
+    batch: Any,
+    key: jax.Array,
+    estimator: Estimator = "unbiased_averaged",
+) -> dict[str, Any]:
+    """What the terms add to every player's gradient, on this device (average over devices after).
+
+    Args:
+      coefficients: {player: Coefficients}, numbers or scalar arrays.
+      active: {player: names of the terms with a coefficient that is not zero}. This is structure:
+        other terms are not computed, whatever their coefficient.
+      estimator: on which data the two factors are evaluated, see above.
+
+    Returns:
+      {player: pytree like params[player]}, for the players that have active terms.
+    """
+    active = {x: tuple(terms) for x, terms in active.items() if terms}
+    if not active:
+        return {}
+    differentiated, stopped = _two_batches(batch, key, estimator)
+    moving = _needed_directions(game, active)
+    directions, _, _ = gradients(game, params, net_state, *stopped, players=moving)
+    if estimator.endswith("averaged"):
+        directions = pmean(directions)
+    directions = jax.lax.stop_gradient(directions)
+
+    def gradient(x: str, y: str, moved: Mapping[str, Any]):
+        """grad_x L_y where the players in `moved` stand elsewhere."""
+        point = {**params, **moved}
+        losses, pullback, _ = jax.vjp(
+            lambda p: game.losses(p, net_state, *differentiated), point, has_aux=True
+        )
+        return pull(losses, pullback, y)[x]
+
+    totals = {}
+    for x, terms in active.items():
+        parts = []
+        for y in game.players:
+            weights = _weights(game, terms, coefficients[x], x, y)
+            if weights:
+                at = {z: params[z] for z in weights}
+                tangent = {z: jax.tree.map(lambda v, w=w: w * v, directions[z]) for z, w in weights.items()}
+                # The primal passes of all these are the same program: the compiler runs one.
+                parts.append(jax.jvp(functools.partial(gradient, x, y), (at,), (tangent,))[1])
+        totals[x] = jax.tree.map(lambda *leaves: sum(leaves), *parts)
+    return totals
+
+
+def _weights(game: Game, terms: Sequence[str], c: Coefficients, x: str, y: str) -> dict[str, jax.Array]:
+    """{z: weight of direction v_z} in the directional derivative of grad_x L_y."""
+    weights = {}
+    if y == x:
+        if "self_norm" in terms:
+            weights[x] = c.self_norm
+        if "other_dot_prod" in terms:
+            weights |= {z: c.other_dot_prod for z in game.players if z != x}
+    elif "other_norm" in terms:
+        weights[y] = c.other_norm
+    return weights
+
+
+def _needed_directions(game: Game, active: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
+    """The players whose own gradient is a direction of some active term."""
+    needed = set()
+    for x, terms in active.items():
+        if "self_norm" in terms:
+            needed.add(x)
+        if "other_dot_prod" in terms or "other_norm" in terms:
+            needed.update(y for y in game.players if y != x)
+    return tuple(x for x in game.players if x in needed)
+
+
+def _two_batches(batch: Any, key: jax.Array, estimator: Estimator):
+    """((batch, key) of the differentiated factor, (batch, key) of the stopped factor)."""
+    if estimator.startswith("biased"):
+        return (batch, key), (batch, key)
+    first = jax.tree.map(lambda x: x[: x.shape[0] // 2], batch)
+    second = jax.tree.map(lambda x: x[x.shape[0] // 2 :], batch)
+    key_1, key_2 = jax.random.split(key)
+    return (first, key_1), (second, key_2)

@@ -1,0 +1,38 @@
+"""The CIFAR-10 networks of Rosca et al. 2021: a DCGAN generator and a spectral-norm discriminator."""
+
+from functools import partial
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from lib.devices import bound_axis
+
+
+class Generator(nn.Module):
+    """[b, latents] to [b, 32, 32, 3] in [-1, 1]. Batch statistics are over all devices."""
+
+    channels: int = 3
+
+    @nn.compact
+    def __call__(self, latents: jax.Array, train: bool) -> jax.Array:
+        norm = partial(nn.BatchNorm, use_running_average=not train, momentum=0.999, axis_name=bound_axis())
+        x = nn.Dense(4 * 4 * 512)(latents).reshape(-1, 4, 4, 512)
+        x = nn.relu(norm()(x))
+        for features in (256, 128, 64):
+            x = nn.ConvTranspose(features, (4, 4), (2, 2))(x)
+            x = nn.relu(norm()(x))
+        return jnp.tanh(nn.Conv(self.channels, (3, 3))(x))
+
+
+class Discriminator(nn.Module):
+    """[b, 32, 32, c] to logits [b]."""
+
+    @nn.compact
+    def __call__(self, image: jax.Array) -> jax.Array:
+        x = image
+        for features, kernel, stride in (
+            (64, 3, 1), (64, 4, 2), (128, 3, 1), (128, 4, 2), (256, 3, 1), (256, 4, 2), (512, 3, 1),
+        ):  # fmt: skip
+            x = nn.leaky_relu(nn.Conv(features, (kernel, kernel), stride)(x), 0.1)
+        return nn.Dense(1)(x.reshape(x.shape[0], -1))[:, 0]

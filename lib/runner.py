@@ -1,0 +1,278 @@
+"""The runner: owns devices, compilation, the order of data, checkpoints, logs and signals.
+
+    for step in first .. num_steps:  state, metrics = train_step(state, batch(step), key(step))
+
+`key(step)` is fold_in(key(seed), step) and `batch(step)` a function of (seed, step), so a run that is
+stopped, in whatever way, and started again is bitwise the run that never stopped.
+"""
+
+import contextlib
+import functools
+import signal
+import time
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from lib import checkpoints, devices, figures
+from lib.data import Dataset
+from lib.data.pipeline import eval_batches, make
+from lib.experiment import Experiment, State
+from lib.logging import MetricWriter, Progress, first_not_finite, read_json_lines
+from lib.schema import Run
+from lib.workdir import Workdir
+
+_STEPS_PER_DISPATCH = 50  # on accelerators, where a call costs more than it does on a CPU
+_FIGURES_SEED = 1  # the same latents in every picture of a run
+
+
+class NotFiniteError(Exception):
+    """A metric or the state became NaN or infinite. The text says when, and what is kept."""
+
+
+class Stopped(NamedTuple):
+    """How a call of `Runner.train` ended: at which step, by which signal (None: it is finished)."""
+
+    step: int
+    signal: int | None
+
+
+class Runner:
+    """Trains and evaluates one experiment in one work directory."""
+
+    def __init__(
+        self,
+        experiment: Experiment,
+        config: Run,
+        train: Dataset,
+        held_out: Dataset,
+        workdir: Workdir,
+        local_devices: list[jax.Device] | None = None,
+    ):
+        """Places the data; compiles nothing.
+
+        Raises:
+          ConfigError: the batch size does not divide by the devices.
+        """
+        self.experiment, self.config, self.workdir = experiment, config, workdir
+        self._held_out = held_out
+        self._devices = local_devices or jax.local_devices()
+        self._on_cpu = self._devices[0].platform == "cpu"
+        devices.check_divides(config.batch_size, len(self._devices))
+        self._data = make(
+            train,
+            config.batch_size * experiment.batches_per_step,
+            config.seed,
+            len(self._devices),
+            config.dataset.device_limit_gb,
+        )
+        mesh = jax.sharding.Mesh(np.array(self._devices), (devices.AXIS,))
+        everywhere = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec())
+        self._constants = jax.device_put(self._data.constants, everywhere)
+        self._key = jax.random.key(config.seed)
+        self._per_dispatch = config.steps_per_dispatch or (1 if self._on_cpu else _STEPS_PER_DISPATCH)
+
+    # The compiled programs.
+
+    def _pmap(self, function: Callable, in_axes: tuple, out_axes: Any, **kwargs) -> Callable:
+        return jax.pmap(
+            function,
+            axis_name=devices.AXIS,
+            in_axes=in_axes,
+            out_axes=out_axes,
+            devices=self._devices,
+            **kwargs,
+        )
+
+    @functools.cached_property
+    def _train(self) -> Callable:
+        """(state, constants, feeds [d, k, ..], key, first step) -> (state, metrics [k])."""
+        axes = self.experiment.state_axes
+
+        def steps(state, constants, feeds, key, first):
+            def one(state, feed, step):
+                batch = self._data.batch(constants, feed)
+                return self.experiment.train_step(state, batch, jax.random.fold_in(key, step))
+
+            k = jax.tree.leaves(feeds)[0].shape[0]
+            if k == 1:  # no loop: XLA's CPU backend is slow at convolutions inside one
+                state, metrics = one(state, jax.tree.map(lambda x: x[0], feeds), first)
+                return state, jax.tree.map(lambda x: x[None], metrics)
+            return jax.lax.scan(
+                lambda s, x: one(s, *x), state, (feeds, first + jnp.arange(k, dtype=jnp.uint32))
+            )
+
+        return self._pmap(steps, (axes, None, 0, None, None), (axes, None), donate_argnums=0)
+
+    @functools.cached_property
+    def _eval(self) -> Callable:
+        axes = self.experiment.state_axes
+        return self._pmap(self.experiment.eval_step, (axes, 0, None), None)
+
+    # State.
+
+    def init(self) -> State:
+        """The state before the first step, from the seed; the same on any number of devices."""
+        feed = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), self._data.feed(0))
+        key = jax.random.fold_in(self._key, 2**32 - 1)  # no step has this number
+        return jax.jit(lambda k, c, f: self.experiment.init(k, self._data.batch(c, f)))(
+            key, self._data.constants, feed
+        )
+
+    def abstract_state(self) -> State:
+        """Shapes and types of the state."""
+        return jax.eval_shape(self.init)
+
+    def restore(self) -> tuple[int, State]:
+        """(step, state) to begin with: the newest checkpoint here, or a new state."""
+        found = checkpoints.restore_newest(
+            self.workdir.checkpoints, self.abstract_state(), move_damaged=True
+        )
+        return found or (0, self.init())
+
+    # Training.
+
+    def train(self, state: State, first: int) -> Stopped:
+        """Trains from step `first` to the end, or until a signal; the last state is saved.
+
+        Raises:
+          NotFiniteError: a metric or the state is not finite; the broken state is not saved.
+        """
+        config, workdir = self.config, self.workdir
+        writer = checkpoints.Writer(workdir.checkpoints, config.keep_checkpoints)
+        train_log, eval_log = (
+            MetricWriter(workdir.metrics, name, workdir.tensorboard, first) for name in ("train", "eval")
+        )
+        progress = Progress(config.num_steps, first)
+        done, saved, pending = first, first if first else None, []
+        log_time, log_step = time.monotonic(), first
+        try:
+            with _caught_signals() as caught:
+                for step, k, feeds in self._dispatches(first):
+                    state, metrics = self._train(state, self._constants, feeds, self._key, np.uint32(step))
+                    if self._on_cpu:  # queued collectives of several CPU devices deadlock
+                        jax.block_until_ready(metrics)
+                    pending.append((step, metrics))
+                    done = step + k
+                    progress.advance(k)
+                    if self._due(config.log_every, done) or caught:
+                        values = self._fetch(pending)
+                        pending, now = [], time.monotonic()
+                        rate = (done - log_step) / (now - log_time)
+                        log_time, log_step = now, done
+                        if self._due(config.log_every, done):
+                            train_log.write(done, {**values, "steps_per_second": rate})
+                        progress.show({n: values[n] for n in self.experiment.main_metrics})
+                    if self._due(config.eval_every, done):
+                        eval_log.write(done, self.evaluate(state))
+                    if config.figures_every and done % config.figures_every == 0:
+                        self.draw(state, done)
+                    if done % config.checkpoint_every == 0 or done == config.num_steps or caught:
+                        self._fetch(pending)
+                        pending = []
+                        self._check_finite(state, done)
+                        writer.save(done, state)
+                        saved = done
+                    if caught:
+                        progress.print(f"stopping at step {done:,}: saving")
+                        break
+            if done == config.num_steps:
+                self.draw(state, done)
+        except NotFiniteError as error:
+            kept = f"the checkpoint of step {saved} is kept" if saved else "nothing was saved"
+            raise NotFiniteError(f"{error}; {kept}") from error
+        finally:
+            progress.close()
+            train_log.close()
+            eval_log.close()
+            writer.close()
+        return Stopped(done, caught[0] if caught else None)
+
+    def _due(self, every: int, done: int) -> bool:
+        return bool(every) and (done % every == 0 or done == self.config.num_steps)
+
+    def _dispatches(self, first: int) -> Iterator[tuple[int, int, Any]]:
+        """(first step, number of steps k, feeds [d, k, ..]) of every call of the device.
+
+        Calls of K steps begin at multiples of K, so that a resumed run makes the same calls. Steps
+        before a point where the runner has to act are taken singly.
+        """
+        config = self.config
+        stops = [config.log_every, config.eval_every, config.figures_every, config.checkpoint_every]
+        stops = [every for every in stops if every]
+        feeds = self._data.feeds(first, config.num_steps)
+        step = first
+        while step < config.num_steps:
+            until = min([config.num_steps, *(step - step % every + every for every in stops)])
+            whole = step % self._per_dispatch == 0 and step + self._per_dispatch <= until
+            k = self._per_dispatch if whole else 1
+            parts = [next(feeds) for _ in range(k)]
+            yield step, k, jax.tree.map(lambda *x: np.stack(x, 1), *parts)
+            step += k
+
+    def _fetch(self, pending: list[tuple[int, Mapping[str, jax.Array]]]) -> dict[str, float]:
+        """The last metrics of a list of calls, after a check of all of them."""
+        values = {}
+        for first, metrics in pending:
+            metrics = jax.device_get(metrics)
+            k = len(next(iter(metrics.values())))
+            steps = [(first + i, {n: v[i] for n, v in metrics.items()}) for i in range(k)]
+            if bad := first_not_finite(steps):
+                raise NotFiniteError(f"step {bad[0] + 1}: not finite: {', '.join(bad[1])}")
+            values = {name: float(value) for name, value in steps[-1][1].items()}
+        return values
+
+    def _check_finite(self, state: State, step: int) -> None:
+        leaves, _ = jax.tree_util.tree_flatten_with_path(jax.device_get(state))
+        for path, leaf in leaves:
+            if not np.isfinite(leaf).all():
+                raise NotFiniteError(f"step {step}: not finite: state{jax.tree_util.keystr(path)}")
+
+    # Evaluation and pictures.
+
+    def evaluate(self, state: State) -> dict[str, float]:
+        """Means of the experiment's own metrics over the whole held-out split."""
+        totals: dict[str, np.ndarray] = {}
+        n = len(self._devices)
+        batches = eval_batches(self._held_out, self.config.batch_size)
+        for i, batch in enumerate(batches):
+            batch = jax.tree.map(lambda x: x.reshape(n, -1, *x.shape[1:]), batch)
+            sums = jax.device_get(self._eval(state, batch, jax.random.fold_in(self._key, i)))
+            for name, pair in sums.items():
+                totals[name] = totals.get(name, 0) + np.asarray(pair, np.float64)
+        return {name: float(total / count) for name, (total, count) in totals.items()}
+
+    def draw(self, state: State, step: int) -> None:
+        """Writes the experiment's pictures, and the curves of the metrics so far."""
+        if draw := self.experiment.heads.get("figures"):
+            for name, images in jax.jit(draw)(state, jax.random.key(_FIGURES_SEED)).items():
+                figures.image_grid(np.asarray(images), self.workdir.figures / f"{name}_{step:07}.png")
+        records = read_json_lines(self.workdir.metrics / "train.jsonl")
+        held_out = read_json_lines(self.workdir.metrics / "eval.jsonl")
+        panels = {"loss": [n for r in records[-1:] for n in r if n.endswith("loss")]}
+        figures.curves(records, panels, self.workdir.figures / "train.png")
+        scores = [n for r in held_out[-1:] for n, v in r.items() if isinstance(v, float)]
+        figures.curves(held_out, {n: [n] for n in scores}, self.workdir.figures / "eval.png")
+
+
+@contextlib.contextmanager
+def _caught_signals() -> Iterator[list[int]]:
+    """Collects SIGTERM and the first Ctrl-C, so that a step ends and is saved; a second one kills."""
+    caught: list[int] = []
+    before = {}
+
+    def note(number, frame):
+        del frame
+        caught.append(number)
+        signal.signal(number, before[number])
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        before[number] = signal.signal(number, note)
+    try:
+        yield caught
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,78 @@
+"""The sections that every config has. An experiment's config class adds its own section to `Run`."""
+
+from typing import Annotated, Literal
+
+import pydantic
+from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
+
+from lib.config import Section
+
+Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
+Scalar = bool | int | float | str | None
+
+
+class Dataset(Section):
+    """Which images, from where. See configs/common.py for what each field means."""
+
+    name: str
+    data_dir: str
+    train_split: str
+    eval_split: str
+    device_limit_gb: Annotated[float, Field(ge=0.0)]
+
+
+class Optimizer(Section):
+    """An optimiser by name, with its learning rate and any other keyword arguments."""
+
+    name: str
+    learning_rate: PositiveFloat
+    kwargs: dict[str, Scalar | tuple[Scalar, ...]]
+
+
+class Evaluation(Section):
+    """How the separate evaluator scores a checkpoint."""
+
+    network: Literal["checkpoint"]
+    classifier: str
+    num_samples: PositiveInt
+    batch_size: PositiveInt
+
+
+class Run(Section):
+    """What the runner reads: the fields that every experiment has."""
+
+    experiment: str
+    seed: NonNegativeInt
+    num_steps: PositiveInt
+    batch_size: PositiveInt
+    steps_per_dispatch: NonNegativeInt
+    log_every: PositiveInt
+    eval_every: NonNegativeInt
+    figures_every: NonNegativeInt
+    checkpoint_every: PositiveInt
+    keep_checkpoints: PositiveInt
+    restore_path: str
+    dataset: Dataset
+    eval: Evaluation
+
+    @pydantic.field_validator("seed")
+    @classmethod
+    def _fits_a_key(cls, seed: int) -> int:
+        if seed >= 2**32:
+            raise ValueError(f"config.seed: {seed} is too large; use one below 2**32")
+        return seed
+
+
+# A run may be continued, or evaluated, with other values of these.
+MAY_DIFFER = (
+    "num_steps",
+    "log_every",
+    "eval_every",
+    "figures_every",
+    "checkpoint_every",
+    "keep_checkpoints",
+    "restore_path",
+    "dataset.data_dir",
+    "dataset.device_limit_gb",
+    "eval",
+)

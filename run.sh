@@ -1,0 +1,67 @@
+#!/usr/bin/env bash
+# The one entry point: makes .venv on first use, then runs a verb. `./run.sh` alone prints the verbs.
+set -euo pipefail
+# Relative paths on the command line mean the caller's folder; the code itself is found by its own.
+root="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
+
+usage() {
+  cat <<'TEXT'
+usage: ./run.sh VERB [options]
+
+  train   train the experiment of a config (default: configs/gan/digits.py); the same command resumes
+            ./run.sh train --config=configs/gan/mnist_sgd.py --workdir=runs/mnist --config.seed=1
+  eval    score the newest checkpoint of a run, or any other
+            ./run.sh eval --config.restore_path=runs/mnist
+  list    print every config with the first line of its docstring
+            ./run.sh list
+  test    run the tests; options go to pytest
+            ./run.sh test tests/lib -k checkpoint
+  lint    check style and format; --fix mends what can be mended
+            ./run.sh lint
+
+Every option of a verb: ./run.sh VERB --help
+TEXT
+}
+
+install() {
+  # Installs only when requirements.txt differs from what the environment was made from.
+  local requirements="$root/requirements.txt" venv="$root/.venv" stamp="$root/.venv/.requirements"
+  cmp -s "$requirements" "$stamp" && return
+  if [ ! -x "$venv/bin/python" ]; then
+    local python="${PYTHON:-python3}"
+    if ! "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
+      echo "run.sh: '$python' is missing or older than Python 3.11; name another with PYTHON=/path/to/python3" >&2
+      exit 2
+    fi
+    echo "run.sh: first use: making .venv with $("$python" --version)" >&2
+    "$python" -m venv "$venv"
+  fi
+  echo "run.sh: installing requirements.txt into .venv (about 2 GB on disk; only when that file changes)" >&2
+  "$venv/bin/python" -m pip install --quiet --disable-pip-version-check uv==0.13.8
+  "$venv/bin/uv" pip install --quiet --python "$venv/bin/python" --requirement "$requirements"
+  cp "$requirements" "$stamp"
+  echo "run.sh: .venv is ready" >&2
+}
+
+verb="${1:-help}"
+[ $# -gt 0 ] && shift
+module=()
+case "$verb" in
+  train) module=(-m experiments.main) ;;
+  eval) module=(-m eval.main) ;;
+  list) module=(-m experiments.catalogue) ;;
+  test) module=(-m pytest -c "$root/pyproject.toml" --rootdir "$root") ;;
+  lint) ;;
+  help | -h | --help) usage; exit 0 ;;
+  *) echo "run.sh: unknown verb '$verb'" >&2; usage >&2; exit 2 ;;
+esac
+
+install
+export PYTHONPATH="$root${PYTHONPATH:+:$PYTHONPATH}"
+if [ "$verb" = lint ]; then
+  "$root/.venv/bin/ruff" check "$@" "$root"
+  if [ "${1:-}" = --fix ]; then exec "$root/.venv/bin/ruff" format "$root"; fi
+  exec "$root/.venv/bin/ruff" format --check "$root"
+fi
+if [ "$verb" = test ] && [ $# -eq 0 ]; then set -- "$root/tests"; fi
+exec "$root/.venv/bin/python" "${module[@]}" "$@"
