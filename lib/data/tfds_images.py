@@ -14,6 +14,7 @@ import numpy as np
 
 from lib.config import ConfigError
 from lib.devices import cache_dir
+from lib.tensorflow import tensorflow_datasets
 
 
 def load(name: str, split: str, data_dir: str = "") -> tuple[np.ndarray, np.ndarray, int]:
@@ -57,7 +58,7 @@ def _cache_folder(root: Path, name: str, split: str) -> Path | None:
 
 def _builder(name: str, root: Path):
     """The prepared TFDS builder of a set."""
-    tfds = _tfds()
+    tfds = tensorflow_datasets()
     try:
         builder = tfds.builder(name, data_dir=root)
     except tfds.core.DatasetNotFoundError as error:
@@ -75,6 +76,7 @@ def _builder(name: str, root: Path):
             f"config.dataset.name: '{name}' is no image-classification set with images of one size"
         )
     if not builder.info.splits:
+        print(f"'{name}' is not in '{root}': asking TFDS to download it")
         try:
             builder.download_and_prepare()
         except Exception as error:  # no network, no space, a manual download: TFDS says which
@@ -88,7 +90,7 @@ def _builder(name: str, root: Path):
 
 def _prepare(builder, name: str, split: str, folder: Path) -> None:
     """Writes image.npy, label.npy and, last, meta.json: so a cache is whole or absent."""
-    tfds = _tfds()
+    tfds = tensorflow_datasets()
     try:
         size = builder.info.splits[split].num_examples
         batches = builder.as_dataset(split=split, batch_size=1024, shuffle_files=False)
@@ -122,17 +124,6 @@ def _prepare(builder, name: str, split: str, folder: Path) -> None:
     temporary[2].write_text(json.dumps(meta))
     for source, leaf in zip(temporary, names, strict=True):
         source.replace(folder / leaf)
-
-
-def _tfds():
-    """tensorflow_datasets, with TensorFlow kept off the accelerators and quiet."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    import tensorflow as tf
-    import tensorflow_datasets as tfds
-
-    tf.config.set_visible_devices([], "GPU")
-    tfds.disable_progress_bar()
-    return tfds
 
 
 def _first(error: Exception) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import flax.linen as nn
 import jax
 
-from lib.nets.im2col import Conv
+from lib.nets.conv import Conv
 
 
 class CNN(nn.Module):
@@ -26,10 +26,8 @@ class CNN(nn.Module):
     @nn.compact
     def __call__(self, image: jax.Array, train: bool) -> tuple[jax.Array, jax.Array]:
         x = image
-        # On images this small the matrix form is the faster one on CPUs.
-        conv = (lambda f: Conv(f, 3)) if image.shape[1] <= 8 else (lambda f: nn.Conv(f, (3, 3)))
         for features in self.channels:
-            x = nn.max_pool(nn.relu(conv(features)(x)), (2, 2), (2, 2))
+            x = nn.max_pool(nn.relu(Conv(features, kernel=3)(x)), (2, 2), (2, 2))
         x = nn.Dropout(self.dropout, deterministic=not train)(x.reshape(x.shape[0], -1))
         features = nn.relu(nn.Dense(self.hidden)(x))
         x = nn.Dropout(self.dropout, deterministic=not train)(features)

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from lib.devices import bound_axis
+from lib.nets.conv import Conv, ConvTranspose
 
 
 class Generator(nn.Module):
@@ -20,9 +21,9 @@ class Generator(nn.Module):
         x = nn.Dense(4 * 4 * 512)(latents).reshape(-1, 4, 4, 512)
         x = nn.relu(norm()(x))
         for features in (256, 128, 64):
-            x = nn.ConvTranspose(features, (4, 4), (2, 2))(x)
+            x = ConvTranspose(features, kernel=4, stride=2)(x)
             x = nn.relu(norm()(x))
-        return jnp.tanh(nn.Conv(self.channels, (3, 3))(x))
+        return jnp.tanh(Conv(self.channels, kernel=3)(x))
 
 
 class Discriminator(nn.Module):
@@ -34,5 +35,5 @@ class Discriminator(nn.Module):
         for features, kernel, stride in (
             (64, 3, 1), (64, 4, 2), (128, 3, 1), (128, 4, 2), (256, 3, 1), (256, 4, 2), (512, 3, 1),
         ):  # fmt: skip
-            x = nn.leaky_relu(nn.Conv(features, (kernel, kernel), stride)(x), 0.1)
+            x = nn.leaky_relu(Conv(features, kernel, stride)(x), 0.1)
         return nn.Dense(1)(x.reshape(x.shape[0], -1))[:, 0]

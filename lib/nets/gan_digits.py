@@ -1,10 +1,10 @@
-"""A small DCGAN pair for 8x8 grey digits, in matrix products that a CPU is fast at."""
+"""A small DCGAN pair for 8x8 grey digits."""
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from lib.nets.im2col import Conv, ConvTranspose
+from lib.nets.conv import Conv, ConvTranspose
 
 
 class Generator(nn.Module):

@@ -1,0 +1,130 @@
+"""Convolutions that are fast on CPUs as well, to any derivative; 'SAME' padding, images [b, h, w, c].
+
+On accelerators, and where images are wide, these are XLA's convolutions. On CPUs XLA is slow at their
+gradients (and twenty times slower inside a scan), and a matrix product is neither. So there a narrow image
+is convolved row by row: a row of the output is a matrix product of the kernel's height of input rows with
+the band matrix of the kernel's rows,
+
+    y[b, q, (v f)] = sum_i x[b, q s + i, (u c)] M[i, (u c), (v f)],   M[i, u, c, v, f] = W[i, u - v s, c, f]
+
+Both forms have the same parameters and, up to rounding, the same results.
+
+Legend: b batch, p rows and u columns of the large image, q rows and v columns of the small one,
+i rows and j columns of the kernel, s stride, c channels of the large image, f of the small one.
+"""
+
+import functools
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+# The band matrix costs width / kernel times the convolution's operations, at several times its rate.
+_MAX_WASTE = 6
+
+
+class _Layer(nn.Module):
+    """Weights of `Conv` and `ConvTranspose`: `kernel` [i, j, channels in, features], `bias` [features]."""
+
+    features: int
+    kernel: int
+    stride: int = 1
+
+    def weights(self, channels: int) -> tuple[jax.Array, jax.Array]:
+        shape = (self.kernel, self.kernel, channels, self.features)
+        return (
+            self.param("kernel", nn.initializers.lecun_normal(), shape),
+            self.param("bias", nn.initializers.zeros, (self.features,)),
+        )
+
+
+class Conv(_Layer):
+    """Convolution: [b, h, w, channels] to [b, h/stride, w/stride, features]."""
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        weights, bias = self.weights(x.shape[-1])
+        if prefers_bands(x.shape[2], self.kernel):
+            return band_conv(x, weights, self.stride) + bias
+        return xla_conv(x, weights, self.stride) + bias
+
+
+class ConvTranspose(_Layer):
+    """The transpose of a convolution: [b, h, w, channels] to [b, h * stride, w * stride, features]."""
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        weights, bias = self.weights(x.shape[-1])
+        if prefers_bands(x.shape[2] * self.stride, self.kernel):
+            return band_conv_transpose(x, weights, self.stride) + bias
+        return xla_conv_transpose(x, weights, self.stride) + bias
+
+
+def prefers_bands(width: int, kernel: int) -> bool:
+    """Whether the band form is the faster one for an image of this width, on this backend."""
+    return jax.default_backend() == "cpu" and width <= _MAX_WASTE * kernel
+
+
+def xla_conv(x: jax.Array, weights: jax.Array, stride: int) -> jax.Array:
+    """x [b, p, u, c], weights [i, j, c, f] to [b, q, v, f]."""
+    return jax.lax.conv_general_dilated(
+        x, weights, (stride, stride), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")
+    )
+
+
+def xla_conv_transpose(x: jax.Array, weights: jax.Array, stride: int) -> jax.Array:
+    """x [b, q, v, f], weights [i, j, f, c] to [b, p, u, c]."""
+    return jax.lax.conv_transpose(
+        x,
+        weights.swapaxes(2, 3),
+        (stride, stride),
+        "SAME",
+        dimension_numbers=("NHWC", "HWIO", "NHWC"),
+        transpose_kernel=True,
+    )
+
+
+def band_conv(x: jax.Array, weights: jax.Array, stride: int) -> jax.Array:
+    """x [b, p, u, c], weights [i, j, c, f] to [b, q, v, f]."""
+    b, _, width, c = x.shape
+    kernel, features = weights.shape[0], weights.shape[-1]
+    matrix = jnp.einsum("uvj,ijcf->iucvf", selector(width, kernel, stride), weights)
+    rows = gather_rows(x.reshape(*x.shape[:2], width * c), kernel, stride)
+    y = rows @ matrix.reshape(rows.shape[-1], -1)
+    return y.reshape(b, y.shape[1], -1, features)
+
+
+def band_conv_transpose(x: jax.Array, weights: jax.Array, stride: int) -> jax.Array:
+    """x [b, q, v, f], weights [i, j, f, c] to [b, p, u, c]."""
+    b, height, width, _ = x.shape
+    kernel, c = weights.shape[0], weights.shape[-1]
+    chosen = selector(width * stride, kernel, stride)
+    matrix = jnp.einsum("uvj,ijfc->vfiuc", chosen, weights)
+    rows = x.reshape(b, height, -1) @ matrix.reshape(x.shape[2] * x.shape[3], -1)
+    image = jax.ShapeDtypeStruct((b, height * stride, width * stride * c), x.dtype)
+    gather = functools.partial(gather_rows, kernel=kernel, stride=stride)
+    return jax.linear_transpose(gather, image)(rows)[0].reshape(b, height * stride, width * stride, c)
+
+
+def gather_rows(x: jax.Array, kernel: int, stride: int) -> jax.Array:
+    """[b, p, n] to [b, q, (i n)]: the rows that the kernel covers at every output row."""
+    before, after, out = _padding(x.shape[1], kernel, stride)
+    x = jnp.pad(x, ((0, 0), (before, after), (0, 0)))
+    last = stride * (out - 1) + 1
+    return jnp.concatenate([x[:, i : i + last : stride] for i in range(kernel)], -1)
+
+
+@functools.lru_cache
+def selector(width: int, kernel: int, stride: int) -> np.ndarray:
+    """[u, v, j]: 1 where kernel column j joins columns u and v, else 0."""
+    before, _, out = _padding(width, kernel, stride)
+    u, v, j = np.ogrid[:width, :out, :kernel]
+    return (u == v * stride + j - before).astype(np.float32)
+
+
+def _padding(size: int, kernel: int, stride: int) -> tuple[int, int, int]:
+    """(zeros before, zeros after, size of the output) of 'SAME' padding."""
+    out = -(-size // stride)
+    total = max((out - 1) * stride + kernel - size, 0)
+    return total // 2, total - total // 2, out
