@@ -17,6 +17,7 @@ def get_config():
     config.eval_every = 2_000
     config.figures_every = 2_000
     config.checkpoint_every = 2_000
+    config.eval.num_samples = 1_500  # as many as real images to train on
     config.gan.num_latents = 32
     config.gan.optimizers.disc.learning_rate = 0.05
     config.gan.optimizers.gen.learning_rate = 0.05

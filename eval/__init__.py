@@ -1,0 +1,1 @@
+"""The evaluator: scores checkpoints of any experiment. Write `from eval import ...`."""

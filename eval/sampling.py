@@ -1,0 +1,53 @@
+"""Batches of images to score: generated, real, or noise."""
+
+from collections.abc import Iterator
+
+import jax
+import numpy as np
+
+from lib.data import Dataset
+from lib.experiment import Experiment, State
+from lib.logging import Progress
+
+
+def generated(
+    experiment: Experiment, state: State, n: int, batch_size: int, seed: int
+) -> Iterator[np.ndarray]:
+    """n samples of the experiment, float32 [b, h, w, c] in [-1, 1].
+
+    Batches are drawn on all devices, each from a key of its own number: the samples do not depend on how
+    many devices there are.
+    """
+    devices = jax.local_devices()
+    sample = jax.pmap(
+        lambda s, key: experiment.heads["sample"](s, key, batch_size),
+        in_axes=(experiment.state_axes, 0),
+        devices=devices,
+    )
+    key = jax.random.key(seed)
+    progress = Progress(n, unit="sample", label="sampling")
+    for first in range(0, -(-n // batch_size), len(devices)):
+        numbers = np.arange(first, first + len(devices))
+        images = sample(state, jax.vmap(lambda i: jax.random.fold_in(key, i))(numbers))
+        for number, batch in zip(numbers, np.asarray(images), strict=True):
+            left = n - number * batch_size
+            if left > 0:
+                progress.advance(len(batch[:left]))
+                yield batch[:left]
+    progress.close()
+
+
+def real(dataset: Dataset, n: int, batch_size: int, seed: int) -> Iterator[np.ndarray]:
+    """At most n images of a set, in a random order; all of it for n >= its size."""
+    order = np.random.Generator(np.random.Philox(seed)).permutation(dataset.size)[:n]
+    for start in range(0, len(order), batch_size):
+        indices = np.sort(order[start : start + batch_size])
+        yield np.asarray(dataset.image[indices], np.float32) * (2 / 255) - 1
+
+
+def noise(shape: tuple[int, ...], n: int, batch_size: int, seed: int) -> Iterator[np.ndarray]:
+    """n images of independent uniform pixels in [-1, 1]."""
+    generator = np.random.Generator(np.random.Philox(seed))
+    for start in range(0, n, batch_size):
+        size = min(batch_size, n - start)
+        yield generator.uniform(-1, 1, (size, *shape)).astype(np.float32)

@@ -1,0 +1,31 @@
+"""TF-GAN's evaluation functions, on a TensorFlow that the whole of TF-GAN does not import on.
+
+tensorflow_gan/__init__.py imports its estimators, and tf.estimator is gone since TensorFlow 2.16
+(github.com/tensorflow/gan, issues 55 and 59). The evaluation package needs none of that: bare modules in
+place of its two parent packages let it be imported alone.
+"""
+
+import functools
+import importlib.util
+import sys
+import types
+import warnings
+from pathlib import Path
+from typing import Any
+
+from lib.tensorflow import tensorflow
+
+
+@functools.cache
+def tfgan_eval() -> Any:
+    """The module tensorflow_gan.python.eval."""
+    tensorflow()
+    root = Path(importlib.util.find_spec("tensorflow_gan").submodule_search_locations[0])
+    for name, folder in (("tensorflow_gan", root), ("tensorflow_gan.python", root / "python")):
+        package = types.ModuleType(name)
+        package.__path__ = [str(folder)]
+        sys.modules[name] = package
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # tensorflow-hub's use of pkg_resources
+        from tensorflow_gan.python import eval as module
+    return module
