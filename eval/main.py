@@ -14,7 +14,6 @@ from experiments.runs import ROOT, check_same_run, default_workdir, make_runner
 from lib import checkpoints, devices, figures
 from lib.command_line import parse
 from lib.config import ConfigError, apply_overrides, differences, load_file, load_json, one_line_errors
-from lib.data import DataSpec, load
 from lib.logging import append_json_line
 from lib.runner import Runner
 from lib.schema import MAY_DIFFER, Run
@@ -90,16 +89,15 @@ def sample_scores(runner: Runner, config: Run, state, step: int) -> list[dict]:
     """
     data = config.dataset
     network = NETWORKS[config.eval.network](config.eval, data.data_dir)
-    train, held_out = (load(data.name, s, data.data_dir) for s in (data.train_split, data.eval_split))
+    train, held_out = runner.data
     n, batch_size = config.eval.num_samples, config.eval.batch_size
-    shape = DataSpec.of(train).image_shape
     first = next(sampling.generated(runner.experiment, state, 100, 100, config.seed))
     figures.image_grid(first, runner.workdir.figures / f"eval_{step:07}.png")
     _, reference = network.activations(sampling.real(held_out, held_out.size, batch_size, 0))
     sources = {
         "samples": sampling.generated(runner.experiment, state, n, batch_size, config.seed),
         f"real ({data.train_split})": sampling.real(train, n, batch_size, 0),
-        "noise": sampling.noise(shape, n, batch_size, 0),
+        "noise": sampling.noise(train.image_shape, n, batch_size, 0),
     }
     records = []
     for source, batches in sources.items():

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import jax
+
 from experiments import registry
 from lib import checkpoints
 from lib.config import ConfigError, differences, load_json
@@ -20,8 +22,8 @@ def default_workdir(config_file: str) -> Path:
     return Path("runs") / (path.relative_to(configs) if path.is_relative_to(configs) else path.name)
 
 
-def make_runner(config: Run, workdir: Workdir) -> Runner:
-    """The runner of a validated config; loads its data.
+def make_runner(config: Run, workdir: Workdir, local_devices: list[jax.Device] | None = None) -> Runner:
+    """The runner of a validated config, on all devices unless told otherwise; loads its data.
 
     Raises:
       ConfigError: anything of the config that does not fit the data or the devices.
@@ -29,7 +31,7 @@ def make_runner(config: Run, workdir: Workdir) -> Runner:
     data = config.dataset
     train, held_out = (load(data.name, s, data.data_dir) for s in (data.train_split, data.eval_split))
     experiment = registry.build(config, DataSpec.of(train))
-    return Runner(experiment, config, train, held_out, workdir)
+    return Runner(experiment, config, train, held_out, workdir, local_devices)
 
 
 def check_same_run(config, workdir: Workdir, flag: str) -> None:

@@ -30,7 +30,12 @@ def parse(
         raise ConfigError(" ".join(str(error).split())) from error
     if values.help:
         print(usage)
-        print(values.main_module_help() or values.get_help())
+        for name in values:
+            if values[name].name == name:  # not the short form
+                print(f"  --{name:10} {values[name].help}")
+        print(
+            "\nThe fields of a config and their defaults: configs/common.py and the base.py beside each config."
+        )
         raise SystemExit(0)
     if rest:
         raise ConfigError(f"unexpected argument '{rest[0]}'; options look like --config.seed=1")

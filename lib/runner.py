@@ -58,11 +58,11 @@ class Runner:
           ConfigError: the batch size does not divide by the devices.
         """
         self.experiment, self.config, self.workdir = experiment, config, workdir
-        self._held_out = held_out
+        self.data = (train, held_out)
         self._devices = local_devices or jax.local_devices()
         self._on_cpu = self._devices[0].platform == "cpu"
         devices.check_divides(config.batch_size, len(self._devices))
-        self._data = make(
+        self._batches = make(
             train,
             config.batch_size * experiment.batches_per_step,
             config.seed,
@@ -71,7 +71,7 @@ class Runner:
         )
         mesh = jax.sharding.Mesh(np.array(self._devices), (devices.AXIS,))
         everywhere = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec())
-        self._constants = jax.device_put(self._data.constants, everywhere)
+        self._constants = jax.device_put(self._batches.constants, everywhere)
         self._key = jax.random.key(config.seed)
         self._per_dispatch = config.steps_per_dispatch or (1 if self._on_cpu else _STEPS_PER_DISPATCH)
 
@@ -94,7 +94,7 @@ class Runner:
 
         def steps(state, constants, feeds, key, first):
             def one(state, feed, step):
-                batch = self._data.batch(constants, feed)
+                batch = self._batches.batch(constants, feed)
                 return self.experiment.train_step(state, batch, jax.random.fold_in(key, step))
 
             k = jax.tree.leaves(feeds)[0].shape[0]
@@ -116,10 +116,10 @@ class Runner:
 
     def init(self) -> State:
         """The state before the first step, from the seed; the same on any number of devices."""
-        feed = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), self._data.feed(0))
+        feed = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), self._batches.feed(0))
         key = jax.random.fold_in(self._key, 2**32 - 1)  # no step has this number
-        return jax.jit(lambda k, c, f: self.experiment.init(k, self._data.batch(c, f)))(
-            key, self._data.constants, feed
+        return jax.jit(lambda k, c, f: self.experiment.init(k, self._batches.batch(c, f)))(
+            key, self._batches.constants, feed
         )
 
     def abstract_state(self) -> State:
@@ -203,7 +203,7 @@ class Runner:
         config = self.config
         stops = [config.log_every, config.eval_every, config.figures_every, config.checkpoint_every]
         stops = [every for every in stops if every]
-        feeds = self._data.feeds(first, config.num_steps)
+        feeds = self._batches.feeds(first, config.num_steps)
         step = first
         while step < config.num_steps:
             until = min([config.num_steps, *(step - step % every + every for every in stops)])
@@ -237,7 +237,7 @@ class Runner:
         """Means of the experiment's own metrics over the whole held-out split."""
         totals: dict[str, np.ndarray] = {}
         n = len(self._devices)
-        batches = eval_batches(self._held_out, self.config.batch_size)
+        batches = eval_batches(self.data[1], self.config.batch_size)
         for i, batch in enumerate(batches):
             batch = jax.tree.map(lambda x: x.reshape(n, -1, *x.shape[1:]), batch)
             sums = jax.device_get(self._eval(state, batch, jax.random.fold_in(self._key, i)))

@@ -46,8 +46,8 @@ class Conv(_Layer):
     def __call__(self, x: jax.Array) -> jax.Array:
         weights, bias = self.weights(x.shape[-1])
         if prefers_bands(x.shape[2], self.kernel):
-            return band_conv(x, weights, self.stride) + bias
-        return xla_conv(x, weights, self.stride) + bias
+            return band_conv(x, weights, self.stride) + bias.reshape(1, 1, 1, -1)
+        return xla_conv(x, weights, self.stride) + bias.reshape(1, 1, 1, -1)
 
 
 class ConvTranspose(_Layer):
@@ -57,8 +57,8 @@ class ConvTranspose(_Layer):
     def __call__(self, x: jax.Array) -> jax.Array:
         weights, bias = self.weights(x.shape[-1])
         if prefers_bands(x.shape[2] * self.stride, self.kernel):
-            return band_conv_transpose(x, weights, self.stride) + bias
-        return xla_conv_transpose(x, weights, self.stride) + bias
+            return band_conv_transpose(x, weights, self.stride) + bias.reshape(1, 1, 1, -1)
+        return xla_conv_transpose(x, weights, self.stride) + bias.reshape(1, 1, 1, -1)
 
 
 def prefers_bands(width: int, kernel: int) -> bool:

@@ -1,0 +1,55 @@
+"""Two CPU devices, no silent rank promotion, and small configs for all tests."""
+
+import os
+import sys
+from pathlib import Path
+
+import jax
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+jax.config.update("jax_num_cpu_devices", 2)
+jax.config.update("jax_numpy_rank_promotion", "raise")
+
+from experiments import registry, runs  # noqa: E402
+from lib import devices  # noqa: E402
+from lib.config import apply_overrides, load_file  # noqa: E402
+from lib.runner import Runner  # noqa: E402
+from lib.workdir import Workdir  # noqa: E402
+
+devices.use_compilation_cache()
+
+TFDS_DIR = ROOT.parent / "shared" / "tensorflow_datasets"
+needs_images = pytest.mark.skipif(
+    not TFDS_DIR.is_dir(), reason=f"no prepared TFDS folder with MNIST and CIFAR-10 at {TFDS_DIR}"
+)
+
+
+def small_config(name: str, *overrides: str):
+    """The config of configs/<name>.py, shrunk to a few steps, with overrides like `seed=1`."""
+    shrunk = ["num_steps=4", "batch_size=8", "log_every=1", "eval_every=4", "checkpoint_every=2"]
+    shrunk += ["figures_every=0", "eval.num_samples=40", "eval.batch_size=20"]
+    return apply_overrides(
+        load_file(ROOT / "configs" / f"{name}.py"), [f"--config.{o}" for o in (*shrunk, *overrides)]
+    )
+
+
+@pytest.fixture
+def make(tmp_path):
+    """Builds a runner, as in make("gan/digits", "seed=1", num_devices=2, workdir=...)."""
+
+    def build(name: str, *overrides: str, num_devices: int = 1, workdir: str = "run") -> Runner:
+        config = registry.validated(small_config(name, *overrides))
+        place = Workdir(tmp_path / workdir)
+        place.create()
+        return runs.make_runner(config, place, jax.local_devices()[:num_devices])
+
+    return build
+
+
+@pytest.fixture
+def program_env(tmp_path):
+    """The environment of a program that a test starts: this tree, one device, the usual caches."""
+    env = {k: v for k, v in os.environ.items() if not k.startswith(("XLA_", "JAX_"))}
+    return env | {"PYTHONPATH": str(ROOT)}

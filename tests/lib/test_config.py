@@ -1,0 +1,177 @@
+"""Bad configs: one line that names the field and the nearest valid one."""
+
+import ml_collections
+import pytest
+from conftest import small_config
+
+from experiments import registry, runs
+from lib.config import (
+    ConfigError,
+    apply_overrides,
+    differences,
+    load_file,
+    load_json,
+    save_json,
+    split_overrides,
+    to_plain,
+)
+from lib.workdir import Workdir, find
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("num_step=3", "config.num_step: unknown field; did you mean 'num_steps'?"),
+        ("gan.spectral_nrm=none", "config.gan.spectral_nrm: unknown field; did you mean 'spectral_norm'?"),
+        ("seed.x=1", "config.seed.x: config.seed is a value and has no fields"),
+        ("num_steps=many", "config.num_steps: 'many' is not of type int"),
+        ("num_steps=1.5", "config.num_steps: '1.5' is not of type int"),
+        ("num_steps=0", "config.num_steps: should be greater than 0, got 0"),
+        ("seed=-1", "config.seed: should be greater than or equal to 0, got -1"),
+        ("seed=4294967296", "config.seed: 4294967296 is too large"),
+        ("experiment=gann", "config.experiment: unknown name 'gann'; did you mean 'gan'?"),
+        ("dataset.name=digit", "config.dataset.name: no set 'digit'; did you mean 'digits'?"),
+        ("dataset.eval_split=tset", "config.dataset: digits has no split 'tset'; known: train, test"),
+        ("gan.nets=mnst", "config.gan.nets: unknown name 'mnst'; did you mean 'mnist'?"),
+        ("gan.nets=mnist", "config.gan.nets: 'mnist' is for images of shape (28, 28, 1)"),
+        (
+            "gan.gen_loss=saturated",
+            "config.gan.gen_loss: unknown name 'saturated'; did you mean 'saturating'?",
+        ),
+        (
+            "gan.updates=alternate",
+            "config.gan.updates: unknown name 'alternate'; did you mean 'alternating'?",
+        ),
+        (
+            "gan.optimizers.gen.name=adm",
+            "config.gan.optimizers.gen.name: unknown optimiser 'adm'; did you mean",
+        ),
+        (
+            "gan.num_disc_updates=2",
+            "config.gan.num_disc_updates: simultaneous updates move every player once",
+        ),
+        (
+            "gan.grad_regularizes.estimator=unbiase",
+            "config.gan.grad_regularizes.estimator: unknown name 'unbiase'; did you mean 'unbiased'?",
+        ),
+        (
+            "gan.optimizers.disc.learning_rate=-1",
+            "config.gan.optimizers.disc.learning_rate: should be greater",
+        ),
+    ],
+)
+def test_bad_override(tmp_path, override, message):
+    with pytest.raises(ConfigError) as error:
+        config = registry.validated(small_config("gan/digits", override))
+        runs.make_runner(config, Workdir(tmp_path))
+    assert str(error.value).startswith(message)
+    assert "\n" not in str(error.value)
+
+
+def edited(edit):
+    config = small_config("gan/digits")
+    with config.unlocked():
+        edit(config)
+    return config
+
+
+@pytest.mark.parametrize(
+    ("edit", "message"),
+    [
+        (lambda c: c.__delattr__("log_every"), "config.log_every: missing"),
+        (lambda c: c.gan.__delattr__("num_latents"), "config.gan.num_latents: missing"),
+        (lambda c: c.update(classifier={"x": 1}), "config.classifier: unknown field"),
+        (
+            lambda c: c.gan.update(num_latnts=3),
+            "config.gan.num_latnts: unknown field; did you mean 'num_latents'?",
+        ),
+        (lambda c: c.__delattr__("experiment"), "config.experiment: missing; known: classifier, gan"),
+        (
+            lambda c: c.gan.optimizers.gen.kwargs.update(momentm=0.9),
+            "config.gan.optimizers.gen.kwargs.momentm: 'sgd' takes no such argument; did you mean 'momentum'?",
+        ),
+    ],
+)
+def test_bad_file(tmp_path, edit, message):
+    with pytest.raises(ConfigError) as error:
+        runs.make_runner(registry.validated(edited(edit)), Workdir(tmp_path))
+    assert str(error.value).startswith(message)
+
+
+def test_optimiser_arguments_reach_optax(tmp_path):
+    config = edited(lambda c: c.gan.optimizers.gen.kwargs.update(momentum=0.9, nesterov=True))
+    runner = runs.make_runner(registry.validated(config), Workdir(tmp_path))
+    state = runner.init().opt_state
+    assert state["gen"].hyperparams["momentum"] == pytest.approx(0.9)
+    assert "momentum" not in state["disc"].hyperparams
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (None, "no file"),
+        ("x = 1", "defines no function get_config()"),
+        ("def get_config(): return {}", "must return an ml_collections.ConfigDict"),
+        ("def get_config(): return base()", "fails: NameError: name 'base' is not defined"),
+        ("import nothing_like_this", "fails: ModuleNotFoundError"),
+        ("def get_config(", "fails: SyntaxError"),
+    ],
+)
+def test_bad_config_file(tmp_path, text, message):
+    path = tmp_path / "config.py"
+    if text is not None:
+        path.write_text(text)
+    with pytest.raises(ConfigError, match="^--config: ") as error:
+        load_file(path)
+    assert message in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_a_misspelt_file_gets_the_nearest_one():
+    with pytest.raises(ConfigError, match=r"did you mean 'configs/gan/digits.py'\?"):
+        load_file("configs/gan/digit.py")
+
+
+def test_overrides_take_the_type_of_the_field_and_leave_the_rest():
+    base = small_config("classifier/digits")
+    config = apply_overrides(
+        base, ["--config.classifier.optimizer.learning_rate=1", "--config.classifier.cnn.channels=(4,8)"]
+    )
+    assert config.classifier.optimizer.learning_rate == 1.0
+    assert config.classifier.cnn.channels == (4, 8)
+    assert differences(config, base) == [
+        "config.classifier.cnn.channels: (4, 8) here, (32, 64) there",
+        "config.classifier.optimizer.learning_rate: 1.0 here, 0.001 there",
+    ]
+    assert differences(config, base, ignore=("classifier.cnn", "classifier.optimizer.learning_rate")) == []
+
+
+def test_split_overrides():
+    assert split_overrides(["-config.a=1", "--workdir=x", "--config=f"]) == (
+        ["--config.a=1"],
+        ["--workdir=x", "--config=f"],
+    )
+    with pytest.raises(ConfigError, match="write it as --config.a=VALUE"):
+        split_overrides(["--config.a"])
+
+
+def test_json_round_trip(tmp_path):
+    config = small_config("classifier/digits")
+    save_json(config, tmp_path / "config.json")
+    assert to_plain(load_json(tmp_path / "config.json")) == to_plain(config)
+    assert isinstance(load_json(tmp_path / "config.json"), ml_collections.ConfigDict)
+    (tmp_path / "config.json").write_text('{"a": ')
+    with pytest.raises(ConfigError, match="is damaged"):
+        load_json(tmp_path / "config.json")
+
+
+def test_restore_paths(tmp_path):
+    run = Workdir(tmp_path / "run")
+    run.create()
+    (run.checkpoints / "7").mkdir()
+    for path, step in ((run.path, None), (run.checkpoints, None), (run.checkpoints / "7", 7)):
+        found, at = find(str(path))
+        assert (found.path, at) == (run.path, step)
+    for path in (tmp_path / "none", run.metrics):
+        with pytest.raises(ConfigError, match=r"config\.restore_path"):
+            find(str(path))

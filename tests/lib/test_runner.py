@@ -1,0 +1,160 @@
+"""The runner's invariances: devices, calls of several steps, stopping and resuming."""
+
+import os
+import signal
+
+import jax
+import numpy as np
+import pytest
+
+from lib import checkpoints
+from lib.config import ConfigError
+from lib.logging import read_json_lines
+from lib.runner import NotFiniteError
+
+
+def states_equal(a, b) -> bool:
+    return checkpoints.checksum(jax.device_get(a)) == checkpoints.checksum(jax.device_get(b))
+
+
+def largest_difference(a, b) -> float:
+    return max(
+        float(np.max(np.abs(x - y)))
+        for x, y in zip(jax.tree.leaves(jax.device_get(a)), jax.tree.leaves(jax.device_get(b)), strict=True)
+    )
+
+
+def trained(runner):
+    """The state after a whole run, read back from its last checkpoint."""
+    step, state = runner.restore()
+    start = jax.device_get(state)
+    runner.train(state, step)
+    _, state = runner.restore()
+    assert not states_equal(start, state)
+    return state
+
+
+@pytest.mark.parametrize("streamed", ["dataset.device_limit_gb=4.0", "dataset.device_limit_gb=0.0"])
+def test_one_device_equals_two_without_noise_of_their_own(make, streamed):
+    args = ("classifier/digits", "classifier.cnn.dropout=0.0", streamed)
+    one, two = (trained(make(*args, num_devices=n, workdir=f"{n}")) for n in (1, 2))
+    assert largest_difference(one, make(*args, workdir="new").init()) > 0
+    assert largest_difference(one, two) < 2e-6
+
+
+def test_streamed_equals_resident_bitwise(make):
+    resident = trained(make("gan/digits", "dataset.device_limit_gb=4.0", workdir="a"))
+    streamed = trained(make("gan/digits", "dataset.device_limit_gb=0.0", workdir="b"))
+    assert states_equal(resident, streamed)
+
+
+def test_scan_of_k_steps_equals_k_calls(make):
+    args = ("gan/digits", "num_steps=6", "checkpoint_every=6", "log_every=6", "eval_every=0")
+    single = trained(make(*args, "steps_per_dispatch=1", workdir="a"))
+    scanned = trained(make(*args, "steps_per_dispatch=3", workdir="b"))
+    assert largest_difference(single, scanned) < 2e-6
+
+
+@pytest.mark.parametrize("name", ["gan/digits", "gan/alternating", "classifier/digits"])
+def test_resumed_run_is_bitwise_the_run_that_never_stopped(make, name):
+    overrides = ("num_steps=5",)
+    if name == "gan/alternating":
+        name = "gan/digits"
+        overrides += ("gan.updates=alternating", "gan.num_disc_updates=2")
+    whole = trained(make(name, *overrides, workdir="whole"))
+    trained(make(name, *overrides, "num_steps=3", workdir="parts"))
+    parts = trained(make(name, *overrides, workdir="parts"))
+    assert states_equal(whole, parts)
+
+
+def test_metrics_have_one_line_a_step_also_after_a_resume(make):
+    runner = make("gan/digits", "num_steps=3", "eval_every=1")
+    trained(runner)
+    file = runner.workdir.metrics / "train.jsonl"
+    file.write_text(file.read_text() + '{"step": 4, "disc_loss": 1.0}\n{"step": 5, "disc_')
+    trained(make("gan/digits", "num_steps=5", "eval_every=1"))
+    for name in ("train", "eval"):
+        records = read_json_lines(runner.workdir.metrics / f"{name}.jsonl")
+        assert [r["step"] for r in records] == [1, 2, 3, 4, 5]
+    assert {"disc_loss", "gen_loss", "sigma_max", "disc_learning_rate"} <= records_of(runner)[-1].keys()
+
+
+def records_of(runner):
+    return read_json_lines(runner.workdir.metrics / "train.jsonl")
+
+
+def test_other_seeds_and_later_steps_give_other_states(make):
+    a = make("gan/digits", workdir="a").init()
+    assert not states_equal(a, make("gan/digits", "seed=1", workdir="b").init())
+    assert states_equal(a, make("gan/digits", workdir="c", num_devices=2).init())
+
+
+def test_a_signal_ends_the_step_and_saves(make, monkeypatch):
+    runner = make("gan/digits", "num_steps=1000", "checkpoint_every=1000", "eval_every=0")
+    before = signal.getsignal(signal.SIGTERM)
+    dispatches = runner._dispatches
+
+    def with_signal(first):
+        for i, call in enumerate(dispatches(first)):
+            if i == 2:
+                os.kill(os.getpid(), signal.SIGTERM)
+            yield call
+
+    monkeypatch.setattr(runner, "_dispatches", with_signal)
+    stopped = runner.train(runner.init(), 0)
+    assert stopped == (3, signal.SIGTERM)
+    assert checkpoints.steps(runner.workdir.checkpoints) == [3]
+    assert signal.getsignal(signal.SIGTERM) == before
+
+
+def test_not_finite_loss_names_step_and_metrics_and_keeps_the_last_good_checkpoint(make):
+    args = ("gan/digits", "num_steps=40", "log_every=20", "checkpoint_every=2")
+    runner = make(*args, "num_steps=2")
+    trained(runner)
+    # A rate this large leaves the floats' range within a few steps.
+    runner = make(*args, "gan.optimizers.disc.learning_rate=1e30")
+    step, state = runner.restore()
+    opt_state = dict(state.opt_state)
+    hyperparams = {"learning_rate": np.float32(1e30)}
+    opt_state["disc"] = opt_state["disc"]._replace(hyperparams=hyperparams)
+    with pytest.raises(NotFiniteError, match=r"step \d+: not finite: .*disc_loss.*step \d+ is kept"):
+        runner.train(state._replace(opt_state=opt_state), step)
+    kept, state = runner.restore()
+    assert kept < 40
+    assert all(np.isfinite(x).all() for x in jax.tree.leaves(state))
+
+
+def test_a_state_that_is_not_finite_is_not_saved(make):
+    runner = make("classifier/digits")
+    state = jax.device_get(runner.init())
+    broken = jax.tree.map(lambda x: np.full_like(x, np.nan), state.params)
+    with pytest.raises(NotFiniteError, match="nothing was saved"):
+        runner.train(state._replace(params=broken), 0)
+    assert checkpoints.steps(runner.workdir.checkpoints) == []
+
+
+def test_batch_must_divide_by_devices(make):
+    with pytest.raises(
+        ConfigError, match=r"config.batch_size: 9 does not divide by the 2 devices; use 8 or 10"
+    ):
+        make("classifier/digits", "batch_size=9", num_devices=2)
+
+
+def test_evaluation_counts_every_example_once(make):
+    """297 examples in batches of 8 and of 297 give the same means."""
+    runners = [make("classifier/digits", f"batch_size={b}", workdir=str(b)) for b in (8, 297)]
+    state = runners[0].init()
+    small, whole = (r.evaluate(state) for r in runners)
+    assert small.keys() == {"loss", "accuracy"}
+    assert small["accuracy"] * 297 == pytest.approx(round(small["accuracy"] * 297), abs=1e-9)
+    assert small == pytest.approx(whole, rel=1e-6)
+
+
+def test_pictures_of_a_finished_run(make):
+    from PIL import Image
+
+    runner = make("gan/digits")
+    trained(runner)
+    names = {p.name for p in runner.workdir.figures.iterdir()}
+    assert names == {"samples_0000004.png", "train.png", "eval.png"}
+    assert np.asarray(Image.open(runner.workdir.figures / "samples_0000004.png")).std() > 0
