@@ -10,8 +10,8 @@ from absl import flags
 from eval import sampling, scores
 from eval.networks import NETWORKS
 from experiments import registry
-from experiments.runs import ROOT, check_same_run, default_workdir, make_runner
-from lib import checkpoints, devices, figures
+from experiments.runs import ROOT, check_same_run, default_workdir, make_runner, restored
+from lib import devices, figures
 from lib.command_line import parse
 from lib.config import ConfigError, apply_overrides, differences, load_file, load_json, one_line_errors
 from lib.logging import append_json_line
@@ -60,25 +60,6 @@ def read_command_line(argv: list[str]):
     if found := differences(config, own, MAY_DIFFER):
         raise ConfigError(f"the run in '{workdir.path}' was trained otherwise: {'; '.join(found)}")
     return registry.validated(config), workdir, step
-
-
-def restored(runner: Runner, workdir: Workdir, step: int | None):
-    """(step, state) of one step, or of the newest sound checkpoint.
-
-    Raises:
-      ConfigError: there is none, or the one that was named is missing or damaged.
-    """
-    known = checkpoints.steps(workdir.checkpoints)
-    if not known or step not in (None, *known):
-        has = f"; it has {', '.join(map(str, known))}" if known else ""
-        which = "checkpoint" if step is None else f"checkpoint of step {step}"
-        raise ConfigError(f"config.restore_path: no {which} in '{workdir.checkpoints}'{has}")
-    if step is None:
-        return checkpoints.restore_newest(workdir.checkpoints, runner.abstract_state())
-    try:
-        return step, checkpoints.restore(workdir.checkpoints, step, runner.abstract_state())
-    except checkpoints.DamagedError as error:
-        raise ConfigError(f"config.restore_path: step {step} is damaged: {error}") from error
 
 
 def sample_scores(runner: Runner, config: Run, state, step: int) -> list[dict]:

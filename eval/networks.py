@@ -71,12 +71,12 @@ def trained_classifier(section: Evaluation, data_dir: str) -> Network:
     runner = make_runner(config, workdir)
     with (workdir.path / ".training").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)  # a second evaluator waits, then finds the network
-        step, state = first_state(runner, "")
+        step, state = first_state(runner)
         if step < config.num_steps:
             print(f"training the scoring network {section.classifier}, once, in {workdir.path}")
             save_json(raw, workdir.config)
             runner.train(state, step)
-            _, state = first_state(runner, "")
+            _, state = first_state(runner)
     apply = jax.jit(lambda images: runner.experiment.heads["logits"](state, images))
     return Network(f"{name}_cnn", checkpoints.checksum(state), lambda images: jax.device_get(apply(images)))
 

@@ -8,6 +8,7 @@ from experiments import registry
 from lib import checkpoints
 from lib.config import ConfigError, differences, load_json
 from lib.data import DataSpec, load
+from lib.experiment import State
 from lib.runner import Runner
 from lib.schema import MAY_DIFFER, Run
 from lib.workdir import Workdir, find
@@ -41,19 +42,34 @@ def check_same_run(config, workdir: Workdir, flag: str) -> None:
         raise ConfigError(f"{flag}: the run in '{workdir.path}' has another config: {'; '.join(found)}")
 
 
-def first_state(runner: Runner, restore_path: str):
-    """(step, state): of the newest checkpoint in the work directory, else of restore_path, else new."""
-    step, state = runner.restore()
-    if step or not restore_path:
-        return step, state
-    source, at = find(restore_path)
-    target = runner.abstract_state()
-    if at is None:
-        found = checkpoints.restore_newest(source.checkpoints, target)
-        if found is None:
-            raise ConfigError(f"config.restore_path: no checkpoint in '{restore_path}'")
+def first_state(runner: Runner, restore_path: str = "") -> tuple[int, State]:
+    """(step, state): of the newest checkpoint in the work directory, else of restore_path, else new.
+
+    Raises:
+      ConfigError: see `restored`.
+    """
+    if found := runner.restore():
         return found
+    if restore_path:
+        return restored(runner, *find(restore_path))
+    return 0, runner.init()
+
+
+def restored(runner: Runner, workdir: Workdir, step: int | None) -> tuple[int, State]:
+    """(step, state) of one step of a run, or of its newest sound checkpoint.
+
+    Raises:
+      ConfigError: there is none, or the one that was named is missing, damaged or of another experiment.
+    """
+    known = checkpoints.steps(workdir.checkpoints)
+    if not known or step not in (None, *known):
+        which = "checkpoint" if step is None else f"checkpoint of step {step}"
+        has = f"; it has {', '.join(map(str, known))}" if known else ""
+        raise ConfigError(f"config.restore_path: no {which} in '{workdir.checkpoints}'{has}")
+    target = runner.abstract_state()
+    if step is None:
+        return checkpoints.restore_newest(workdir.checkpoints, target)
     try:
-        return at, checkpoints.restore(source.checkpoints, at, target)
+        return step, checkpoints.restore(workdir.checkpoints, step, target)
     except checkpoints.DamagedError as error:
-        raise ConfigError(f"config.restore_path: '{restore_path}' is damaged: {error}") from error
+        raise ConfigError(f"config.restore_path: step {step} is damaged: {error}") from error

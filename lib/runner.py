@@ -126,12 +126,13 @@ class Runner:
         """Shapes and types of the state."""
         return jax.eval_shape(self.init)
 
-    def restore(self) -> tuple[int, State]:
-        """(step, state) to begin with: the newest checkpoint here, or a new state."""
-        found = checkpoints.restore_newest(
+    def restore(self) -> tuple[int, State] | None:
+        """(step, state) of the newest sound checkpoint here, or None."""
+        if not checkpoints.steps(self.workdir.checkpoints):
+            return None
+        return checkpoints.restore_newest(
             self.workdir.checkpoints, self.abstract_state(), move_damaged=True
         )
-        return found or (0, self.init())
 
     # Training.
 

@@ -76,13 +76,16 @@ def find(restore_path: str) -> tuple[Workdir, int | None]:
     path = Path(restore_path).absolute()
     if not path.is_dir():
         raise ConfigError(f"config.restore_path: no folder '{restore_path}'")
+    step = None
     if path.name.isdigit() and path.parent.name == CHECKPOINTS:
-        return Workdir(path.parent.parent), int(path.name)
-    if path.name == CHECKPOINTS:
-        return Workdir(path.parent), None
-    if not (path / CHECKPOINTS).is_dir():
+        workdir, step = Workdir(path.parent.parent), int(path.name)
+    elif path.name == CHECKPOINTS:
+        workdir = Workdir(path.parent)
+    else:
+        workdir = Workdir(path)
+    if not (workdir.checkpoints.is_dir() and workdir.config.is_file()):
         raise ConfigError(
-            f"config.restore_path: '{restore_path}' is no work directory, checkpoints folder, or "
-            "folder of one step in it"
+            f"config.restore_path: '{restore_path}' is not of a run: no config.json and checkpoints in "
+            f"'{workdir.path}'"
         )
-    return Workdir(path), None
+    return workdir, step

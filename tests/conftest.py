@@ -37,7 +37,7 @@ def small_config(name: str, *overrides: str):
 
 @pytest.fixture
 def make(tmp_path):
-    """Builds a runner, as in make("gan/digits", "seed=1", num_devices=2, workdir=...)."""
+    """Builds a runner in a folder of the test's own: config name, overrides, devices."""
 
     def build(name: str, *overrides: str, num_devices: int = 1, workdir: str = "run") -> Runner:
         config = registry.validated(small_config(name, *overrides))
@@ -48,8 +48,8 @@ def make(tmp_path):
     return build
 
 
-@pytest.fixture
-def program_env(tmp_path):
+@pytest.fixture(scope="session")
+def program_env():
     """The environment of a program that a test starts: this tree, one device, the usual caches."""
     env = {k: v for k, v in os.environ.items() if not k.startswith(("XLA_", "JAX_"))}
     return env | {"PYTHONPATH": str(ROOT)}

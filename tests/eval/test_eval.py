@@ -68,7 +68,7 @@ def test_scores_floor_and_ceiling_from_the_run_s_own_config(trained, program_env
     ("args", "message"),
     [
         (["--config.restore_path={run}/checkpoints/15"], "config.restore_path: no folder"),
-        (["--config.restore_path={run}/metrics"], "is no work directory"),
+        (["--config.restore_path={run}/metrics"], "is not of a run"),
         (
             ["--config.restore_path={run}", "--config.gan.num_latents=3"],
             "config.gan.num_latents: 3 here, 32",

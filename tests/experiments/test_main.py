@@ -11,9 +11,12 @@ import time
 import pytest
 from conftest import ROOT
 
+from experiments.main import main
 from lib import checkpoints
+from lib.config import apply_overrides, load_file, save_json
+from lib.runner import Runner
 
-SHORT = ["--config.num_steps=40", "--config.checkpoint_every=4", "--config.batch_size=8"]
+SHORT = ["--config.num_steps=120", "--config.checkpoint_every=4", "--config.batch_size=8"]
 SHORT += ["--config.eval_every=0", "--config.log_every=4", "--config.gan.num_latents=4"]
 
 
@@ -41,13 +44,14 @@ def last_state(workdir) -> str:
     return json.loads((newest / "meta" / "metadata").read_text())["checksum"]
 
 
-@pytest.fixture
-def uninterrupted(tmp_path, program_env):
-    workdir = tmp_path / "whole"
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory, program_env):
+    """The work directory of a run that was never stopped."""
+    workdir = tmp_path_factory.mktemp("main") / "whole"
     code, out, err = finished(program(program_env, *SHORT, f"--workdir={workdir}"))
     assert code == 0, err
     assert "./run.sh eval" in out
-    return last_state(workdir)
+    return workdir
 
 
 def wait_for_step(workdir, step, process):
@@ -59,7 +63,7 @@ def wait_for_step(workdir, step, process):
     raise AssertionError(f"no checkpoint of step {step}; exit code {process.poll()}")
 
 
-def test_kills_at_any_moment_change_nothing(tmp_path, program_env, uninterrupted):
+def test_kills_at_any_moment_change_nothing(tmp_path, program_env, whole):
     workdir = tmp_path / "killed"
     args = [*SHORT, f"--workdir={workdir}"]
     for step in (4, 12, 24):
@@ -70,84 +74,96 @@ def test_kills_at_any_moment_change_nothing(tmp_path, program_env, uninterrupted
     code, out, err = finished(program(program_env, *args))
     assert code == 0, err
     assert "continuing at step" in out
-    assert last_state(workdir) == uninterrupted
+    assert last_state(workdir) == last_state(whole)
     steps = [json.loads(line)["step"] for line in (workdir / "metrics/train.jsonl").open()]
-    assert steps == list(range(4, 41, 4))
+    assert steps == list(range(4, 121, 4))
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_signals_save_first_and_the_same_command_continues(tmp_path, program_env, uninterrupted, number):
+def test_signals_save_first_and_the_same_command_continues(tmp_path, program_env, whole, number):
     workdir = tmp_path / "stopped"
     args = [*SHORT, f"--workdir={workdir}"]
     process = program(program_env, *args)
     wait_for_step(workdir, 4, process)
     process.send_signal(number)
     code, out, err = finished(process)
-    if code == 0:
-        pytest.skip("the run was over before the signal came")
     assert code == 128 + number, err
     assert "the same command continues" in out
     stopped_at = checkpoints.steps(workdir / "checkpoints")[-1]
     assert f"stopped and saved at step {stopped_at}" in out
     assert finished(program(program_env, *args))[0] == 0
-    assert last_state(workdir) == uninterrupted
+    assert last_state(workdir) == last_state(whole)
 
 
-def test_one_line_and_code_2(tmp_path, program_env):
-    """Through the program, once for every place that finds bad input."""
-    run = tmp_path / "run"
-    assert finished(program(program_env, *SHORT, f"--workdir={run}"))[0] == 0
-    blocked = tmp_path / "file"
-    blocked.write_text("")
-    (tmp_path / "empty" / "checkpoints").mkdir(parents=True)
-    table = [
+def refused(capsys, *args) -> str:
+    """The one line that the program ends with, with exit code 2."""
+    with pytest.raises(SystemExit) as stop:
+        main(list(args))
+    assert stop.value.code == 2
+    err = capsys.readouterr().err
+    assert err.startswith("error: ")
+    assert err.count("\n") == 1
+    return err
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
         (["--config=configs/gan/digit.py"], "did you mean 'configs/gan/digits.py'?"),
         (["--confg=x"], "Unknown command line flag 'confg'"),
         (["word"], "unexpected argument 'word'"),
         (["--config.gan.net=x"], "config.gan.net: unknown field; did you mean 'nets'?"),
-        ([*SHORT, f"--workdir={blocked}/x"], "--workdir: cannot write"),
-        ([*SHORT, f"--workdir={run}", "--config.seed=3"], "config.seed: 3 here, 0 there"),
-        ([f"--workdir={tmp_path}/n", "--config.restore_path=/nowhere"], "config.restore_path: no folder"),
+        (["--workdir={tmp}/file/x"], "--workdir: cannot write"),
+        (["--workdir={whole}", *SHORT, "--config.seed=3"], "config.seed: 3 here, 0 there"),
+        (["--workdir={tmp}/n", "--config.restore_path=/nowhere"], "config.restore_path: no folder"),
+        (["--workdir={tmp}/n", "--config.restore_path={tmp}"], "config.restore_path: '"),
         (
-            [*SHORT, f"--workdir={tmp_path}/n", f"--config.restore_path={run}", "--config.seed=3"],
+            ["--workdir={tmp}/n", "--config.restore_path={tmp}/empty"],
+            "config.restore_path: no checkpoint in",
+        ),
+        (
+            ["--workdir={tmp}/n", *SHORT, "--config.restore_path={whole}", "--config.seed=3"],
             "config.seed: 3 here, 0 there",
         ),
-        (
-            [*SHORT, f"--workdir={tmp_path}/n", f"--config.restore_path={tmp_path}/empty"],
-            "config.restore_path: ",
-        ),
-    ]
-    for args, message in table:
-        code, _, err = finished(program(program_env, *args))
-        assert code == 2, (args, err)
-        assert message in err
-        assert err.startswith("error: ")
-        assert err.count("\n") == 1
+        (["--workdir={tmp}/n", "--config.batch_size=63"], "does not divide by the 2 devices; use 62 or 64"),
+    ],
+)
+def test_bad_input_is_one_line_before_anything_compiles(
+    tmp_path, whole, capsys, monkeypatch, args, message
+):
+    (tmp_path / "file").touch()
+    (tmp_path / "empty" / "checkpoints").mkdir(parents=True)
+    config = apply_overrides(load_file(ROOT / "configs/gan/digits.py"), [])
+    save_json(config, tmp_path / "empty" / "config.json")
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setattr(Runner, "init", lambda self: pytest.fail("compiled before the refusal"))
+    assert message in refused(capsys, *[a.format(tmp=tmp_path, whole=whole) for a in args])
     assert not (tmp_path / "n" / "config.json").exists()
 
-    with (run / ".lock").open("a+") as file:
+
+def test_a_second_process_in_one_work_directory_is_refused(whole, capsys):
+    with (whole / ".lock").open("a+") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
-        code, _, err = finished(program(program_env, *SHORT, f"--workdir={run}"))
-    assert (code, err.count("\n")) == (2, 1)
-    assert "is training in" in err
-
-    code, out, _ = finished(program(program_env, *SHORT, f"--workdir={run}"))
-    assert code == 0
-    assert "already trained to step 40" in out
+        assert "is training in" in refused(capsys, *SHORT, f"--workdir={whole}")
 
 
-def test_a_new_run_starts_from_another_ones_checkpoint(tmp_path, program_env, uninterrupted):
-    args = [*SHORT, "--config.num_steps=60", f"--workdir={tmp_path}/new"]
-    code, out, err = finished(program(program_env, *args, f"--config.restore_path={tmp_path}/whole"))
+def test_a_finished_run_says_so_and_how_to_go_on(whole, capsys):
+    assert main([*SHORT, f"--workdir={whole}"]) == 0
+    assert "already trained to step 120; raise config.num_steps" in capsys.readouterr().out
+
+
+def test_a_new_run_starts_from_another_ones_checkpoint(tmp_path, program_env, whole):
+    args = [*SHORT, "--config.num_steps=140", f"--workdir={tmp_path}/new"]
+    code, out, err = finished(program(program_env, *args, f"--config.restore_path={whole}"))
     assert code == 0, err
-    assert "continuing at step 40" in out
-    assert last_state(tmp_path / "new") != uninterrupted
+    assert "continuing at step 120" in out
+    assert last_state(tmp_path / "new") != last_state(whole)
 
 
-def test_not_finite_ends_with_code_1_and_one_line(tmp_path, program_env):
+def test_not_finite_ends_with_code_1_and_one_line(tmp_path, capsys):
     rates = [f"--config.gan.optimizers.{x}.learning_rate=1e30" for x in ("disc", "gen")]
-    code, _, err = finished(program(program_env, *SHORT, *rates, f"--workdir={tmp_path}/nan"))
-    assert code == 1
+    assert main([*SHORT, *rates, f"--workdir={tmp_path}/nan"]) == 1
+    err = capsys.readouterr().err
     assert err.startswith("error: step ")
     assert "not finite: " in err
     assert err.count("\n") == 1

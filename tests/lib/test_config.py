@@ -169,6 +169,9 @@ def test_restore_paths(tmp_path):
     run = Workdir(tmp_path / "run")
     run.create()
     (run.checkpoints / "7").mkdir()
+    with pytest.raises(ConfigError, match="is not of a run"):
+        find(str(run.path))
+    run.config.touch()
     for path, step in ((run.path, None), (run.checkpoints, None), (run.checkpoints / "7", 7)):
         found, at = find(str(path))
         assert (found.path, at) == (run.path, step)

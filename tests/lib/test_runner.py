@@ -7,6 +7,7 @@ import jax
 import numpy as np
 import pytest
 
+from experiments import runs
 from lib import checkpoints
 from lib.config import ConfigError
 from lib.logging import read_json_lines
@@ -26,7 +27,7 @@ def largest_difference(a, b) -> float:
 
 def trained(runner):
     """The state after a whole run, read back from its last checkpoint."""
-    step, state = runner.restore()
+    step, state = runs.first_state(runner)
     start = jax.device_get(state)
     runner.train(state, step)
     _, state = runner.restore()

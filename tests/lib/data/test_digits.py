@@ -1,0 +1,53 @@
+"""scikit-learn's digits."""
+
+import numpy as np
+import pytest
+
+from lib.config import ConfigError
+from lib.data import DataSpec, load
+
+SIZES = {"train": 1500, "test": 297}
+
+
+@pytest.mark.parametrize("split", SIZES)
+def test_a_split_has_its_size_types_range_and_all_classes(split):
+    digits = load("digits", split)
+    assert digits.size == SIZES[split]
+    assert digits.image.shape == (SIZES[split], 8, 8, 1)
+    assert digits.label.shape == (SIZES[split],)
+    assert digits.image.dtype == np.uint8
+    assert digits.label.dtype == np.int32
+    assert (digits.image.min(), digits.image.max()) == (0, 255)
+    assert digits.num_classes == 10
+    assert set(digits.label) == set(range(10))
+
+
+def test_the_splits_are_disjoint_and_together_the_whole_set():
+    sklearn_datasets = pytest.importorskip("sklearn.datasets")
+    whole = sklearn_datasets.load_digits()
+    ours = [load("digits", split) for split in SIZES]
+
+    def rows(image, label):
+        return sorted((int(y), *x.ravel().tolist()) for x, y in zip(image, label, strict=True))
+
+    # All images of the whole set differ, so that equal multisets mean that the splits share none.
+    expected = rows(np.round(whole.images * 255 / 16).astype(np.uint8), whole.target)
+    assert len(set(expected)) == len(expected) == 1797
+    both = rows(np.concatenate([d.image for d in ours]), np.concatenate([d.label for d in ours]))
+    assert both == expected
+
+
+def test_a_split_is_always_the_same():
+    first, second = load("digits", "train"), load("digits", "train")
+    np.testing.assert_array_equal(first.image, second.image)
+    np.testing.assert_array_equal(first.label, second.label)
+
+
+def test_the_spec_of_the_training_split():
+    assert DataSpec.of(load("digits", "train")) == DataSpec((8, 8, 1), 10, 1500)
+
+
+def test_an_unknown_split_is_an_error_that_names_the_known_ones():
+    with pytest.raises(ConfigError) as error:
+        load("digits", "valid")
+    assert str(error.value) == "config.dataset: digits has no split 'valid'; known: train, test"

@@ -1,0 +1,146 @@
+"""Both forms of a convolution against each other, against Flax, and against the definition of a transpose."""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from lib.nets import conv
+
+# kernel, stride, height, width, channels in, features
+EVEN = [
+    (1, 1, 4, 5, 2, 3),
+    (1, 2, 4, 6, 2, 3),
+    (2, 2, 4, 6, 3, 2),
+    (2, 3, 6, 9, 2, 2),
+    (3, 1, 5, 6, 2, 3),
+    (3, 2, 6, 8, 2, 3),
+    (4, 1, 5, 4, 1, 2),
+    (4, 2, 8, 6, 3, 2),
+    (5, 1, 3, 2, 2, 1),
+    (5, 2, 8, 4, 1, 4),
+    (7, 3, 6, 9, 2, 2),
+]
+# The stride does not divide the image: convolutions only.
+UNEVEN = [(3, 2, 7, 5, 2, 3), (4, 3, 8, 10, 2, 2), (2, 3, 7, 8, 1, 2), (5, 4, 3, 9, 2, 2)]
+
+FORMS = {
+    "xla": (conv.xla_conv, conv.xla_conv_transpose),
+    "band": (conv.band_conv, conv.band_conv_transpose),
+}
+
+
+@pytest.fixture(autouse=True)
+def float64():
+    with jax.enable_x64(True):
+        yield
+
+
+def normal(seed: int, *shape: int) -> jax.Array:
+    return jnp.asarray(np.random.default_rng(seed).normal(size=shape))
+
+
+def arguments(case, transposed: bool) -> tuple[jax.Array, jax.Array]:
+    """An image and weights; for the transpose the image is the small one."""
+    kernel, stride, height, width, c, f = case
+    if transposed:
+        height, width, c, f = height // stride, width // stride, f, c
+    return normal(0, 2, height, width, c), normal(1, kernel, kernel, c, f) / kernel
+
+
+def assert_same(ours, theirs, atol=1e-10):
+    for a, b in zip(jax.tree.leaves(ours), jax.tree.leaves(theirs), strict=True):
+        assert b.dtype == np.float64
+        assert np.abs(b).max() > 1e-2
+        np.testing.assert_allclose(a, b, rtol=0, atol=atol)
+
+
+def value_and_derivatives(function, x, weights, stride):
+    """The value, the gradient, and a Hessian-vector product of a loss of it that is not quadratic."""
+    shape = jax.eval_shape(lambda x, w: function(x, w, stride), x, weights).shape
+    coefficients = normal(2, *shape)
+
+    def loss(x, weights):
+        return jnp.sum(coefficients * jnp.tanh(function(x, weights, stride)))
+
+    @jax.jit
+    def run(x, weights, direction):
+        return function(x, weights, stride), jax.jvp(jax.grad(loss, (0, 1)), (x, weights), direction)
+
+    return run(x, weights, (normal(3, *x.shape), normal(4, *weights.shape)))
+
+
+@pytest.mark.parametrize("case", EVEN + UNEVEN, ids=str)
+def test_the_band_form_is_the_convolution(case):
+    args = *arguments(case, transposed=False), case[1]
+    assert_same(value_and_derivatives(conv.band_conv, *args), value_and_derivatives(conv.xla_conv, *args))
+
+
+@pytest.mark.parametrize("case", EVEN, ids=str)
+def test_the_band_form_is_the_transposed_convolution(case):
+    args = *arguments(case, transposed=True), case[1]
+    ours = value_and_derivatives(conv.band_conv_transpose, *args)
+    assert_same(ours, value_and_derivatives(conv.xla_conv_transpose, *args))
+
+
+@pytest.mark.parametrize("case", EVEN + UNEVEN, ids=str)
+def test_the_convolution_is_that_of_flax(case):
+    kernel, stride, *_, features = case
+    x, weights = arguments(case, transposed=False)
+    layer = nn.Conv(features, (kernel, kernel), stride, use_bias=False)
+    theirs = layer.apply({"params": {"kernel": weights}}, x)
+    assert_same(conv.xla_conv(x, weights, stride), theirs, atol=1e-12)
+
+
+@pytest.mark.parametrize("case", EVEN, ids=str)
+@pytest.mark.parametrize("form", FORMS)
+def test_the_transposed_convolution_is_the_adjoint(form, case):
+    convolve, transpose = FORMS[form]
+    stride = case[1]
+    x, weights = arguments(case, transposed=False)
+    y, _ = arguments(case, transposed=True)
+    forward = convolve(x, weights, stride)
+    backward = transpose(y, weights.swapaxes(2, 3), stride)
+    assert forward.shape == y.shape
+    assert backward.shape == x.shape
+    inner = jnp.vdot(forward, y)
+    assert abs(inner) > 1e-2
+    np.testing.assert_allclose(jnp.vdot(x, backward), inner, rtol=0, atol=1e-10)
+
+
+@pytest.mark.parametrize("case", [(3, 1, 6, 6, 2, 3), (4, 2, 8, 6, 3, 2)], ids=str)
+@pytest.mark.parametrize("module", [conv.Conv, conv.ConvTranspose])
+def test_a_layer_gives_the_same_in_both_forms(module, case, monkeypatch):
+    kernel, stride, *_ = case
+    x, weights = arguments(case, transposed=module is conv.ConvTranspose)
+    layer = module(weights.shape[-1], kernel, stride)
+    params = {"params": {"kernel": weights, "bias": normal(5, weights.shape[-1])}}
+    shapes = jax.tree.map(jnp.shape, params)
+    outputs = {}
+    for bands in (False, True):
+        monkeypatch.setattr(conv, "prefers_bands", lambda width, kernel, bands=bands: bands)
+        assert jax.tree.map(jnp.shape, layer.init(jax.random.key(0), x)) == shapes
+        assert ("conv_general_dilated" in str(jax.make_jaxpr(layer.apply)(params, x))) != bands
+        outputs[bands] = layer.apply(params, x)
+    assert_same(outputs[True], outputs[False])
+
+
+@pytest.mark.parametrize("module", [conv.Conv, conv.ConvTranspose])
+def test_a_layer_adds_its_bias_to_every_pixel(module):
+    x = normal(0, 2, 4, 4, 3)
+    layer = module(5, kernel=3, stride=2)
+    params = layer.init(jax.random.key(0), x)["params"]
+    bias = normal(1, 5)
+    without = layer.apply({"params": params}, x)
+    difference = layer.apply({"params": params | {"bias": bias}}, x) - without
+    assert_same(difference, jnp.broadcast_to(bias.reshape(1, 1, 1, 5), without.shape), atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    "backend, width, expected",
+    [("cpu", 8, True), ("cpu", 300, False), ("gpu", 8, False), ("tpu", 8, False)],
+)
+def test_bands_are_for_narrow_images_on_cpus(backend, width, expected, monkeypatch):
+    monkeypatch.setattr(jax, "default_backend", lambda: backend)
+    assert conv.prefers_bands(width, kernel=3) is expected

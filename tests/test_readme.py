@@ -1,0 +1,47 @@
+"""The README's commands are those that the programs have."""
+
+import re
+import subprocess
+
+from conftest import ROOT
+
+README = (ROOT / "README.md").read_text()
+
+
+def run_sh(*args):
+    return subprocess.run([ROOT / "run.sh", *args], cwd=ROOT, text=True, capture_output=True, timeout=300)
+
+
+def test_every_verb_of_the_readme_exists_and_every_verb_is_in_the_readme():
+    usage = run_sh()
+    assert usage.returncode == 0
+    verbs = set(re.findall(r"^  (\w+)  ", usage.stdout, re.MULTILINE))
+    assert verbs == set(re.findall(r"\./run\.sh (\w+)", README))
+    for verb in verbs:
+        assert re.search(rf"^            \./run\.sh {verb}", usage.stdout, re.MULTILINE)
+
+
+def test_every_file_that_the_readme_names_exists():
+    named = re.findall(r"[\w/.]+\.py|docs/[\w/.]+", README)
+    assert len(named) > 10
+    # `base.py` stands for the one beside each config.
+    assert [n for n in named if n != "base.py" and not (ROOT / n).exists()] == []
+
+
+def test_unknown_verb():
+    done = run_sh("trian")
+    assert done.returncode == 2
+    assert "unknown verb 'trian'" in done.stderr
+
+
+def test_list_prints_the_configs():
+    done = run_sh("list")
+    assert done.returncode == 0
+    assert "configs/gan/digits.py" in done.stdout
+
+
+def test_help_of_both_programs():
+    for verb in ("train", "eval"):
+        done = run_sh(verb, "--help")
+        assert done.returncode == 0
+        assert "--workdir" in done.stdout
