@@ -105,7 +105,9 @@ class Runner:
                 lambda s, x: one(s, *x), state, (feeds, first + jnp.arange(k, dtype=jnp.uint32))
             )
 
-        return self._pmap(steps, (axes, None, 0, None, None), (axes, None), donate_argnums=0)
+        # Not a bare None: JAX's pmap would mistake an empty dict of constants for one leaf.
+        nowhere = jax.tree.map(lambda x: None, self._batches.constants)
+        return self._pmap(steps, (axes, nowhere, 0, None, None), (axes, None), donate_argnums=0)
 
     @functools.cached_property
     def _eval(self) -> Callable:

@@ -42,16 +42,17 @@ def load(name: str, split: str, data_dir: str = "") -> tuple[np.ndarray, np.ndar
 def _cache_folder(root: Path, name: str, split: str) -> Path | None:
     """Where the arrays of a split are kept; None if TFDS holds nothing of that name.
 
-    The key is the set's name, the split, and a digest of all metadata that TFDS keeps of the set:
-    its versions and their numbers of examples.
+    The key is the set's name, the split, and a digest of where TFDS keeps the set and of the names, sizes
+    and times of its files: a set that is written again is read again.
     """
     set_name = name.split(":")[0]
-    infos = sorted((root / set_name).glob("**/dataset_info.json"))
-    if not infos:
+    files = sorted(p for p in (root / set_name).rglob("*") if p.is_file())
+    if not any(p.name == "dataset_info.json" for p in files):
         return None
-    digest = hashlib.sha256(name.encode())
-    for info in infos:
-        digest.update(str(info.relative_to(root)).encode() + info.read_bytes())
+    digest = hashlib.sha256(str((root.resolve(), name)).encode())
+    for file in files:
+        stat = file.stat()
+        digest.update(str((file.relative_to(root), stat.st_size, stat.st_mtime_ns)).encode())
     key = f"{name}-{split}-{digest.hexdigest()[:16]}"
     return cache_dir() / "datasets" / key.replace("/", "_").replace(":", "_")
 
@@ -70,13 +71,17 @@ def _builder(name: str, root: Path):
         ) from error
     except Exception as error:  # TFDS raises many kinds here: bad versions, bad configs, bad files
         raise ConfigError(f"config.dataset.name: TFDS cannot use '{name}': {_first(error)}") from error
+    if builder.name != name.split(":")[0].split("/")[0]:  # TFDS takes CamelCase too; folders are snake_case
+        raise ConfigError(f"config.dataset.name: unknown name '{name}'; did you mean '{builder.name}'?")
     features = builder.info.features or {}
     if "image" not in features or "label" not in features or None in features["image"].shape:
         raise ConfigError(
             f"config.dataset.name: '{name}' is no image-classification set with images of one size"
         )
     if not builder.info.splits:
-        print(f"'{name}' is not in '{root}': asking TFDS to download it")
+        print(
+            f"'{name}' is not in '{root}': asking TFDS to download it (minutes of retries where there is no network)"
+        )
         try:
             builder.download_and_prepare()
         except Exception as error:  # no network, no space, a manual download: TFDS says which
@@ -107,10 +112,19 @@ def _prepare(builder, name: str, split: str, folder: Path) -> None:
     image = np.lib.format.open_memmap(temporary[0], mode="w+", dtype=np.uint8, shape=shape)
     label = np.empty(size, np.int32)
     at = 0
-    for batch in tfds.as_numpy(batches):
-        n = len(batch["label"])
-        image[at : at + n], label[at : at + n] = batch["image"], batch["label"]
-        at += n
+    try:
+        for batch in tfds.as_numpy(batches):
+            n = len(batch["label"])
+            image[at : at + n], label[at : at + n] = batch["image"], batch["label"]
+            at += n
+        if at != size:
+            raise ValueError(f"{at} examples instead of {size}")
+    except Exception as error:  # TensorFlow has a class for every kind of damage
+        temporary[0].unlink()
+        raise ConfigError(
+            f"config.dataset: the files of '{name}' in '{builder.data_dir}' are damaged ({_first(error)}); "
+            "prepare the set again"
+        ) from error
     image.flush()
     with temporary[1].open("wb") as file:
         np.save(file, label)

@@ -36,7 +36,7 @@ def power_iteration(weights: jax.Array, u: jax.Array) -> tuple[jax.Array, jax.Ar
     """
     matrix = weights.reshape(-1, weights.shape[-1])
     v = jax.lax.stop_gradient(_unit(matrix @ u))
-    u = jax.lax.stop_gradient(_unit(v @ matrix))
+    u = jax.lax.stop_gradient(jnp.where(v.any(), _unit(v @ matrix), u))
     return v @ matrix @ u, u
 
 
@@ -60,10 +60,14 @@ def normalize(
         sigmas[path], new_vectors[path] = power_iteration(w, vectors[path])
     if apply:
         params = jax.tree_util.tree_map_with_path(
-            lambda path, w: w / sigmas[_name(path)] if _name(path) in sigmas else w, params
+            lambda path, w: w / _not_zero(sigmas[_name(path)]) if _name(path) in sigmas else w, params
         )
     values = jax.lax.stop_gradient(jnp.stack(list(sigmas.values())))
     return params, new_vectors, {"sigma_max": values.max(), "sigma_min": values.min()}
+
+
+def _not_zero(sigma: jax.Array) -> jax.Array:
+    return jnp.where(sigma == 0, 1, sigma)  # a kernel of zeros stays one
 
 
 def _kernels(params: Any) -> dict[str, jax.Array]:

@@ -37,7 +37,8 @@ def dataset(request, tmp_path):
 def test_batches_are_the_examples_of_the_order(kind, num_devices, dataset):
     pipeline = kind(dataset, 4, seed=5, num_devices=num_devices)
     devices = jax.local_devices()[:num_devices]
-    batch = jax.pmap(pipeline.batch, in_axes=(None, 0), devices=devices)
+    replicated = jax.tree.map(lambda x: None, pipeline.constants)
+    batch = jax.pmap(pipeline.batch, in_axes=(replicated, 0), devices=devices)
     crossing = 0
     for step in range(6):
         indices = batch_indices(10, 4, 5, step)
@@ -105,7 +106,7 @@ def test_an_error_of_the_thread_reaches_the_training_loop():
 
 
 @pytest.mark.parametrize(
-    "fraction, kind", [(1.0, Resident), (2.0, Resident), (0.99, Streamed), (0, Streamed)]
+    "fraction, kind", [(1.01, Resident), (2.0, Resident), (0.99, Streamed), (0, Streamed)]
 )
 def test_make_keeps_on_the_devices_what_fits_the_limit(fraction, kind):
     dataset = images(10)

@@ -1,1 +1,225 @@
-"""Any TFDS set, through folders that TFDS's own writer makes here, and through real ones."""
+"""Any TFDS set: through a folder that TFDS's own writer makes here, and through real ones."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from conftest import TFDS_DIR, needs_images
+
+from lib.config import ConfigError
+from lib.data import load, tfds_images
+from lib.tensorflow import tensorflow_datasets
+
+TRAIN, TEST, CLASSES = 1030, 7, 3  # more than one of the batches that the set is read in
+rng = np.random.default_rng(0)
+IMAGE = rng.integers(0, 256, (TRAIN + TEST, 4, 5, 1), dtype=np.uint8)
+LABEL = rng.integers(0, CLASSES, TRAIN + TEST)
+
+
+def write(root, name: str, splits: dict, shape=(4, 5, 1), version: str = "1.0.0") -> None:
+    """Writes a TFDS set; `splits` are {split: (images, labels)}."""
+    tfds = tensorflow_datasets()
+    features = {"image": tfds.features.Image(shape=shape)}
+    features["label"] = tfds.features.ClassLabel(num_classes=CLASSES)
+    examples = {
+        split: [(i, {"image": x, "label": int(y)}) for i, (x, y) in enumerate(zip(*arrays, strict=True))]
+        for split, arrays in splits.items()
+    }
+    tfds.dataset_builders.store_as_tfds_dataset(
+        name=name,
+        version=version,
+        data_dir=root,
+        features=tfds.features.FeaturesDict(features),
+        split_datasets=examples,
+        disable_shuffling=True,
+    )
+
+
+@pytest.fixture(scope="session")
+def data_dir(tmp_path_factory):
+    """A TFDS folder with the set `tiny`, and one of images of several sizes."""
+    root = tmp_path_factory.mktemp("tensorflow_datasets")
+    splits = {"train": (IMAGE[:TRAIN], LABEL[:TRAIN]), "test": (IMAGE[TRAIN:], LABEL[TRAIN:])}
+    write(root, "tiny", splits)
+    write(root, "ragged", {"train": (IMAGE[:3], LABEL[:3])}, shape=(None, None, 1))
+    return root
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path, monkeypatch):
+    folder = tmp_path / "cache"
+    monkeypatch.setenv("GRADIENT_DYNAMICS_CACHE", str(folder))
+    monkeypatch.delenv("TFDS_DATA_DIR", raising=False)
+    return folder
+
+
+@pytest.fixture
+def no_tensorflow(monkeypatch):
+    """A function that makes every later use of TensorFlow Datasets fail."""
+
+    def fail():
+        raise AssertionError("TensorFlow is used")
+
+    return lambda: monkeypatch.setattr(tfds_images, "tensorflow_datasets", fail)
+
+
+def error_of(*args) -> str:
+    with pytest.raises(ConfigError) as error:
+        load(*args)
+    assert "\n" not in str(error.value)
+    return str(error.value)
+
+
+@pytest.mark.parametrize(
+    "name, split, chosen",
+    [
+        ("tiny", "train", slice(0, TRAIN)),
+        ("tiny", "test", slice(TRAIN, None)),
+        ("tiny:1.0.0", "test", slice(TRAIN, None)),
+        ("tiny", "train[:5]", slice(0, 5)),
+        ("tiny", "train[-4:]", slice(TRAIN - 4, TRAIN)),
+        ("tiny", "train[50%:]", slice(TRAIN // 2, TRAIN)),
+        ("tiny", "train+test", slice(None)),
+    ],
+)
+def test_a_split_is_what_was_written(name, split, chosen, data_dir, no_tensorflow):
+    for _ in range(2):
+        dataset = load(name, split, str(data_dir))
+        np.testing.assert_array_equal(dataset.image, IMAGE[chosen])
+        np.testing.assert_array_equal(dataset.label, LABEL[chosen])
+        assert dataset.image.dtype == np.uint8
+        assert dataset.label.dtype == np.int32
+        assert dataset.num_classes == CLASSES
+        assert isinstance(dataset.image, np.memmap)
+        no_tensorflow()
+
+
+def test_a_process_that_finds_the_cache_does_not_import_tensorflow(data_dir, cache, program_env):
+    dataset = load("tiny", "train", str(data_dir))
+    assert "tensorflow" in sys.modules
+    program = (
+        "import json, sys; from lib.data import load; dataset = load('tiny', 'train'); "
+        "names = [name for name in sys.modules if name.split('.')[0].startswith('tensorflow')]; "
+        "print(json.dumps([names, int(dataset.image.sum()), dataset.label.tolist()]))"
+    )
+    env = program_env | {"GRADIENT_DYNAMICS_CACHE": str(cache), "TFDS_DATA_DIR": str(data_dir)}
+    output = subprocess.run(
+        [sys.executable, "-c", program], env=env, check=True, capture_output=True, text=True
+    ).stdout
+    assert json.loads(output) == [[], int(dataset.image.sum()), dataset.label.tolist()]
+
+
+def test_the_folder_may_come_from_the_environment(data_dir, monkeypatch):
+    monkeypatch.setenv("TFDS_DATA_DIR", str(data_dir))
+    assert load("tiny", "test").size == TEST
+
+
+def test_a_new_version_of_a_set_is_prepared_anew(tmp_path):
+    first = {"train": (IMAGE[:6], LABEL[:6])}
+    second = {"train": (IMAGE[6:12], LABEL[6:12])}
+    write(tmp_path, "changing", first)
+    np.testing.assert_array_equal(load("changing", "train", str(tmp_path)).image, IMAGE[:6])
+    write(tmp_path, "changing", second, version="1.1.0")
+    np.testing.assert_array_equal(load("changing", "train", str(tmp_path)).image, IMAGE[6:12])
+    np.testing.assert_array_equal(load("changing:1.0.0", "train", str(tmp_path)).image, IMAGE[:6])
+
+
+@pytest.mark.parametrize("name", ["image.npy", "label.npy", "meta.json"])
+def test_a_preparation_that_was_cut_off_is_done_again(name, data_dir, cache, monkeypatch):
+    replace = tfds_images.Path.replace
+
+    def stop_before(source, target):
+        if target.name == name:
+            raise KeyboardInterrupt
+        return replace(source, target)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(tfds_images.Path, "replace", stop_before)
+        load("tiny", "test", str(data_dir))
+    assert not list(cache.rglob("meta.json"))
+    dataset = load("tiny", "test", str(data_dir))
+    np.testing.assert_array_equal(dataset.image, IMAGE[TRAIN:])
+    np.testing.assert_array_equal(dataset.label, LABEL[TRAIN:])
+
+
+@pytest.mark.parametrize("split", ["valid", "train[", "train[5:9999]", ""])
+def test_an_unknown_split_is_an_error_that_names_the_known_ones(split, data_dir):
+    text = error_of("tiny", split, str(data_dir))
+    assert text.startswith(f"config.dataset: 'tiny' has no split '{split}'; known: train, test")
+
+
+@pytest.mark.parametrize(
+    "name, hint",
+    [("minst", "; did you mean 'mnist'?"), ("digit", "; did you mean 'digits'?"), ("qqqqqq", "")],
+)
+def test_an_unknown_set_is_an_error_that_names_the_nearest(name, hint, data_dir):
+    text = error_of(name, "train", str(data_dir))
+    assert text.startswith(f"config.dataset.name: no set '{name}'{hint} (known: digits, ")
+
+
+def test_a_name_that_tfds_cannot_parse_is_an_error(data_dir):
+    assert error_of("a b!", "train", str(data_dir)).startswith(
+        "config.dataset.name: TFDS cannot use 'a b!'"
+    )
+
+
+def test_images_of_several_sizes_are_an_error(data_dir):
+    text = error_of("ragged", "train", str(data_dir))
+    assert text == "config.dataset.name: 'ragged' is no image-classification set with images of one size"
+
+
+def test_a_set_that_cannot_be_downloaded_is_an_error_that_says_where_to_put_it(tmp_path, monkeypatch):
+    def fail(*args, **kwargs):
+        raise ConnectionError("no route\nto the host")
+
+    monkeypatch.setattr(tensorflow_datasets().core.DatasetBuilder, "download_and_prepare", fail)
+    text = error_of("mnist", "train", str(tmp_path))
+    assert text.startswith(f"config.dataset: 'mnist' is not in '{tmp_path}' and cannot be downloaded ")
+    assert "(ConnectionError: no route)" in text
+    assert "set TFDS_DATA_DIR or config.dataset.data_dir" in text
+
+
+@needs_images
+@pytest.mark.parametrize(
+    "name, split, shape",
+    [
+        ("mnist", "train", (60000, 28, 28, 1)),
+        ("mnist", "test", (10000, 28, 28, 1)),
+        ("cifar10", "train", (4000, 32, 32, 3)),
+        ("cifar10", "test", (1000, 32, 32, 3)),
+    ],
+)
+def test_the_real_sets(name, split, shape):
+    dataset = load(name, split, str(TFDS_DIR))
+    assert dataset.image.shape == shape
+    assert dataset.image.dtype == np.uint8
+    assert (dataset.image.min(), dataset.image.max()) == (0, 255)
+    assert dataset.num_classes == 10
+    counts = np.bincount(dataset.label, minlength=10)
+    assert counts.sum() == shape[0]
+    assert (counts > 0.07 * shape[0]).all()
+    assert (dataset.image.max(axis=(1, 2, 3)) > 0).all()
+
+
+def test_sets_of_one_name_in_two_folders_do_not_share_a_cache(tmp_path):
+    images = IMAGE[:4]
+    for folder, labels in (("a", [0, 1, 2, 0]), ("b", [1, 2, 0, 1])):
+        write(tmp_path / folder, "twin", {"train": (images, np.array(labels))})
+        assert load("twin", "train", str(tmp_path / folder)).label.tolist() == labels
+
+
+def test_tfds_s_other_spelling_is_corrected(data_dir):
+    with pytest.raises(ConfigError, match="unknown name 'Tiny'; did you mean 'tiny'"):
+        load("Tiny", "train", str(data_dir))
+
+
+def test_damaged_files_are_one_line_and_leave_nothing_behind(tmp_path, cache):
+    write(tmp_path, "broken", {"train": (IMAGE[:4], LABEL[:4])})
+    (record,) = tmp_path.rglob("*tfrecord*")
+    record.write_bytes(record.read_bytes()[:-20])
+    with pytest.raises(ConfigError, match="are damaged .*; prepare the set again") as error:
+        load("broken", "train", str(tmp_path))
+    assert "\n" not in str(error.value)
+    assert [p for p in cache.rglob("*") if p.is_file()] == []

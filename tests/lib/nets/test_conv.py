@@ -10,20 +10,15 @@ from lib.nets import conv
 
 # kernel, stride, height, width, channels in, features
 EVEN = [
-    (1, 1, 4, 5, 2, 3),
     (1, 2, 4, 6, 2, 3),
-    (2, 2, 4, 6, 3, 2),
     (2, 3, 6, 9, 2, 2),
     (3, 1, 5, 6, 2, 3),
     (3, 2, 6, 8, 2, 3),
-    (4, 1, 5, 4, 1, 2),
     (4, 2, 8, 6, 3, 2),
     (5, 1, 3, 2, 2, 1),
-    (5, 2, 8, 4, 1, 4),
-    (7, 3, 6, 9, 2, 2),
 ]
 # The stride does not divide the image: convolutions only.
-UNEVEN = [(3, 2, 7, 5, 2, 3), (4, 3, 8, 10, 2, 2), (2, 3, 7, 8, 1, 2), (5, 4, 3, 9, 2, 2)]
+UNEVEN = [(3, 2, 7, 5, 2, 3), (4, 3, 8, 10, 2, 2)]
 
 FORMS = {
     "xla": (conv.xla_conv, conv.xla_conv_transpose),
