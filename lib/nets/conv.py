@@ -20,8 +20,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-# The band matrix costs width / kernel times the convolution's operations, at several times its rate.
-_MAX_WASTE = 6
+# The band matrix costs width / kernel times the convolution's operations, at several times its rate. XLA is
+# slowest at the gradients of strided convolutions: there more of that pays.
+_MAX_WASTE = {"strided": 6, "dense": 3}
 
 
 class _Layer(nn.Module):
@@ -45,7 +46,7 @@ class Conv(_Layer):
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         weights, bias = self.weights(x.shape[-1])
-        if prefers_bands(x.shape[2], self.kernel):
+        if prefers_bands(x.shape[2], self.kernel, self.stride):
             return band_conv(x, weights, self.stride) + bias.reshape(1, 1, 1, -1)
         return xla_conv(x, weights, self.stride) + bias.reshape(1, 1, 1, -1)
 
@@ -56,14 +57,15 @@ class ConvTranspose(_Layer):
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         weights, bias = self.weights(x.shape[-1])
-        if prefers_bands(x.shape[2] * self.stride, self.kernel):
+        if prefers_bands(x.shape[2] * self.stride, self.kernel, self.stride):
             return band_conv_transpose(x, weights, self.stride) + bias.reshape(1, 1, 1, -1)
         return xla_conv_transpose(x, weights, self.stride) + bias.reshape(1, 1, 1, -1)
 
 
-def prefers_bands(width: int, kernel: int) -> bool:
-    """Whether the band form is the faster one for an image of this width, on this backend."""
-    return jax.default_backend() == "cpu" and width <= _MAX_WASTE * kernel
+def prefers_bands(width: int, kernel: int, stride: int) -> bool:
+    """Whether the band form is the faster one for a large image of this width, on this backend."""
+    waste = _MAX_WASTE["strided" if stride > 1 else "dense"]
+    return jax.default_backend() == "cpu" and width <= waste * kernel
 
 
 def xla_conv(x: jax.Array, weights: jax.Array, stride: int) -> jax.Array:

@@ -114,7 +114,7 @@ def test_a_layer_gives_the_same_in_both_forms(module, case, monkeypatch):
     shapes = jax.tree.map(jnp.shape, params)
     outputs = {}
     for bands in (False, True):
-        monkeypatch.setattr(conv, "prefers_bands", lambda width, kernel, bands=bands: bands)
+        monkeypatch.setattr(conv, "prefers_bands", lambda *shape, bands=bands: bands)
         assert jax.tree.map(jnp.shape, layer.init(jax.random.key(0), x)) == shapes
         assert ("conv_general_dilated" in str(jax.make_jaxpr(layer.apply)(params, x))) != bands
         outputs[bands] = layer.apply(params, x)
@@ -138,4 +138,4 @@ def test_a_layer_adds_its_bias_to_every_pixel(module):
 )
 def test_bands_are_for_narrow_images_on_cpus(backend, width, expected, monkeypatch):
     monkeypatch.setattr(jax, "default_backend", lambda: backend)
-    assert conv.prefers_bands(width, kernel=3) is expected
+    assert conv.prefers_bands(width, kernel=3, stride=1) is expected
