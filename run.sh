@@ -29,12 +29,16 @@ install() {
   cmp -s "$requirements" "$stamp" && return
   if [ ! -x "$venv/bin/python" ]; then
     local python="${PYTHON:-python3}"
-    if ! "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
-      echo "run.sh: '$python' is missing or older than Python 3.11; name another with PYTHON=/path/to/python3" >&2
+    if ! "$python" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null; then
+      echo "run.sh: '$python' is not Python 3.11, 3.12 or 3.13; name another with PYTHON=/path/to/python3" >&2
       exit 2
     fi
     echo "run.sh: first use: making .venv with $("$python" --version)" >&2
-    "$python" -m venv "$venv"
+    if ! "$python" -m venv "$venv"; then
+      rm -rf "$venv"
+      echo "run.sh: '$python -m venv' failed; on Debian and Ubuntu it is in the package python3-venv" >&2
+      exit 2
+    fi
   fi
   echo "run.sh: installing requirements.txt into .venv (about 2 GB on disk; only when that file changes)" >&2
   "$venv/bin/python" -m pip install --quiet --disable-pip-version-check uv==0.13.8
@@ -63,5 +67,8 @@ if [ "$verb" = lint ]; then
   if [ "${1:-}" = --fix ]; then exec "$root/.venv/bin/ruff" format "$root"; fi
   exec "$root/.venv/bin/ruff" format --check "$root"
 fi
-if [ "$verb" = test ] && [ $# -eq 0 ]; then set -- "$root/tests"; fi
+if [ "$verb" = test ]; then
+  for argument in "$@"; do [ -e "${argument%%::*}" ] && named=1; done
+  [ -n "${named:-}" ] || set -- "$@" "$root/tests"
+fi
 exec "$root/.venv/bin/python" "${module[@]}" "$@"

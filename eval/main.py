@@ -8,7 +8,7 @@ import numpy as np
 from absl import flags
 
 from eval import sampling, scores
-from eval.networks import NETWORKS
+from eval.networks import NETWORKS, Network
 from experiments import registry
 from experiments.runs import ROOT, check_same_run, default_workdir, make_runner, restored
 from lib import devices, figures
@@ -62,22 +62,21 @@ def read_command_line(argv: list[str]):
     return registry.validated(config), workdir, step
 
 
-def sample_scores(runner: Runner, config: Run, state, step: int) -> list[dict]:
+def sample_scores(runner: Runner, network: Network, state, step: int) -> list[dict]:
     """Scores of samples, of real images (the floor) and of noise (the ceiling), one record each.
 
     All against the held-out split, by one network. The Frechet distance is biased in the number of images:
     every record says it.
     """
-    data = config.dataset
-    network = NETWORKS[config.eval.network](config.eval, data.data_dir)
     train, held_out = runner.data
+    config = runner.config
     n, batch_size = config.eval.num_samples, config.eval.batch_size
     first = next(sampling.generated(runner.experiment, state, 100, 100, config.seed))
     figures.image_grid(first, runner.workdir.figures / f"eval_{step:07}.png")
     _, reference = network.activations(sampling.real(held_out, held_out.size, batch_size, 0))
     sources = {
         "samples": sampling.generated(runner.experiment, state, n, batch_size, config.seed),
-        f"real ({data.train_split})": sampling.real(train, n, batch_size, 0),
+        f"real ({config.dataset.train_split})": sampling.real(train, n, batch_size, 0),
         "noise": sampling.noise(train.image_shape, n, batch_size, 0),
     }
     records = []
@@ -112,6 +111,11 @@ def _cell(value) -> str:
 def evaluate(config: Run, workdir: Workdir, step: int | None) -> None:
     """Prints and records all scores of one checkpoint."""
     runner = make_runner(config, workdir)
+    generates = "sample" in runner.experiment.heads
+    network = None
+    if generates:
+        make_network = NETWORKS[config.eval.network]
+        network = make_network(config.eval, runner.data[0], config.dataset.data_dir)
     step, state = restored(runner, workdir, step)
     state = jax.tree.map(np.asarray, state)
     print(f"evaluating step {step:,} of {workdir.path}")
@@ -119,8 +123,8 @@ def evaluate(config: Run, workdir: Workdir, step: int | None) -> None:
     print(f"\non the {config.dataset.eval_split} split of {config.dataset.name}")
     print(table([own]))
     record = {"step": step, "by": "eval", **own}
-    if "sample" in runner.experiment.heads:
-        records = sample_scores(runner, config, state, step)
+    if generates:
+        records = sample_scores(runner, network, state, step)
         print("\nagainst that split: samples, real images (floor), noise (ceiling)")
         print(table(records))
         record |= {name: value for name, value in records[0].items() if name != "images"}

@@ -7,16 +7,19 @@ import fcntl
 import hashlib
 import json
 from collections.abc import Callable, Iterable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import numpy as np
 
 from experiments import registry
-from experiments.runs import ROOT, first_state, make_runner
+from experiments.runs import check_classifier, first_state, splits
 from lib import checkpoints
 from lib.config import ConfigError, load_file, save_json, to_plain
+from lib.data import Dataset, DataSpec, load
 from lib.devices import cache_dir
+from lib.experiment import State
+from lib.runner import NotFiniteError, Runner
 from lib.schema import Evaluation
 from lib.workdir import Workdir
 
@@ -40,45 +43,56 @@ class Network(NamedTuple):
         return np.concatenate(logits), np.concatenate(features)
 
 
-def trained_classifier(section: Evaluation, data_dir: str) -> Network:
+def trained_classifier(section: Evaluation, data: Dataset, data_dir: str) -> Network:
     """A classifier of this framework, trained on first use and kept in the cache.
 
     Args:
       section: `config.eval`; its `classifier` is a config's name below configs/.
+      data: what will be scored: its images must have the shape of the classifier's.
       data_dir: where TFDS keeps the classifier's data.
 
     Raises:
-      ConfigError: there is no such config, or it is not a classifier's.
+      ConfigError: there is no such config, or it is not one of a classifier for such images.
     """
-    file = ROOT / "configs" / f"{section.classifier}.py"
-    if not file.is_file():
-        known = sorted(p.stem for p in (ROOT / "configs/classifier").glob("*.py") if p.stem[0] != "_")
-        raise ConfigError(
-            f"config.eval.classifier: no config '{section.classifier}'; known: "
-            + ", ".join(f"classifier/{name}" for name in known if name != "base")
-        )
-    raw = load_file(file)
+    raw = load_file(check_classifier(section.classifier))
     raw.dataset.data_dir = data_dir
     config = registry.validated(raw)
+    where = f"config.eval.classifier: '{section.classifier}'"
     if config.experiment != "classifier":
-        raise ConfigError(f"config.eval.classifier: '{section.classifier}' is no classifier's config")
-    key = {name: value for name, value in to_plain(raw).items() if name != "dataset"}
-    key["dataset"] = raw.dataset.name
-    digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:12]
+        raise ConfigError(f"{where} is no classifier's config")
+    train, held_out = (load(config.dataset.name, s, data_dir) for s in splits(config.dataset))
+    if train.image_shape != data.image_shape:
+        raise ConfigError(f"{where} is for images of shape {train.image_shape}, not {data.image_shape}")
+    experiment = registry.build(config, DataSpec.of(train))
     name = section.classifier.replace("classifier/", "").replace("/", "_")
-    workdir = Workdir(cache_dir() / "networks" / f"{name}-{digest}")
-    workdir.create()
-    runner = make_runner(config, workdir)
-    with (workdir.path / ".training").open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)  # a second evaluator waits, then finds the network
-        step, state = first_state(runner)
-        if step < config.num_steps:
-            print(f"training the scoring network {section.classifier}, once, in {workdir.path}")
-            save_json(raw, workdir.config)
-            runner.train(state, step)
-            _, state = first_state(runner)
-    apply = jax.jit(lambda images: runner.experiment.heads["logits"](state, images))
+    # One device, whatever there is: the same network everywhere.
+    runner = Runner(experiment, config, train, held_out, Workdir(cache_dir()), jax.local_devices()[:1])
+    key = json.dumps([to_plain(raw), checkpoints.layout(runner.abstract_state())], sort_keys=True)
+    digest = hashlib.sha256(key.encode()).hexdigest()[:12]
+    runner.workdir = Workdir(cache_dir() / "networks" / f"{name}-{digest}")
+    runner.workdir.create()
+    state = _trained(runner, raw)
+    apply = jax.jit(lambda images: experiment.heads["logits"](state, images))
     return Network(f"{name}_cnn", checkpoints.checksum(state), lambda images: jax.device_get(apply(images)))
 
 
-NETWORKS: dict[str, Callable[[Evaluation, str], Any]] = {"checkpoint": trained_classifier}
+def _trained(runner: Runner, raw) -> State:
+    """The state of a scoring network, after training what is missing."""
+    with (runner.workdir.path / ".training").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)  # a second evaluator waits, then finds the network
+        step, state = first_state(runner)
+        if step == runner.config.num_steps:
+            return state
+        print(f"training the scoring network, once, in {runner.workdir.path}")
+        save_json(raw, runner.workdir.config)
+        try:
+            stopped = runner.train(state, step)
+        except (NotFiniteError, checkpoints.WriteError) as error:
+            raise ConfigError(f"config.eval.classifier: cannot train it: {error}") from error
+        if stopped.signal:
+            print("stopped before the scoring network was trained; the same command continues")
+            raise SystemExit(128 + stopped.signal)
+        return first_state(runner)[1]
+
+
+NETWORKS: dict[str, Callable[[Evaluation, Dataset, str], Network]] = {"checkpoint": trained_classifier}

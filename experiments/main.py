@@ -1,18 +1,25 @@
 """Trains the experiment of a config: `./run.sh train`. The same command continues a stopped run."""
 
-import signal
 import sys
 import time
 
 from absl import flags
 
 from experiments import registry
-from experiments.runs import ROOT, check_same_run, default_workdir, first_state, make_runner
+from experiments.runs import (
+    ROOT,
+    check_classifier,
+    check_same_run,
+    default_workdir,
+    first_state,
+    make_runner,
+)
 from lib import checkpoints, devices
 from lib.command_line import parse
-from lib.config import apply_overrides, load_file, one_line_errors, save_json
-from lib.runner import NotFiniteError
-from lib.workdir import Workdir, find
+from lib.config import ConfigError, apply_overrides, load_file, one_line_errors, save_json
+from lib.experiment import State
+from lib.runner import NotFiniteError, Runner
+from lib.workdir import Workdir, find, find_run
 
 _USAGE = """Trains the experiment of a config. The same command continues a stopped run.
 
@@ -36,31 +43,56 @@ def train(raw_config, workdir: Workdir) -> int:
       ConfigError: bad input of any kind, before anything compiles.
     """
     config = registry.validated(raw_config)
-    if config.restore_path:
-        source, _ = find(config.restore_path)
+    started = bool(checkpoints.steps(workdir.checkpoints))
+    if config.restore_path and not started:  # later, the run's own checkpoints count
+        source, at = find(config.restore_path)
         check_same_run(raw_config, source, "config.restore_path")
+        at = at or max(checkpoints.steps(source.checkpoints), default=0)
+        if at >= config.num_steps:
+            raise ConfigError(
+                f"config.num_steps: must be larger than {at:,}, where restore_path is already"
+            )
+    elif config.restore_path and find_run(config.restore_path) == workdir.path:
+        raise ConfigError(
+            "config.restore_path: names a checkpoint of this very run; to go on from it, name another "
+            "--workdir"
+        )
+    check_classifier(config.eval.classifier)
     runner = make_runner(config, workdir)
+    runner.check_trainable()
     workdir.create()
     with workdir.lock():
         if workdir.config.exists():
             check_same_run(raw_config, workdir, "--workdir")
         step, state = first_state(runner, config.restore_path)
         save_json(raw_config, workdir.config)
-        if step >= config.num_steps:
-            print(f"already trained to step {step:,}; raise config.num_steps to go on")
-        else:
-            print(f"{'continuing at step ' + f'{step:,}' if step else 'training'} in {workdir.path}")
-        begun = time.monotonic()
-        try:
-            stopped = runner.train(state, step) if step < config.num_steps else None
-        except NotFiniteError as error:
-            print(f"error: {error}", file=sys.stderr)
-            return 1
-    if stopped and stopped.signal:
+        return _run(runner, step, state)
+
+
+def _run(runner: Runner, step: int, state: State) -> int:
+    """Trains from a state, and says how it ended; returns the exit code."""
+    workdir, num_steps = runner.workdir, runner.config.num_steps
+    if step >= num_steps:
+        print(f"already trained to step {step:,}; raise config.num_steps to go on")
+        runner.draw(state, step)  # the last run may have been killed before it could
+        report(workdir)
+        return 0
+    print(f"{f'continuing at step {step:,}' if step else 'training'} in {workdir.path}")
+    begun = time.monotonic()
+    try:
+        stopped = runner.train(state, step)
+    except NotFiniteError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except checkpoints.WriteError as error:
+        kept = checkpoints.steps(workdir.checkpoints)
+        last = f"step {kept[-1]:,} is kept" if kept else "there is none yet"
+        print(f"error: cannot write a checkpoint: {error}; {last}", file=sys.stderr)
+        return 1
+    if stopped.signal:
         print(f"stopped and saved at step {stopped.step:,}; the same command continues")
-        return 128 + signal.Signals(stopped.signal).value
-    if stopped:
-        print(f"trained {stopped.step - step:,} steps in {time.monotonic() - begun:.0f} s")
+        return 128 + stopped.signal
+    print(f"trained {stopped.step - step:,} steps in {time.monotonic() - begun:.0f} s")
     report(workdir)
     return 0
 

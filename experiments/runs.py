@@ -6,11 +6,11 @@ import jax
 
 from experiments import registry
 from lib import checkpoints
-from lib.config import ConfigError, differences, load_json
+from lib.config import ConfigError, differences, load_json, nearest
 from lib.data import DataSpec, load
 from lib.experiment import State
 from lib.runner import Runner
-from lib.schema import MAY_DIFFER, Run
+from lib.schema import MAY_DIFFER, Dataset, Run
 from lib.workdir import Workdir, find
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -23,6 +23,11 @@ def default_workdir(config_file: str) -> Path:
     return Path("runs") / (path.relative_to(configs) if path.is_relative_to(configs) else path.name)
 
 
+def splits(section: Dataset) -> tuple[str, str]:
+    """Names of the splits to train on and to evaluate on."""
+    return section.train_split, section.eval_split
+
+
 def make_runner(config: Run, workdir: Workdir, local_devices: list[jax.Device] | None = None) -> Runner:
     """The runner of a validated config, on all devices unless told otherwise; loads its data.
 
@@ -30,9 +35,23 @@ def make_runner(config: Run, workdir: Workdir, local_devices: list[jax.Device] |
       ConfigError: anything of the config that does not fit the data or the devices.
     """
     data = config.dataset
-    train, held_out = (load(data.name, s, data.data_dir) for s in (data.train_split, data.eval_split))
+    train, held_out = (load(data.name, split, data.data_dir) for split in splits(data))
     experiment = registry.build(config, DataSpec.of(train))
     return Runner(experiment, config, train, held_out, workdir, local_devices)
+
+
+def check_classifier(name: str) -> Path:
+    """The file of a classifier's config, as `config.eval.classifier` names it.
+
+    Raises:
+      ConfigError: there is no such config.
+    """
+    file = ROOT / "configs" / f"{name}.py"
+    if not file.is_file():
+        known = [f"classifier/{p.stem}" for p in sorted((ROOT / "configs/classifier").glob("[!_]*.py"))]
+        known.remove("classifier/base")
+        raise ConfigError(f"config.eval.classifier: no config '{name}'{nearest(name, known)}")
+    return file
 
 
 def check_same_run(config, workdir: Workdir, flag: str) -> None:

@@ -4,6 +4,7 @@ Orbax writes a step beside and moves it in place when it is complete, in the bac
 goes a checksum of its arrays: a flipped byte, which Orbax would restore without a word, is found here.
 """
 
+import contextlib
 import hashlib
 import shutil
 from pathlib import Path
@@ -21,6 +22,10 @@ class DamagedError(Exception):
     """A checkpoint is there but is not what was saved. The text says what differs."""
 
 
+class WriteError(Exception):
+    """A checkpoint could not be written. The text says why."""
+
+
 class Writer:
     """Saves states in the background, keeping the newest `keep` of them."""
 
@@ -36,31 +41,47 @@ class Writer:
     def save(self, step: int, state: State) -> None:
         """Takes a copy of the state and begins to write it; waits for the write before.
 
-        Raises what went wrong in the write before, a full disk for instance.
+        Raises:
+          WriteError: this write, or the one before, failed: a full disk for instance.
         """
         state = jax.tree.map(np.array, state)  # a copy: the runner donates these buffers
         meta = {"checksum": checksum(state), "layout": layout(state)}
-        self._manager.save(
-            step,
-            args=ocp.args.Composite(state=ocp.args.StandardSave(state), meta=ocp.args.JsonSave(meta)),
-        )
+        args = ocp.args.Composite(state=ocp.args.StandardSave(state), meta=ocp.args.JsonSave(meta))
+        with _write_errors():
+            if not self._manager.save(step, args=args):
+                raise OSError(f"something of step {step} is there already")
 
     def close(self) -> None:
-        """Waits until all is written; raises what went wrong."""
-        try:
-            self._manager.wait_until_finished()
-            self._manager.check_for_errors()
-        finally:
-            self._manager.close()
+        """Waits until all is written. A second call does nothing.
+
+        Raises:
+          WriteError: the last write failed.
+        """
+        manager, self._manager = self._manager, None
+        if manager is None:
+            return
+        with _write_errors():
+            try:
+                manager.wait_until_finished()
+                manager.check_for_errors()
+            finally:
+                manager.close()
+
+
+@contextlib.contextmanager
+def _write_errors():
+    try:
+        yield
+    except Exception as error:  # TensorStore reports a full disk as a ValueError, among others
+        lines = [line for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
+        raise WriteError(lines[0][:300]) from error
 
 
 def steps(folder: Path) -> list[int]:
-    """Steps that have a complete checkpoint, oldest first."""
+    """Steps that have a checkpoint, oldest first. What is still being written has another name."""
     if not folder.is_dir():
         return []
-    return sorted(
-        int(p.name) for p in folder.iterdir() if p.name.isdigit() and (p / "_CHECKPOINT_METADATA").exists()
-    )
+    return sorted(int(p.name) for p in folder.iterdir() if p.name.isdigit())
 
 
 def restore(folder: Path, step: int, target: State) -> State:
@@ -80,6 +101,8 @@ def restore(folder: Path, step: int, target: State) -> State:
             folder.absolute() / str(step), args=ocp.args.Composite(meta=ocp.args.JsonRestore())
         ).meta
         saved_layout, saved_checksum = meta["layout"], meta["checksum"]
+    except PermissionError as error:
+        raise ConfigError(f"cannot read the checkpoint '{folder / str(step)}'") from error
     except Exception as error:  # Orbax raises many kinds for damaged metadata
         raise DamagedError(f"its metadata cannot be read ({type(error).__name__})") from error
     _check_layout(layout(target), saved_layout, f"{folder / str(step)}")
@@ -110,21 +133,32 @@ def restore_newest(folder: Path, target: State, move_damaged: bool = False) -> t
       ConfigError: there are checkpoints and all are damaged.
     """
     known = steps(folder)
+    damaged = []
     for step in reversed(known):
         try:
-            return step, restore(folder, step, target)
+            state = restore(folder, step, target)
         except DamagedError as error:
+            if not (folder / str(step)).exists():  # its run has replaced it meanwhile
+                return restore_newest(folder, target, move_damaged)
             before = [s for s in known if s < step]
             then = f"using step {before[-1]}" if before else "there is none before it"
             print(f"checkpoint of step {step} is damaged: {error}; {then}")
-            if move_damaged:
-                aside = folder.parent / "damaged" / str(step)
-                shutil.rmtree(aside, ignore_errors=True)
-                aside.parent.mkdir(exist_ok=True)
-                (folder / str(step)).rename(aside)
+            damaged.append(step)
+            continue
+        if move_damaged:
+            _move_aside(folder, damaged)
+        return step, state
     if known:
         raise ConfigError(f"all checkpoints in '{folder}' are damaged; train again in another folder")
     return None
+
+
+def _move_aside(folder: Path, damaged: list[int]) -> None:
+    for step in damaged:
+        aside = folder.parent / "damaged" / str(step)
+        shutil.rmtree(aside, ignore_errors=True)
+        aside.parent.mkdir(exist_ok=True)
+        (folder / str(step)).rename(aside)
 
 
 def checksum(state: State) -> str:

@@ -5,6 +5,7 @@ be wrong with one is found here, before anything compiles, and raised as a `Conf
 is one line that names the field and what to do; the programs print it and exit with code 2.
 """
 
+import ast
 import contextlib
 import difflib
 import json
@@ -31,7 +32,7 @@ class ConfigError(ValueError):
 class Section(pydantic.BaseModel):
     """Base of all config sections: every field is required, typed, and no other is accepted."""
 
-    model_config = pydantic.ConfigDict(extra="forbid", frozen=True, strict=True)
+    model_config = pydantic.ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
 @contextlib.contextmanager
@@ -117,7 +118,10 @@ def apply_overrides(
     """
     config = ml_collections.ConfigDict(config.to_dict())
     for override in overrides:
-        field = override.removeprefix("--config.").split("=", 1)[0]
+        field, text = override.removeprefix("--config.").split("=", 1)
+        if ".kwargs." in field and field.split(".")[-2] == "kwargs":
+            _set_kwarg(config, field, text)
+            continue
         _check_field(config, field)
         values = flags.FlagValues()
         argv = ["", override]
@@ -125,9 +129,8 @@ def apply_overrides(
             config_flags.DEFINE_config_dict("config", config, flag_values=values, sys_argv=argv)
             values(argv)
         except (flags.Error, TypeError, ValueError, KeyError) as error:
-            value = override.split("=", 1)[1]
             kind = type(_get(config, field)).__name__
-            raise ConfigError(f"config.{field}: '{value}' is not of type {kind}") from error
+            raise ConfigError(f"config.{field}: '{text}' is not of type {kind}") from error
         config.unlock()
     return config
 
@@ -211,6 +214,19 @@ def _get(config: Any, field: str) -> Any:
     for part in field.split("."):
         config = config[part]
     return config
+
+
+def _set_kwarg(config: ml_collections.ConfigDict, field: str, text: str) -> None:
+    """Sets a free keyword argument, a field that need not exist, to a Python literal or a string."""
+    *section, name = field.split(".")
+    _check_field(config, ".".join(section))
+    try:
+        value = ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        value = text
+    kwargs = _get(config, ".".join(section))
+    with kwargs.unlocked(), kwargs.ignore_type():
+        kwargs[name] = value
 
 
 def _check_field(config: ml_collections.ConfigDict, field: str) -> None:

@@ -15,9 +15,22 @@ def cache_dir() -> Path:
     """Where prepared data, compiled programs and scoring networks are kept between runs.
 
     `GRADIENT_DYNAMICS_CACHE` names another folder than `~/.cache/gradient_dynamics`.
+
+    Raises:
+      ConfigError: the folder cannot be written.
     """
     default = Path.home() / ".cache" / "gradient_dynamics"
-    return Path(os.environ.get("GRADIENT_DYNAMICS_CACHE") or default)
+    folder = Path(os.environ.get("GRADIENT_DYNAMICS_CACHE") or default)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        writable = os.access(folder, os.W_OK)
+    except OSError:
+        writable = False
+    if not writable:
+        raise ConfigError(
+            f"cannot write in the cache '{folder}'; name another: GRADIENT_DYNAMICS_CACHE=DIR"
+        )
+    return folder
 
 
 def use_compilation_cache() -> None:
@@ -57,8 +70,15 @@ def device_key(key: jax.Array) -> jax.Array:
     return key if axis is None else jax.random.fold_in(key, jax.lax.axis_index(axis))
 
 
-def check_divides(batch_size: int, num_devices: int, field: str = "config.batch_size") -> None:
-    """Raises a ConfigError where a batch cannot be split evenly over the devices."""
+def check_divides(
+    batch_size: int, num_devices: int, at_least: int = 1, field: str = "config.batch_size"
+) -> None:
+    """Raises a ConfigError where a batch cannot be split evenly, `at_least` examples for each device."""
+    if batch_size < at_least * num_devices:
+        raise ConfigError(
+            f"{field}: {batch_size} is too small: this config needs at least {at_least} examples on each "
+            f"of the {num_devices} devices"
+        )
     if batch_size % num_devices:
         below = batch_size - batch_size % num_devices
         choices = [n for n in (below, below + num_devices) if n]

@@ -1,7 +1,7 @@
 """The contract between an experiment, which writes mathematics, and the runner, which runs it.
 
 An experiment is a frozen dataclass of pure functions. It owns no device, no file, no clock and no
-loop: the runner jits, pmaps, scans and checkpoints it. To add one, write `build(config)` that returns
+loop: the runner jits, pmaps, scans and checkpoints it. To add one, write `build(config, spec)` that returns
 an `Experiment`, and name it in experiments/registry.py.
 """
 
@@ -21,7 +21,7 @@ class Experiment:
     """Pure functions of one experiment.
 
     Attributes:
-      init: `(key, batch) -> State`. Called once, on one device; `batch` is one training batch.
+      init: `(key, batch) -> State`. Called once, without the device axis; `batch` is a training batch.
       train_step: `(state, batch, key) -> (State, metrics)`. `batch` is this device's share: uint8
         `image` [b, h, w, c] and int32 `label` [b]. `metrics` are scalars, equal on all devices.
         Runs under an axis named `lib.devices.AXIS`, over which losses and gradients are averaged.
@@ -33,6 +33,7 @@ class Experiment:
         `figures`: `(state, key) -> {name: images}`, drawn as grids.
       state_axes: a pytree prefix of State for pmap: None replicated, 0 split over devices.
       batches_per_step: how many batches of the config's size one train_step takes, concatenated.
+      min_device_batch: the least examples of a batch that a device needs.
       main_metrics: the few names shown beside the progress bar.
     """
 
@@ -42,4 +43,5 @@ class Experiment:
     heads: Mapping[str, Callable] = dataclasses.field(default_factory=dict)
     state_axes: Any = None
     batches_per_step: int = 1
+    min_device_batch: int = 1
     main_metrics: tuple[str, ...] = ()

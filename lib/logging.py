@@ -22,9 +22,7 @@ class MetricWriter:
         """Lines of steps after `first_step`, and a half-written last line, are dropped."""
         self._file = folder / f"{name}.jsonl"
         self._name = name
-        self._events = tensorboardX.SummaryWriter(
-            str(tensorboard / name), purge_step=first_step + 1 if first_step else None
-        )
+        self._events = tensorboardX.SummaryWriter(str(tensorboard / name), purge_step=first_step + 1)
         _rewrite(self._file, first_step)
 
     def write(self, step: int, metrics: Mapping[str, float | str]) -> None:
@@ -34,6 +32,10 @@ class MetricWriter:
             if isinstance(value, float | int):
                 self._events.add_scalar(f"{self._name}/{name}", value, step)
 
+    def flush(self) -> None:
+        """Puts all events on disk; the JSON lines always are."""
+        self._events.flush()
+
     def close(self) -> None:
         self._events.close()
 
@@ -42,7 +44,7 @@ def append_json_line(path: Path, record: Mapping) -> None:
     """Appends one record; safe with other processes doing the same."""
     with path.open("a") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
-        file.write(json.dumps(record) + "\n")
+        file.write(json.dumps(record, allow_nan=False) + "\n")
 
 
 def read_json_lines(path: Path) -> list[dict]:
@@ -62,13 +64,14 @@ def _whole_lines(path: Path) -> Iterator[str]:
 
 
 def _rewrite(path: Path, last_step: int) -> None:
-    """Keeps the whole records up to `last_step`."""
+    """Keeps the whole records up to `last_step`, and all of the evaluator's."""
     if not path.exists():
         return
-    kept = [line for line in _whole_lines(path) if json.loads(line)["step"] <= last_step]
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text("".join(f"{line}\n" for line in kept))
-    temporary.replace(path)
+    with path.open("r+") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        kept = [r for r in read_json_lines(path) if r["step"] <= last_step or r.get("by") == "eval"]
+        file.truncate(0)
+        file.write("".join(json.dumps(r) + "\n" for r in kept))
 
 
 def first_not_finite(metrics: Iterable[tuple[int, Mapping[str, np.ndarray]]]):

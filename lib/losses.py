@@ -22,10 +22,53 @@ def gen_non_saturating(real: jax.Array, fake: jax.Array) -> jax.Array:
     return jnp.mean(jax.nn.softplus(-fake))
 
 
+def disc_least_squares(real: jax.Array, fake: jax.Array) -> jax.Array:
+    """E (D(x) - 1)^2 + E D(G(z))^2  (Mao et al. 2017)."""
+    return jnp.mean((real - 1) ** 2) + jnp.mean(fake**2)
+
+
+def gen_least_squares(real: jax.Array, fake: jax.Array) -> jax.Array:
+    """E (D(G(z)) - 1)^2."""
+    del real
+    return jnp.mean((fake - 1) ** 2)
+
+
+def disc_sigmoid_least_squares(real: jax.Array, fake: jax.Array) -> jax.Array:
+    """Least squares on sigmoid(D)."""
+    return disc_least_squares(jax.nn.sigmoid(real), jax.nn.sigmoid(fake))
+
+
+def gen_sigmoid_least_squares(real: jax.Array, fake: jax.Array) -> jax.Array:
+    """Least squares on sigmoid(D)."""
+    return gen_least_squares(real, jax.nn.sigmoid(fake))
+
+
+def disc_wasserstein(real: jax.Array, fake: jax.Array) -> jax.Array:
+    """E D(G(z)) - E D(x)  (Arjovsky et al. 2017)."""
+    return jnp.mean(fake) - jnp.mean(real)
+
+
+def gen_wasserstein(real: jax.Array, fake: jax.Array) -> jax.Array:
+    """-E D(G(z))."""
+    del real
+    return -jnp.mean(fake)
+
+
 def classifier_cross_entropy(logits: jax.Array, labels: jax.Array) -> jax.Array:
     """-log softmax(logits)[label], [b]; logits [b, classes], labels int [b]."""
     return optax.softmax_cross_entropy_with_integer_labels(logits, labels)
 
 
-DISC = {"cross_entropy": disc_cross_entropy}
-GEN = {"saturating": gen_saturating, "non_saturating": gen_non_saturating}
+DISC = {
+    "cross_entropy": disc_cross_entropy,
+    "least_squares": disc_least_squares,
+    "sigmoid_least_squares": disc_sigmoid_least_squares,
+    "wasserstein": disc_wasserstein,
+}
+GEN = {
+    "saturating": gen_saturating,
+    "non_saturating": gen_non_saturating,
+    "least_squares": gen_least_squares,
+    "sigmoid_least_squares": gen_sigmoid_least_squares,
+    "wasserstein": gen_wasserstein,
+}

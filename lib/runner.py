@@ -8,6 +8,7 @@ stopped, in whatever way, and started again is bitwise the run that never stoppe
 
 import contextlib
 import functools
+import math
 import signal
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -18,8 +19,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from lib import checkpoints, devices, figures
+from lib.config import ConfigError
 from lib.data import Dataset
-from lib.data.pipeline import eval_batches, make
+from lib.data.pipeline import Order, eval_batches, make
 from lib.experiment import Experiment, State
 from lib.logging import MetricWriter, Progress, first_not_finite, read_json_lines
 from lib.schema import Run
@@ -52,28 +54,49 @@ class Runner:
         workdir: Workdir,
         local_devices: list[jax.Device] | None = None,
     ):
-        """Places the data; compiles nothing.
-
-        Raises:
-          ConfigError: the batch size does not divide by the devices.
-        """
+        """Places the data; compiles nothing."""
         self.experiment, self.config, self.workdir = experiment, config, workdir
         self.data = (train, held_out)
         self._devices = local_devices or jax.local_devices()
         self._on_cpu = self._devices[0].platform == "cpu"
-        devices.check_divides(config.batch_size, len(self._devices))
-        self._batches = make(
-            train,
-            config.batch_size * experiment.batches_per_step,
+        order = Order(
+            train.size,
+            config.batch_size,
             config.seed,
             len(self._devices),
-            config.dataset.device_limit_gb,
+            experiment.batches_per_step,
         )
+        self._batches = make(train, order, config.dataset.device_limit_gb)
         mesh = jax.sharding.Mesh(np.array(self._devices), (devices.AXIS,))
-        everywhere = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec())
-        self._constants = jax.device_put(self._batches.constants, everywhere)
+        placed = lambda *axes: jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec(*axes))
+        self._state_sharding = jax.tree.map(
+            lambda axis: placed() if axis is None else placed(devices.AXIS),
+            experiment.state_axes,
+            is_leaf=lambda axis: axis is None,
+        )
+        self._constants = jax.device_put(self._batches.constants, placed())
         self._key = jax.random.key(config.seed)
-        self._per_dispatch = config.steps_per_dispatch or (1 if self._on_cpu else _STEPS_PER_DISPATCH)
+        self._per_dispatch = config.steps_per_dispatch or (
+            1 if self._on_cpu else _largest_divisor(self._intervals(), _STEPS_PER_DISPATCH)
+        )
+
+    def check_trainable(self) -> None:
+        """Raises a ConfigError for what only matters to training: how steps and batches are divided."""
+        config = self.config
+        devices.check_divides(config.batch_size, len(self._devices), self.experiment.min_device_batch)
+        for every in self._intervals():
+            if every % self._per_dispatch:
+                best = _largest_divisor(self._intervals(), self._per_dispatch)
+                raise ConfigError(
+                    f"config.steps_per_dispatch: {self._per_dispatch} does not divide {every}, one of "
+                    f"log_every, eval_every, figures_every, checkpoint_every; use {best}, or 0 for the best"
+                )
+
+    def _intervals(self) -> list[int]:
+        """Numbers of steps after which the runner has to act."""
+        config = self.config
+        every = (config.log_every, config.eval_every, config.figures_every, config.checkpoint_every)
+        return [n for n in every if n]
 
     # The compiled programs.
 
@@ -118,11 +141,9 @@ class Runner:
 
     def init(self) -> State:
         """The state before the first step, from the seed; the same on any number of devices."""
-        feed = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), self._batches.feed(0))
+        batch = next(eval_batches(self.data[0], self.config.batch_size))
         key = jax.random.fold_in(self._key, 2**32 - 1)  # no step has this number
-        return jax.jit(lambda k, c, f: self.experiment.init(k, self._batches.batch(c, f)))(
-            key, self._batches.constants, feed
-        )
+        return jax.jit(self.experiment.init)(key, batch)
 
     def abstract_state(self) -> State:
         """Shapes and types of the state."""
@@ -142,8 +163,12 @@ class Runner:
         """Trains from step `first` to the end, or until a signal; the last state is saved.
 
         Raises:
+          ConfigError: see `check_trainable`.
           NotFiniteError: a metric or the state is not finite; the broken state is not saved.
+          lib.checkpoints.WriteError: a checkpoint could not be written.
         """
+        self.check_trainable()
+        state = jax.device_put(state, self._state_sharding)  # or the second call would compile again
         config, workdir = self.config, self.workdir
         writer = checkpoints.Writer(workdir.checkpoints, config.keep_checkpoints)
         train_log, eval_log = (
@@ -151,7 +176,7 @@ class Runner:
         )
         progress = Progress(config.num_steps, first)
         done, saved, pending = first, first if first else None, []
-        log_time, log_step = time.monotonic(), first
+        clock = _StepClock()
         try:
             with _caught_signals() as caught:
                 for step, k, feeds in self._dispatches(first):
@@ -161,29 +186,29 @@ class Runner:
                     pending.append((step, metrics))
                     done = step + k
                     progress.advance(k)
-                    if self._due(config.log_every, done) or caught:
-                        values = self._fetch(pending)
-                        pending, now = [], time.monotonic()
-                        rate = (done - log_step) / (now - log_time)
-                        log_time, log_step = now, done
-                        if self._due(config.log_every, done):
-                            train_log.write(done, {**values, "steps_per_second": rate})
-                        progress.show({n: values[n] for n in self.experiment.main_metrics})
+                    if not (self._must_act(done) or caught):
+                        continue
+                    values = self._fetch(pending)
+                    pending = []
+                    rate = clock.rate(done)
+                    progress.show({n: values[n] for n in self.experiment.main_metrics})
+                    if self._due(config.log_every, done):
+                        train_log.write(done, {**values, "steps_per_second": rate})
                     if self._due(config.eval_every, done):
-                        eval_log.write(done, self.evaluate(state))
-                    if config.figures_every and done % config.figures_every == 0:
-                        self.draw(state, done)
-                    if done % config.checkpoint_every == 0 or done == config.num_steps or caught:
-                        self._fetch(pending)
-                        pending = []
+                        eval_log.write(done, self._checked(done, self.evaluate(state)))
+                    if self._due(config.checkpoint_every, done) or caught:
                         self._check_finite(state, done)
+                        for log in (train_log, eval_log):
+                            log.flush()
                         writer.save(done, state)
                         saved = done
+                    if self._due(config.figures_every, done) or done == config.num_steps:
+                        self.draw(state, done)
+                    clock.restart(done)
                     if caught:
                         progress.print(f"stopping at step {done:,}: saving")
                         break
-            if done == config.num_steps:
-                self.draw(state, done)
+                writer.close()
         except NotFiniteError as error:
             kept = f"the checkpoint of step {saved} is kept" if saved else "nothing was saved"
             raise NotFiniteError(f"{error}; {kept}") from error
@@ -197,20 +222,20 @@ class Runner:
     def _due(self, every: int, done: int) -> bool:
         return bool(every) and (done % every == 0 or done == self.config.num_steps)
 
+    def _must_act(self, done: int) -> bool:
+        return done == self.config.num_steps or any(done % every == 0 for every in self._intervals())
+
     def _dispatches(self, first: int) -> Iterator[tuple[int, int, Any]]:
         """(first step, number of steps k, feeds [d, k, ..]) of every call of the device.
 
-        Calls of K steps begin at multiples of K, so that a resumed run makes the same calls. Steps
-        before a point where the runner has to act are taken singly.
+        Calls of K steps begin at multiples of K, so that a resumed run makes the same calls; K divides
+        all intervals. Steps before the first multiple and after the last are taken singly.
         """
-        config = self.config
-        stops = [config.log_every, config.eval_every, config.figures_every, config.checkpoint_every]
-        stops = [every for every in stops if every]
-        feeds = self._batches.feeds(first, config.num_steps)
+        last = self.config.num_steps
+        feeds = self._batches.feeds(first, last)
         step = first
-        while step < config.num_steps:
-            until = min([config.num_steps, *(step - step % every + every for every in stops)])
-            whole = step % self._per_dispatch == 0 and step + self._per_dispatch <= until
+        while step < last:
+            whole = step % self._per_dispatch == 0 and step + self._per_dispatch <= last
             k = self._per_dispatch if whole else 1
             parts = [next(feeds) for _ in range(k)]
             yield step, k, jax.tree.map(lambda *x: np.stack(x, 1), *parts)
@@ -228,11 +253,19 @@ class Runner:
             values = {name: float(value) for name, value in steps[-1][1].items()}
         return values
 
+    def _checked(self, step: int, metrics: Mapping[str, float]) -> Mapping[str, float]:
+        if bad := first_not_finite([(step, metrics)]):
+            raise NotFiniteError(f"step {step}: not finite on held-out data: {', '.join(bad[1])}")
+        return metrics
+
     def _check_finite(self, state: State, step: int) -> None:
-        leaves, _ = jax.tree_util.tree_flatten_with_path(jax.device_get(state))
-        for path, leaf in leaves:
-            if not np.isfinite(leaf).all():
-                raise NotFiniteError(f"step {step}: not finite: state{jax.tree_util.keystr(path)}")
+        """Parameters must be finite; the rest may hold infinities (line searches do) but no NaN."""
+        params = getattr(state, "params", state)
+        for tree, sound in ((params, np.isfinite), (state, lambda x: ~np.isnan(x))):
+            leaves, _ = jax.tree_util.tree_flatten_with_path(jax.device_get(tree))
+            for path, leaf in leaves:
+                if not sound(leaf).all():
+                    raise NotFiniteError(f"step {step}: not finite: state{jax.tree_util.keystr(path)}")
 
     # Evaluation and pictures.
 
@@ -240,7 +273,7 @@ class Runner:
         """Means of the experiment's own metrics over the whole held-out split."""
         totals: dict[str, np.ndarray] = {}
         n = len(self._devices)
-        batches = eval_batches(self.data[1], self.config.batch_size)
+        batches = eval_batches(self.data[1], -(-self.config.batch_size // n) * n)
         for i, batch in enumerate(batches):
             batch = jax.tree.map(lambda x: x.reshape(n, -1, *x.shape[1:]), batch)
             sums = jax.device_get(self._eval(state, batch, jax.random.fold_in(self._key, i)))
@@ -255,10 +288,33 @@ class Runner:
                 figures.image_grid(np.asarray(images), self.workdir.figures / f"{name}_{step:07}.png")
         records = read_json_lines(self.workdir.metrics / "train.jsonl")
         held_out = read_json_lines(self.workdir.metrics / "eval.jsonl")
+        held_out = [r for r in held_out if r.get("by") != "eval"]
         panels = {"loss": [n for r in records[-1:] for n in r if n.endswith("loss")]}
         figures.curves(records, panels, self.workdir.figures / "train.png")
-        scores = [n for r in held_out[-1:] for n, v in r.items() if isinstance(v, float)]
+        scores = [n for r in held_out[-1:] for n in r if n != "step"]
         figures.curves(held_out, {n: [n] for n in scores}, self.workdir.figures / "eval.png")
+
+
+class _StepClock:
+    """Steps per second of the steps alone, without compilation, evaluation, pictures and saving."""
+
+    def __init__(self):
+        self._time, self._step = None, 0
+
+    def rate(self, step: int) -> float:
+        """Since `restart`; 0 for the first interval, which compiles."""
+        if self._time is None:
+            return 0.0
+        return (step - self._step) / (time.monotonic() - self._time)
+
+    def restart(self, step: int) -> None:
+        self._time, self._step = time.monotonic(), step
+
+
+def _largest_divisor(numbers: list[int], limit: int) -> int:
+    """The largest number up to `limit` that divides all of `numbers`."""
+    common = math.gcd(*numbers)
+    return max(k for k in range(1, limit + 1) if common % k == 0)
 
 
 @contextlib.contextmanager

@@ -64,6 +64,14 @@ class Workdir:
             yield
 
 
+def find_run(path: str | os.PathLike) -> Path:
+    """The work directory that a path means: itself, its checkpoints folder, or one step's folder."""
+    path = Path(path).absolute()
+    if path.name.isdigit() and path.parent.name == CHECKPOINTS:
+        return path.parent.parent
+    return path.parent if path.name == CHECKPOINTS else path
+
+
 def find(restore_path: str) -> tuple[Workdir, int | None]:
     """The run that a restore_path means, and the step if it names one.
 
@@ -76,16 +84,10 @@ def find(restore_path: str) -> tuple[Workdir, int | None]:
     path = Path(restore_path).absolute()
     if not path.is_dir():
         raise ConfigError(f"config.restore_path: no folder '{restore_path}'")
-    step = None
-    if path.name.isdigit() and path.parent.name == CHECKPOINTS:
-        workdir, step = Workdir(path.parent.parent), int(path.name)
-    elif path.name == CHECKPOINTS:
-        workdir = Workdir(path.parent)
-    else:
-        workdir = Workdir(path)
+    workdir = Workdir(find_run(path))
     if not (workdir.checkpoints.is_dir() and workdir.config.is_file()):
         raise ConfigError(
             f"config.restore_path: '{restore_path}' is not of a run: no config.json and checkpoints in "
             f"'{workdir.path}'"
         )
-    return workdir, step
+    return workdir, int(path.name) if path.parent == workdir.checkpoints else None

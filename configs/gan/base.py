@@ -14,8 +14,10 @@ def base() -> ConfigDict:
     gan.num_latents = 128
     # On the discriminator's weights, not its biases. `none` still logs their singular values.
     gan.spectral_norm = "none"  # none, power_iteration
+    # cross_entropy, least_squares, sigmoid_least_squares, wasserstein; for the generator saturating
+    # (cross entropy, zero-sum), non_saturating, and the last three of these
     gan.disc_loss = "cross_entropy"
-    gan.gen_loss = "saturating"  # saturating (zero-sum), non_saturating
+    gan.gen_loss = "saturating"
     gan.updates = "simultaneous"  # simultaneous, alternating (the discriminator first)
     gan.num_disc_updates = 1  # each on a batch of its own; more than 1 only when alternating
     gan.num_gen_updates = 1

@@ -22,6 +22,7 @@ from lib.devices import device_key, psum
 from lib.experiment import Batch, Experiment
 from lib.games import updates
 from lib.games.game import Aux, Game
+from lib.games.regularizers import min_batch
 from lib.games.updates import GameState
 from lib.nets import gan_cifar10, gan_digits, gan_mnist, spectral_norm
 
@@ -111,6 +112,7 @@ def build(config: GanConfig, spec: DataSpec) -> Experiment:
         eval_step=functools.partial(gan_eval, nets),
         heads={"sample": sample, "figures": lambda s, key: {"samples": sample(s, key, _GRID)}},
         batches_per_step=max(gan.num_disc_updates, gan.num_gen_updates),
+        min_device_batch=min_batch(regularizers.estimator),
         main_metrics=("disc_loss", "gen_loss"),
     )
 

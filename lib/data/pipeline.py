@@ -9,7 +9,7 @@ Both kinds have the same three parts and give the same batches for the same seed
 import collections
 import concurrent.futures
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -21,17 +21,41 @@ from lib.data.order import batch_indices
 _PREFETCHED = 3  # batches made ready ahead of the step that uses them
 
 
+class Order(NamedTuple):
+    """Which examples a step sees, and on which device.
+
+    Attributes:
+      size: of the data set.
+      batch_size: over all devices.
+      seed: fixes the order.
+      num_devices: must divide the batch size.
+      batches_per_step: how many batches one step takes.
+    """
+
+    size: int
+    batch_size: int
+    seed: int
+    num_devices: int
+    batches_per_step: int = 1
+
+    def indices(self, step: int) -> np.ndarray:
+        """int32 [devices, batches_per_step * b]: every device's share of each batch in turn."""
+        m = self.batches_per_step
+        indices = batch_indices(self.size, m * self.batch_size, self.seed, step)
+        shares = indices.reshape(m, self.num_devices, self.batch_size // self.num_devices)
+        return shares.swapaxes(0, 1).reshape(self.num_devices, -1)
+
+
 class Resident:
     """The set lies on the devices as uint8; a step gathers its batch by indices."""
 
-    def __init__(self, dataset: Dataset, batch_size: int, seed: int, num_devices: int):
+    def __init__(self, dataset: Dataset, order: Order):
         self.constants = {"image": np.asarray(dataset.image), "label": dataset.label}
-        self._args = dataset.size, batch_size, seed
-        self._num_devices = num_devices
+        self._order = order
 
     def feed(self, step: int) -> np.ndarray:
         """int32 [devices, b]: indices of the batch of `step`."""
-        return batch_indices(*self._args, step).reshape(self._num_devices, -1)
+        return self._order.indices(step)
 
     def feeds(self, first: int, last: int) -> Iterator[np.ndarray]:
         """The feeds of the steps first .. last - 1."""
@@ -45,22 +69,20 @@ class Resident:
 class Streamed:
     """The set stays on the host or on disk; batches are gathered there, ahead of their use."""
 
-    def __init__(self, dataset: Dataset, batch_size: int, seed: int, num_devices: int):
+    def __init__(self, dataset: Dataset, order: Order):
         self.constants: dict[str, Any] = {}
-        self._dataset = dataset
-        self._args = dataset.size, batch_size, seed
-        self._num_devices = num_devices
+        self._dataset, self._order = dataset, order
 
     def feed(self, step: int) -> dict[str, np.ndarray]:
         """The batch of `step`: image [devices, b, h, w, c], label [devices, b]."""
-        indices = batch_indices(*self._args, step)
+        indices = self._order.indices(step)
         # Sorted reads are kinder to a disk; the inverse puts the batch back in its order.
         ordered, inverse = np.unique(indices, return_inverse=True)
-        batch = {
-            "image": self._dataset.image[ordered][inverse],
+        image = self._dataset.image[ordered][inverse.reshape(-1)]
+        return {
+            "image": image.reshape(*indices.shape, *image.shape[1:]),
             "label": self._dataset.label[indices],
         }
-        return jax.tree.map(lambda x: x.reshape(self._num_devices, -1, *x.shape[1:]), batch)
 
     def feeds(self, first: int, last: int) -> Iterator[dict[str, np.ndarray]]:
         """The feeds of the steps first .. last - 1, made by a thread ahead of their use."""
@@ -82,12 +104,10 @@ class Streamed:
         return dict(feed)
 
 
-def make(
-    dataset: Dataset, batch_size: int, seed: int, num_devices: int, device_limit_gb: float
-) -> Resident | Streamed:
+def make(dataset: Dataset, order: Order, device_limit_gb: float) -> Resident | Streamed:
     """Device-resident where the set's images take at most `device_limit_gb` GB, else streamed."""
     kind = Resident if dataset.image.nbytes <= device_limit_gb * 1e9 else Streamed
-    return kind(dataset, batch_size, seed, num_devices)
+    return kind(dataset, order)
 
 
 def eval_batches(dataset: Dataset, batch_size: int) -> Iterator[dict[str, np.ndarray]]:

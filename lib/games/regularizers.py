@@ -109,6 +109,11 @@ def _needed_directions(game: Game, active: Mapping[str, Sequence[str]]) -> tuple
     return tuple(x for x in game.players if x in needed)
 
 
+def min_batch(estimator: Estimator) -> int:
+    """The least examples that an estimator can be computed from."""
+    return 2 if estimator.startswith("unbiased") else 1
+
+
 def _two_batches(batch: Any, key: jax.Array, estimator: Estimator):
     """((batch, key) of the differentiated factor, (batch, key) of the stopped factor)."""
     if estimator.startswith("biased"):

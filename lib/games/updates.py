@@ -136,7 +136,7 @@ def alternating(
                     parts[j],
                     key_j,
                 )
-                metrics |= {k: v for k, v in new.items() if k not in metrics or k.startswith(x)}
+                metrics |= {k: v for k, v in new.items() if k not in metrics or k.startswith(f"{x}_")}
                 turn += 1
         return state, metrics
 

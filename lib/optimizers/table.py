@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import optax
 
 from lib.config import ConfigError, nearest
@@ -40,7 +41,7 @@ def optax_optimizers() -> dict[str, Callable[..., optax.GradientTransformation]]
 
 
 def make(name: str, learning_rate: float, kwargs: Mapping[str, Any], field: str) -> Optimizer:
-    """Builds an optimiser; its learning rate and other numbers live in its state as arrays.
+    """Builds an optimiser; its learning rate and other float arguments live in its state as arrays.
 
     Args:
       name: of this project's own optimisers or of an optax optimiser.
@@ -49,7 +50,7 @@ def make(name: str, learning_rate: float, kwargs: Mapping[str, Any], field: str)
       field: the config's name for it, for error messages.
 
     Raises:
-      ConfigError: an unknown optimiser or keyword argument, or a value that its factory refuses.
+      ConfigError: an unknown optimiser or keyword argument, or a value that the optimiser refuses.
     """
     factories = optax_optimizers() | OWN
     if name not in factories:
@@ -59,12 +60,39 @@ def make(name: str, learning_rate: float, kwargs: Mapping[str, Any], field: str)
     for key in kwargs:
         if key not in known:
             raise ConfigError(f"{field}.kwargs.{key}: '{name}' takes no such argument{nearest(key, known)}")
-    # Flags and choices are structure; numbers become arrays of the state.
-    static = [key for key, value in kwargs.items() if isinstance(value, bool | str | tuple | None)]
+    bound = inspect.signature(factory).bind(learning_rate=learning_rate, **kwargs)
+    bound.apply_defaults()
+    # Floats become arrays of the state; flags, choices and counts are structure.
+    static = [key for key, value in bound.arguments.items() if not isinstance(value, float)]
     try:
         transform = optax.with_extra_args_support(
             optax.inject_hyperparams(factory, static_args=static)(learning_rate=learning_rate, **kwargs)
         )
-    except (TypeError, ValueError) as error:
-        raise ConfigError(f"{field}: {error}".splitlines()[0]) from error
-    return Optimizer(transform.init, transform.update, lambda state: state.hyperparams["learning_rate"])
+        _check(transform)
+    except ConfigError as error:
+        raise ConfigError(f"{field}.name: '{name}' {error}") from error
+    except Exception as error:  # optax and JAX refuse bad values in many ways
+        text = str(error).splitlines()[0]
+        raise ConfigError(f"{field}.kwargs: '{name}' refuses {dict(kwargs)}: {text}") from error
+    return Optimizer(
+        # Without weak types, or the second step would compile again.
+        init=lambda params: jax.tree.map(lambda x: jnp.asarray(x, x.dtype), transform.init(params)),
+        update=transform.update,
+        learning_rate=lambda state: state.hyperparams["learning_rate"],
+    )
+
+
+def _check(transform: optax.GradientTransformationExtraArgs) -> None:
+    """Tries an optimiser on the shapes of a small problem; computes nothing."""
+    params = {"w": jnp.zeros((3, 2)), "b": jnp.zeros(2)}
+    value_fn = lambda p: sum(jnp.sum(x**2) for x in jax.tree.leaves(p))
+
+    def once(p):
+        value, grad = jax.value_and_grad(value_fn)(p)
+        return transform.update(grad, transform.init(p), p, value=value, grad=grad, value_fn=value_fn)
+
+    _, state = jax.eval_shape(once, params)
+    if any(jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key) for leaf in jax.tree.leaves(state)):
+        raise ConfigError(
+            "keeps a random key of its own in its state; the runner's seed must fix all samples"
+        )

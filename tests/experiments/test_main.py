@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 
+import numpy as np
 import pytest
 from conftest import ROOT
 
@@ -66,9 +67,11 @@ def wait_for_step(workdir, step, process):
 def test_kills_at_any_moment_change_nothing(tmp_path, program_env, whole):
     workdir = tmp_path / "killed"
     args = [*SHORT, f"--workdir={workdir}"]
-    for step in (4, 12, 24):
+    rng = np.random.default_rng()
+    for step in (4, 12, 24, 40):
         process = program(program_env, *args, start_new_session=True)
         wait_for_step(workdir, step, process)
+        time.sleep(rng.uniform(0, 0.05))  # within a step, a save, or between
         os.killpg(process.pid, signal.SIGKILL)
         assert finished(process)[0] == -signal.SIGKILL
     code, out, err = finished(program(program_env, *args))
@@ -125,6 +128,15 @@ def refused(capsys, *args) -> str:
             ["--workdir={tmp}/n", *SHORT, "--config.restore_path={whole}", "--config.seed=3"],
             "config.seed: 3 here, 0 there",
         ),
+        (
+            ["--workdir={tmp}/n", *SHORT, "--config.restore_path={whole}", "--config.num_steps=100"],
+            "config.num_steps: must be larger than 120",
+        ),
+        (
+            ["--workdir={whole}", *SHORT, "--config.restore_path={whole}/checkpoints/116"],
+            "of this very run",
+        ),
+        (["--config.eval.classifier=classifier/digit"], "did you mean 'classifier/digits'?"),
         (["--workdir={tmp}/n", "--config.batch_size=63"], "does not divide by the 2 devices; use 62 or 64"),
     ],
 )

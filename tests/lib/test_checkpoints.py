@@ -60,7 +60,15 @@ def cut_metadata(folder, step):
     file.write_text(file.read_text()[:20])
 
 
-@pytest.mark.parametrize("damage", [flip_byte, truncate, delete, cut_metadata])
+def drop_commit_file(folder, step):
+    (folder / str(step) / "_CHECKPOINT_METADATA").unlink()
+    (folder / str(step) / "meta" / "metadata").unlink()
+
+
+DAMAGES = [flip_byte, truncate, delete, cut_metadata, drop_commit_file]
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
 def test_a_damaged_newest_is_named_and_the_one_before_is_used(tmp_path, capsys, damage):
     folder = saved(tmp_path / "c", 1, 2)
     damage(folder, 2)
@@ -81,11 +89,22 @@ def test_a_reader_leaves_damaged_ones_where_they_are(tmp_path):
     assert checkpoints.steps(folder) == [1, 2]
 
 
-def test_all_damaged_is_an_error(tmp_path):
+def test_all_damaged_is_an_error_every_time_and_moves_nothing(tmp_path):
+    folder = saved(tmp_path / "c", 1, 2)
+    for step in (1, 2):
+        flip_byte(folder, step)
+    for _ in range(2):
+        with pytest.raises(ConfigError, match="all checkpoints"):
+            checkpoints.restore_newest(folder, state(0.0), move_damaged=True)
+    assert checkpoints.steps(folder) == [1, 2]
+
+
+def test_what_cannot_be_written_is_said(tmp_path):
     folder = saved(tmp_path / "c", 1)
-    flip_byte(folder, 1)
-    with pytest.raises(ConfigError, match="all checkpoints"):
-        checkpoints.restore_newest(folder, state(0.0))
+    writer = checkpoints.Writer(folder, 5)
+    with pytest.raises(checkpoints.WriteError):
+        writer.save(1, state(1.0))
+    writer.close()
 
 
 def test_a_state_of_another_kind_is_told_from_damage(tmp_path):
@@ -97,8 +116,7 @@ def test_a_state_of_another_kind_is_told_from_damage(tmp_path):
 
 def test_an_unfinished_save_does_not_count(tmp_path):
     folder = saved(tmp_path / "c", 1)
-    unfinished = folder / "2"
-    (unfinished / "state").mkdir(parents=True)
+    (folder / "2.orbax-checkpoint-tmp-7" / "state").mkdir(parents=True)
     assert checkpoints.steps(folder) == [1]
 
 

@@ -23,6 +23,14 @@ FORMULAS = {
     losses.disc_cross_entropy: lambda r, f: -log_sigmoid(r).mean() - log_one_minus_sigmoid(f).mean(),
     losses.gen_saturating: lambda r, f: log_one_minus_sigmoid(f).mean(),
     losses.gen_non_saturating: lambda r, f: -log_sigmoid(f).mean(),
+    losses.disc_least_squares: lambda r, f: ((r - 1) ** 2).mean() + (f**2).mean(),
+    losses.gen_least_squares: lambda r, f: ((f - 1) ** 2).mean(),
+    losses.disc_sigmoid_least_squares: lambda r, f: (
+        np.exp(2 * log_one_minus_sigmoid(r)).mean() + np.exp(2 * log_sigmoid(f)).mean()
+    ),
+    losses.gen_sigmoid_least_squares: lambda r, f: np.exp(2 * log_one_minus_sigmoid(f)).mean(),
+    losses.disc_wasserstein: lambda r, f: f.mean() - r.mean(),
+    losses.gen_wasserstein: lambda r, f: -f.mean(),
 }
 
 
@@ -38,7 +46,10 @@ def test_loss_is_its_formula(loss):
     np.testing.assert_allclose(value, FORMULAS[loss](REAL, FAKE), rtol=1e-13)
 
 
-@pytest.mark.parametrize("loss", FORMULAS, ids=lambda loss: loss.__name__)
+CROSS_ENTROPIES = [losses.disc_cross_entropy, losses.gen_saturating, losses.gen_non_saturating]
+
+
+@pytest.mark.parametrize("loss", CROSS_ENTROPIES, ids=lambda loss: loss.__name__)
 def test_loss_and_gradient_are_finite_at_extreme_logits(loss):
     extreme = jnp.array([-1e4, 1e4, 0.0])
     value, gradients = jax.value_and_grad(loss, argnums=(0, 1))(extreme, -extreme)

@@ -1,15 +1,18 @@
 """The runner's invariances: devices, calls of several steps, stopping and resuming."""
 
+import dataclasses
 import os
 import signal
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from experiments import runs
 from lib import checkpoints
 from lib.config import ConfigError
+from lib.experiment import Experiment
 from lib.logging import read_json_lines
 from lib.runner import NotFiniteError
 
@@ -84,7 +87,7 @@ def records_of(runner):
     return read_json_lines(runner.workdir.metrics / "train.jsonl")
 
 
-def test_other_seeds_and_later_steps_give_other_states(make):
+def test_other_seeds_give_other_states_and_other_devices_do_not(make):
     a = make("gan/digits", workdir="a").init()
     assert not states_equal(a, make("gan/digits", "seed=1", workdir="b").init())
     assert states_equal(a, make("gan/digits", workdir="c", num_devices=2).init())
@@ -108,37 +111,70 @@ def test_a_signal_ends_the_step_and_saves(make, monkeypatch):
     assert signal.getsignal(signal.SIGTERM) == before
 
 
-def test_not_finite_loss_names_step_and_metrics_and_keeps_the_last_good_checkpoint(make):
-    args = ("gan/digits", "num_steps=40", "log_every=20", "checkpoint_every=2")
-    runner = make(*args, "num_steps=2")
-    trained(runner)
-    # A rate this large leaves the floats' range within a few steps.
-    runner = make(*args, "gan.optimizers.disc.learning_rate=1e30")
-    step, state = runner.restore()
-    opt_state = dict(state.opt_state)
-    hyperparams = {"learning_rate": np.float32(1e30)}
-    opt_state["disc"] = opt_state["disc"]._replace(hyperparams=hyperparams)
-    with pytest.raises(NotFiniteError, match=r"step \d+: not finite: .*disc_loss.*step \d+ is kept"):
-        runner.train(state._replace(opt_state=opt_state), step)
-    kept, state = runner.restore()
-    assert kept < 40
-    assert all(np.isfinite(x).all() for x in jax.tree.leaves(state))
+class Breaking:
+    """An experiment of one number, `x`, that counts its steps; the metric or the state breaks at one."""
+
+    def __init__(self, runner, metric_at=None, state_at=None):
+        def train_step(state, batch, key):
+            del batch, key
+            n = state["n"] + 1
+            x = jnp.where(n == state_at, jnp.inf, 0.0) if state_at else jnp.float32(0)
+            loss = jnp.where(n == metric_at, jnp.nan, 1.0) if metric_at else jnp.float32(1)
+            return {"n": n, "x": x}, {"loss": loss, "other": jnp.float32(0)}
+
+        runner.experiment = Experiment(
+            init=lambda key, batch: {"n": jnp.int32(0), "x": jnp.float32(0)},
+            train_step=train_step,
+            eval_step=lambda state, batch, key: {},
+        )
 
 
-def test_a_state_that_is_not_finite_is_not_saved(make):
-    runner = make("classifier/digits")
-    state = jax.device_get(runner.init())
-    broken = jax.tree.map(lambda x: np.full_like(x, np.nan), state.params)
-    with pytest.raises(NotFiniteError, match="nothing was saved"):
-        runner.train(state._replace(params=broken), 0)
-    assert checkpoints.steps(runner.workdir.checkpoints) == []
+@pytest.mark.parametrize(
+    ("breaks", "message", "kept"),
+    [
+        ({"metric_at": 7}, "step 7: not finite: loss; the checkpoint of step 6 is kept", 6),
+        ({"metric_at": 1}, "step 1: not finite: loss; nothing was saved", None),
+        ({"state_at": 8}, r"step 8: not finite: state\['x'\]; the checkpoint of step 6 is kept", 6),
+    ],
+)
+def test_what_is_not_finite_is_named_and_not_saved(make, breaks, message, kept):
+    runner = make("gan/digits", "num_steps=12", "log_every=12", "checkpoint_every=2", "eval_every=0")
+    Breaking(runner, **breaks)
+    with pytest.raises(NotFiniteError, match=f"^{message}$"):
+        runner.train(runner.init(), 0)
+    known = checkpoints.steps(runner.workdir.checkpoints)
+    assert known == ([2, 4, 6] if kept else [])
 
 
 def test_batch_must_divide_by_devices(make):
     with pytest.raises(
         ConfigError, match=r"config.batch_size: 9 does not divide by the 2 devices; use 8 or 10"
     ):
-        make("classifier/digits", "batch_size=9", num_devices=2)
+        make("classifier/digits", "batch_size=9", num_devices=2).check_trainable()
+
+
+def test_halves_of_a_batch_must_not_be_empty(make):
+    with pytest.raises(
+        ConfigError, match="config.batch_size: 2 is too small: .* at least 2 examples on each"
+    ):
+        make("gan/digits", "batch_size=2", num_devices=2).check_trainable()
+    make(
+        "gan/digits", "batch_size=2", "gan.grad_regularizes.estimator=biased", num_devices=2
+    ).check_trainable()
+
+
+def test_calls_of_several_steps_must_fit_the_intervals(make):
+    args = ("gan/digits", "log_every=4", "checkpoint_every=6", "eval_every=0")
+    with pytest.raises(ConfigError, match="config.steps_per_dispatch: 4 does not divide 6.*use 2"):
+        make(*args, "steps_per_dispatch=4").check_trainable()
+    runner = make(*args, "steps_per_dispatch=2", "num_steps=7")
+    assert [(step, k) for step, k, _ in runner._dispatches(1)] == [(1, 1), (2, 2), (4, 2), (6, 1)]
+
+
+def test_evaluation_needs_no_batch_that_divides(make):
+    """The same means on two devices with an odd batch size."""
+    one, two = (make("classifier/digits", "batch_size=9", num_devices=n, workdir=str(n)) for n in (1, 2))
+    assert one.evaluate(one.init()) == pytest.approx(two.evaluate(two.init()), rel=1e-6)
 
 
 def test_evaluation_counts_every_example_once(make):
@@ -159,3 +195,13 @@ def test_pictures_of_a_finished_run(make):
     names = {p.name for p in runner.workdir.figures.iterdir()}
     assert names == {"samples_0000004.png", "train.png", "eval.png"}
     assert np.asarray(Image.open(runner.workdir.figures / "samples_0000004.png")).std() > 0
+
+
+@pytest.mark.parametrize("name", ["gan/digits", "classifier/digits"])
+def test_a_run_compiles_its_step_once(make, name):
+    runner = make(name, "eval_every=0")
+    step, traced = runner.experiment.train_step, []
+    counted = lambda *args: (traced.append(1), step(*args))[1]
+    runner.experiment = dataclasses.replace(runner.experiment, train_step=counted)
+    runner.train(runner.init(), 0)
+    assert len(traced) == 1

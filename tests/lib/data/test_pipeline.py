@@ -8,7 +8,7 @@ import pytest
 
 from lib.data import Dataset
 from lib.data.order import batch_indices
-from lib.data.pipeline import Resident, Streamed, eval_batches, make, to_signed
+from lib.data.pipeline import Order, Resident, Streamed, eval_batches, make, to_signed
 
 KINDS = [Resident, Streamed]
 
@@ -35,7 +35,7 @@ def dataset(request, tmp_path):
 @pytest.mark.parametrize("num_devices", [1, 2])
 @pytest.mark.parametrize("kind", KINDS)
 def test_batches_are_the_examples_of_the_order(kind, num_devices, dataset):
-    pipeline = kind(dataset, 4, seed=5, num_devices=num_devices)
+    pipeline = kind(dataset, Order(10, 4, 5, num_devices))
     devices = jax.local_devices()[:num_devices]
     replicated = jax.tree.map(lambda x: None, pipeline.constants)
     batch = jax.pmap(pipeline.batch, in_axes=(replicated, 0), devices=devices)
@@ -55,7 +55,7 @@ def test_batches_are_the_examples_of_the_order(kind, num_devices, dataset):
 
 def test_a_streamed_batch_larger_than_the_set_repeats_examples():
     dataset = images(3)
-    feed = Streamed(dataset, 8, seed=0, num_devices=2).feed(1)
+    feed = Streamed(dataset, Order(3, 8, 0, 2)).feed(1)
     indices = batch_indices(3, 8, 0, 1)
     np.testing.assert_array_equal(feed["label"].ravel(), indices)
     np.testing.assert_array_equal(feed["image"].reshape(8, 3, 2, 1), dataset.image[indices])
@@ -64,7 +64,7 @@ def test_a_streamed_batch_larger_than_the_set_repeats_examples():
 @pytest.mark.parametrize("first, last", [(0, 12), (5, 7), (3, 3)])
 @pytest.mark.parametrize("kind", KINDS)
 def test_feeds_are_the_feeds_of_the_steps(kind, first, last):
-    pipeline = kind(images(10), 4, seed=1, num_devices=2)
+    pipeline = kind(images(10), Order(10, 4, 1, 2))
     feeds = list(pipeline.feeds(first, last))
     assert len(feeds) == last - first
     for step, feed in zip(range(first, last), feeds, strict=True):
@@ -73,7 +73,7 @@ def test_feeds_are_the_feeds_of_the_steps(kind, first, last):
 
 
 def test_stopping_early_ends_the_thread():
-    feeds = Streamed(images(10), 4, seed=1, num_devices=1).feeds(0, 10**6)
+    feeds = Streamed(images(10), Order(10, 4, 1, 1)).feeds(0, 10**6)
     next(feeds)
     assert len(prefetching_threads()) == 1
     feeds.close()
@@ -81,7 +81,7 @@ def test_stopping_early_ends_the_thread():
 
 
 def test_feeds_are_made_only_a_few_steps_ahead():
-    pipeline = Streamed(images(10), 4, seed=1, num_devices=1)
+    pipeline = Streamed(images(10), Order(10, 4, 1, 1))
     made = []
     feed_of = pipeline.feed
     pipeline.feed = lambda step: (made.append(step), feed_of(step))[1]
@@ -94,7 +94,7 @@ def test_feeds_are_made_only_a_few_steps_ahead():
 
 
 def test_an_error_of_the_thread_reaches_the_training_loop():
-    pipeline = Streamed(images(10), 4, seed=1, num_devices=1)
+    pipeline = Streamed(images(10), Order(10, 4, 1, 1))
 
     def fail(step):
         raise OSError(f"no disk at step {step}")
@@ -111,7 +111,7 @@ def test_an_error_of_the_thread_reaches_the_training_loop():
 def test_make_keeps_on_the_devices_what_fits_the_limit(fraction, kind):
     dataset = images(10)
     limit_gb = fraction * dataset.image.nbytes / 1e9
-    assert type(make(dataset, 4, 0, 1, limit_gb)) is kind
+    assert type(make(dataset, Order(10, 4, 0, 1), limit_gb)) is kind
 
 
 @pytest.mark.parametrize("size, batch_size, num_batches", [(10, 4, 3), (8, 4, 2), (3, 5, 1)])
@@ -133,3 +133,12 @@ def test_to_signed_maps_0_to_255_onto_minus_1_to_1():
     assert signed.dtype == np.float32
     np.testing.assert_allclose(signed, levels / 127.5 - 1.0, rtol=0, atol=2e-7)
     assert signed[0] == -1
+
+
+def test_every_device_gets_its_share_of_each_of_several_batches():
+    """The j-th part of all devices' feeds is the j-th batch, however many devices there are."""
+    one, two = (Order(100, 6, 3, n, batches_per_step=2).indices(4) for n in (1, 2))
+    for j in range(2):
+        whole = one[0, 6 * j : 6 * (j + 1)]
+        np.testing.assert_array_equal(np.concatenate(two[:, 3 * j : 3 * (j + 1)]), whole)
+    assert len(set(one.ravel())) == 12
