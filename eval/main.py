@@ -111,13 +111,13 @@ def _cell(value) -> str:
 def evaluate(config: Run, workdir: Workdir, step: int | None) -> None:
     """Prints and records all scores of one checkpoint."""
     runner = make_runner(config, workdir)
+    step, state = restored(runner, workdir, step)
+    state = jax.tree.map(np.asarray, state)
     generates = "sample" in runner.experiment.heads
     network = None
     if generates:
         make_network = NETWORKS[config.eval.network]
         network = make_network(config.eval, runner.data[0], config.dataset.data_dir)
-    step, state = restored(runner, workdir, step)
-    state = jax.tree.map(np.asarray, state)
     print(f"evaluating step {step:,} of {workdir.path}")
     own = runner.evaluate(state)
     print(f"\non the {config.dataset.eval_split} split of {config.dataset.name}")

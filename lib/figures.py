@@ -58,7 +58,8 @@ def curves(records: Sequence[Mapping[str, float]], panels: Mapping[str, Sequence
             marker = "o" if len(points) == 1 else None
             axis.plot(*zip(*points, strict=True), label=name, color=colour, lw=1, marker=marker)
         axis.set(xlabel="step", ylabel=label)
-        axis.legend(frameon=False)
+        if len(names) > 1:
+            axis.legend(frameon=False)
         axis.spines[["top", "right"]].set_visible(False)
     _atomically(path, lambda file: figure.savefig(file, format="png", dpi=120))
 

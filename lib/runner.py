@@ -190,10 +190,9 @@ class Runner:
                         continue
                     values = self._fetch(pending)
                     pending = []
-                    rate = clock.rate(done)
                     progress.show({n: values[n] for n in self.experiment.main_metrics})
                     if self._due(config.log_every, done):
-                        train_log.write(done, {**values, "steps_per_second": rate})
+                        train_log.write(done, values | clock.rate(done))
                     if self._due(config.eval_every, done):
                         eval_log.write(done, self._checked(done, self.evaluate(state)))
                     if self._due(config.checkpoint_every, done) or caught:
@@ -301,11 +300,11 @@ class _StepClock:
     def __init__(self):
         self._time, self._step = None, 0
 
-    def rate(self, step: int) -> float:
-        """Since `restart`; 0 for the first interval, which compiles."""
+    def rate(self, step: int) -> dict[str, float]:
+        """{"steps_per_second": since `restart`}; nothing for the first interval, which compiles."""
         if self._time is None:
-            return 0.0
-        return (step - self._step) / (time.monotonic() - self._time)
+            return {}
+        return {"steps_per_second": (step - self._step) / (time.monotonic() - self._time)}
 
     def restart(self, step: int) -> None:
         self._time, self._step = time.monotonic(), step
