@@ -11,7 +11,11 @@ usage: ./run.sh VERB [options]
   train   train the experiment of a config (default: configs/gan/digits.py); the same command resumes
             ./run.sh train --config=configs/gan/mnist_sgd.py --workdir=runs/mnist --config.seed=1
   eval    score the newest checkpoint of a run, or any other
-            ./run.sh eval --config.restore_path=runs/mnist
+            ./run.sh eval --config.restore_path=runs/mnist --follow
+  train_eval  train, and score each checkpoint as it appears; the best one is kept in best/
+            ./run.sh train_eval --config=configs/gan/digits.py
+  bench   measure what things cost on this machine: eval
+            ./run.sh bench eval
   list    print every config with the first line of its docstring
             ./run.sh list
   test    run the tests; options go to pytest
@@ -53,6 +57,8 @@ module=()
 case "$verb" in
   train) module=(-m experiments.main) ;;
   eval) module=(-m eval.main) ;;
+  train_eval) module=(-m eval.train_eval) ;;
+  bench) module=(-m eval.bench) ;;
   list) module=(-m experiments.catalogue) ;;
   test) module=(-m pytest -c "$root/pyproject.toml" --rootdir "$root") ;;
   lint) ;;

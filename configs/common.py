@@ -29,8 +29,14 @@ def base() -> ConfigDict:
     config.dataset.device_limit_gb = 4.0  # a larger set is streamed from disk, with the same batches
 
     config.eval = ConfigDict()
-    config.eval.network = "checkpoint"  # what computes logits and features; a classifier trained here
+    # What computes logits and features: checkpoint (a classifier trained here), inception (TF-GAN's; only
+    # its scores are called IS, FID and KID), saved_model (any TensorFlow SavedModel).
+    config.eval.network = "checkpoint"
+    config.eval.network_path = ""  # a SavedModel's folder, or a classifier run's work directory
     config.eval.classifier = "classifier/digits"  # its config; trained once, then cached
-    config.eval.num_samples = 10_000  # generated samples to score
+    config.eval.num_samples = 50_000  # generated samples to score, over all splits
+    config.eval.num_splits = 5  # scores are means over so many equal parts, with their spread
+    config.eval.kernel_samples = 2_000  # images of each kind in the kernel distance
     config.eval.batch_size = 500  # samples per call of the device
+    config.eval.best_metric = ""  # what --follow keeps the best checkpoint by; empty: the first score
     return config

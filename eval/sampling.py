@@ -1,31 +1,32 @@
 """Batches of images to score: generated, real, or noise."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import jax
 import numpy as np
 
 from lib.data import Dataset
-from lib.experiment import Experiment, State
+from lib.experiment import State
 from lib.logging import Progress
+from lib.runner import Runner
 
 
 def generated(
-    experiment: Experiment, state: State, n: int, batch_size: int, seed: int
+    runner: Runner, state: State, n: int, batch_size: int, seed: int, quiet: bool = False
 ) -> Iterator[np.ndarray]:
-    """n samples of the experiment, float32 [b, h, w, c] in [-1, 1].
+    """n samples of a run's experiment, float32 [b, h, w, c] in [-1, 1].
 
     Batches are drawn on all devices, each from a key of its own number: the samples do not depend on how
     many devices there are.
     """
-    devices = jax.local_devices()
+    experiment, devices = runner.experiment, runner.devices
     sample = jax.pmap(
         lambda s, key: experiment.heads["sample"](s, key, batch_size),
         in_axes=(experiment.state_axes, 0),
         devices=devices,
     )
     key = jax.random.key(seed)
-    progress = Progress(n, unit="sample", label="sampling")
+    progress = Progress(n, unit="sample", label="sampling", quiet=quiet)
     for first in range(0, -(-n // batch_size), len(devices)):
         numbers = np.arange(first, first + len(devices))
         images = sample(state, jax.vmap(lambda i: jax.random.fold_in(key, i))(numbers))
@@ -33,6 +34,7 @@ def generated(
             left = n - number * batch_size
             if left > 0:
                 progress.advance(len(batch[:left]))
+                progress.show({})
                 yield batch[:left]
     progress.close()
 
@@ -41,8 +43,19 @@ def real(dataset: Dataset, n: int, batch_size: int, seed: int) -> Iterator[np.nd
     """At most n images of a set, in a random order; all of it for n >= its size."""
     order = np.random.Generator(np.random.Philox(seed)).permutation(dataset.size)[:n]
     for start in range(0, len(order), batch_size):
-        indices = np.sort(order[start : start + batch_size])
+        indices = np.sort(order[start : start + batch_size])  # kinder to a disk
         yield np.asarray(dataset.image[indices], np.float32) * (2 / 255) - 1
+
+
+def parts(batches: Iterable[np.ndarray], size: int) -> Iterator[tuple[int, np.ndarray]]:
+    """Cuts a stream of batches into consecutive parts of `size` images: (number of the part, batch)."""
+    done = 0
+    for batch in batches:
+        while len(batch):
+            left = size - done % size
+            yield done // size, batch[:left]
+            done += len(batch[:left])
+            batch = batch[left:]
 
 
 def noise(shape: tuple[int, ...], n: int, batch_size: int, seed: int) -> Iterator[np.ndarray]:

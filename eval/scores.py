@@ -1,8 +1,13 @@
 """TF-GAN's scores of a set of images, from a network's logits and features."""
 
+from collections.abc import Iterable, Sequence
+
 import numpy as np
 
+from eval.moments import Gaussian, Moments
+from eval.networks import Network
 from eval.tfgan import tfgan_eval
+from lib.tensorflow import tensorflow
 
 
 def classifier_score(logits: np.ndarray) -> float:
@@ -10,7 +15,76 @@ def classifier_score(logits: np.ndarray) -> float:
     return float(tfgan_eval().classifier_score_from_logits(logits))
 
 
-def frechet_distance(real: np.ndarray, other: np.ndarray) -> float:
-    """||m - m'||^2 + Tr(S + S' - 2 (S S')^(1/2)) between Gaussians fitted to features [n, d]."""
-    distance = tfgan_eval().frechet_classifier_distance_from_activations
-    return float(distance(np.asarray(real, np.float64), np.asarray(other, np.float64)))
+def frechet_distance(a: Gaussian, b: Gaussian) -> float:
+    """||m - m'||^2 + Tr(S + S' - 2 (S S')^(1/2)) (Heusel et al. 2017), in float64."""
+    root = tfgan_eval().classifier_metrics.trace_sqrt_product(a.covariance, b.covariance)
+    traces = np.trace(a.covariance) + np.trace(b.covariance)
+    return float(np.sum((a.mean - b.mean) ** 2) + traces - 2 * root)
+
+
+def kernel_distance(a: np.ndarray, b: np.ndarray) -> float:
+    """KID (Binkowski et al. 2018): unbiased squared MMD of features [n, d] with a cubic kernel."""
+    distance = tfgan_eval().kernel_classifier_distance_from_activations
+    return float(distance(*(tensorflow().constant(x, "float32") for x in (a, b))))
+
+
+class Reference:
+    """What samples are compared with: all images of a split, seen by a network.
+
+    Attributes:
+      gaussian: moments of all features.
+      features: of the first `kernel_samples` images, float32 [k, d], for the kernel distance.
+    """
+
+    def __init__(self, gaussian: Gaussian, features: np.ndarray):
+        self.gaussian, self.features = gaussian, features
+
+    @classmethod
+    def of(cls, network: Network, batches: Iterable[np.ndarray], kernel_samples: int) -> "Reference":
+        moments, kept, missing = Moments(), [], kernel_samples
+        for images in batches:
+            _, features = network.apply(images)
+            moments.update(features)
+            kept.append(features[:missing])
+            missing -= len(kept[-1])
+        return cls(moments.gaussian(), np.concatenate(kept))
+
+
+class Scores:
+    """Scores of one set of images, fed in batches.
+
+    Memory: logits of all, features of `kernel_samples`, and one matrix [d, d].
+    """
+
+    def __init__(self, reference: Reference):
+        self._reference = reference
+        self._moments, self._logits, self._features = Moments(), [], []
+        self._missing = len(reference.features)
+
+    def update(self, logits: np.ndarray, features: np.ndarray) -> None:
+        """Adds a batch: logits [b, classes], features [b, d]."""
+        self._moments.update(features)
+        self._logits.append(logits)
+        self._features.append(features[: self._missing])
+        self._missing -= len(self._features[-1])
+
+    def values(self) -> dict[str, float]:
+        """{"score", "frechet", "kernel"}."""
+        return {
+            "score": classifier_score(np.concatenate(self._logits)),
+            "frechet": frechet_distance(self._reference.gaussian, self._moments.gaussian()),
+            "kernel": kernel_distance(self._reference.features, np.concatenate(self._features)),
+        }
+
+    def classes(self) -> np.ndarray:
+        """How often each class is the most likely one, [classes]."""
+        logits = np.concatenate(self._logits)
+        return np.bincount(logits.argmax(1), minlength=logits.shape[1])
+
+
+def mean_and_spread(splits: Sequence[dict[str, float]]) -> dict[str, float]:
+    """{name: mean over splits, name_std: standard deviation over them (0 for one)}."""
+    values = {name: np.array([split[name] for split in splits]) for name in splits[0]}
+    means = {name: float(v.mean()) for name, v in values.items()}
+    spreads = {f"{name}_std": float(v.std(ddof=1)) if len(v) > 1 else 0.0 for name, v in values.items()}
+    return means | spreads

@@ -107,12 +107,22 @@ def report(workdir: Workdir) -> None:
     print(f"evaluate    ./run.sh eval --config.restore_path={workdir.path}")
 
 
+def read_command_line(argv: list[str]):
+    """(config with overrides, work directory).
+
+    Raises:
+      ConfigError: unknown flags or fields, or a bad config file.
+    """
+    values, overrides = parse(argv, _define, _USAGE)
+    config = apply_overrides(load_file(values.config), overrides)
+    return config, Workdir(values.workdir or default_workdir(values.config))
+
+
 def main(argv: list[str]) -> int:
     with one_line_errors():
-        values, overrides = parse(argv, _define, _USAGE)
-        config = apply_overrides(load_file(values.config), overrides)
+        config, workdir = read_command_line(argv)
         devices.use_compilation_cache()
-        return train(config, Workdir(values.workdir or default_workdir(values.config)))
+        return train(config, workdir)
 
 
 if __name__ == "__main__":

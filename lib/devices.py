@@ -1,6 +1,7 @@
 """Devices: the axis that training steps are mapped over, and reductions over it."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +69,15 @@ def device_key(key: jax.Array) -> jax.Array:
     """A key of this device's own, for samples that must differ between devices."""
     axis = bound_axis()
     return key if axis is None else jax.random.fold_in(key, jax.lax.axis_index(axis))
+
+
+def device_share(draw: Callable[[int], jax.Array], n: int) -> jax.Array:
+    """This device's n rows of `draw(n * number of devices)`: the same rows in all, whatever the number."""
+    axis = bound_axis()
+    if axis is None:
+        return draw(n)
+    rows = draw(n * jax.lax.axis_size(axis))
+    return jax.lax.dynamic_slice_in_dim(rows, jax.lax.axis_index(axis) * n, n)
 
 
 def check_divides(

@@ -86,14 +86,16 @@ def first_not_finite(metrics: Iterable[tuple[int, Mapping[str, np.ndarray]]]):
 class Progress:
     """A bar on a terminal; elsewhere a plain line every few seconds."""
 
-    def __init__(self, total: int, initial: int = 0, unit: str = "step", label: str = ""):
-        self._terminal = sys.stderr.isatty()
+    def __init__(
+        self, total: int, initial: int = 0, unit: str = "step", label: str = "", quiet: bool = False
+    ):
+        self._terminal, self._quiet = sys.stderr.isatty(), quiet
         self._bar = tqdm(
             total=total,
             initial=initial,
             unit=unit,
             desc=label or None,
-            disable=not self._terminal,
+            disable=quiet or not self._terminal,
             dynamic_ncols=True,
             mininterval=0.2,
         )
@@ -109,6 +111,8 @@ class Progress:
     def show(self, metrics: Mapping[str, float]) -> None:
         """Shows the main metrics."""
         text = "  ".join(f"{name} {value:.4g}" for name, value in metrics.items())
+        if self._quiet:
+            return
         if self._terminal:
             self._bar.set_postfix_str(text, refresh=False)
             return

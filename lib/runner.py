@@ -57,17 +57,17 @@ class Runner:
         """Places the data; compiles nothing."""
         self.experiment, self.config, self.workdir = experiment, config, workdir
         self.data = (train, held_out)
-        self._devices = local_devices or jax.local_devices()
-        self._on_cpu = self._devices[0].platform == "cpu"
+        self.devices = local_devices or jax.local_devices()
+        self._on_cpu = self.devices[0].platform == "cpu"
         order = Order(
             train.size,
             config.batch_size,
             config.seed,
-            len(self._devices),
+            len(self.devices),
             experiment.batches_per_step,
         )
         self._batches = make(train, order, config.dataset.device_limit_gb)
-        mesh = jax.sharding.Mesh(np.array(self._devices), (devices.AXIS,))
+        mesh = jax.sharding.Mesh(np.array(self.devices), (devices.AXIS,))
         placed = lambda *axes: jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec(*axes))
         self._state_sharding = jax.tree.map(
             lambda axis: placed() if axis is None else placed(devices.AXIS),
@@ -83,7 +83,7 @@ class Runner:
     def check_trainable(self) -> None:
         """Raises a ConfigError for what only matters to training: how steps and batches are divided."""
         config = self.config
-        devices.check_divides(config.batch_size, len(self._devices), self.experiment.min_device_batch)
+        devices.check_divides(config.batch_size, len(self.devices), self.experiment.min_device_batch)
         for every in self._intervals():
             if every % self._per_dispatch:
                 best = _largest_divisor(self._intervals(), self._per_dispatch)
@@ -106,7 +106,7 @@ class Runner:
             axis_name=devices.AXIS,
             in_axes=in_axes,
             out_axes=out_axes,
-            devices=self._devices,
+            devices=self.devices,
             **kwargs,
         )
 
@@ -271,7 +271,7 @@ class Runner:
     def evaluate(self, state: State) -> dict[str, float]:
         """Means of the experiment's own metrics over the whole held-out split."""
         totals: dict[str, np.ndarray] = {}
-        n = len(self._devices)
+        n = len(self.devices)
         batches = eval_batches(self.data[1], -(-self.config.batch_size // n) * n)
         for i, batch in enumerate(batches):
             batch = jax.tree.map(lambda x: x.reshape(n, -1, *x.shape[1:]), batch)

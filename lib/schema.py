@@ -32,10 +32,23 @@ class Optimizer(Section):
 class Evaluation(Section):
     """How the separate evaluator scores a checkpoint."""
 
-    network: Literal["checkpoint"]
+    network: Literal["checkpoint", "inception", "saved_model"]
+    network_path: str
     classifier: str
     num_samples: PositiveInt
+    num_splits: PositiveInt
+    kernel_samples: Annotated[int, Field(ge=2)]
     batch_size: PositiveInt
+    best_metric: str
+
+    @pydantic.model_validator(mode="after")
+    def _enough_in_a_split(self):
+        if self.num_samples < 2 * self.num_splits:
+            raise ValueError(
+                f"config.eval.num_samples: {self.num_samples} samples make no {self.num_splits} splits of at "
+                f"least 2; use {2 * self.num_splits} or more, or fewer config.eval.num_splits"
+            )
+        return self
 
 
 class Run(Section):

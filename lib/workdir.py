@@ -1,6 +1,6 @@
 """The work directory of a run: where things are in it, and that one process at a time writes it.
 
-    config.json  checkpoints/<step>/  metrics/{train,eval}.jsonl  tensorboard/  figures/*.png
+config.json  checkpoints/<step>/  metrics/{train,eval}.jsonl  tensorboard/  figures/*.png
 """
 
 import contextlib

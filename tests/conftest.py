@@ -29,7 +29,7 @@ needs_images = pytest.mark.skipif(
 def small_config(name: str, *overrides: str):
     """The config of configs/<name>.py, shrunk to a few steps, with overrides like `seed=1`."""
     shrunk = ["num_steps=4", "batch_size=8", "log_every=1", "eval_every=4", "checkpoint_every=2"]
-    shrunk += ["figures_every=0", "eval.num_samples=40", "eval.batch_size=20"]
+    shrunk += ["figures_every=0", "eval.num_samples=40", "eval.num_splits=2", "eval.batch_size=20"]
     return apply_overrides(
         load_file(ROOT / "configs" / f"{name}.py"), [f"--config.{o}" for o in (*shrunk, *overrides)]
     )

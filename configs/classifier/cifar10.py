@@ -1,6 +1,6 @@
 """Small CNN on CIFAR-10, and the network that scores CIFAR-10 GANs where Inception is not at hand.
 
-    ./run.sh train --config=configs/classifier/cifar10.py
+./run.sh train --config=configs/classifier/cifar10.py
 """
 
 from configs.classifier.base import base

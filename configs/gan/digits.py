@@ -20,7 +20,7 @@ def get_config():
     config.eval_every = 2_000
     config.figures_every = 2_000
     config.checkpoint_every = 2_000
-    config.eval.num_samples = 1_500  # as many as real images to train on
+    config.eval.num_samples = 7_500  # in each of 5 splits as many as there are real images to train on
     config.gan.num_latents = 32
     config.gan.optimizers.disc.learning_rate = 0.05
     config.gan.optimizers.gen.learning_rate = 0.05

@@ -18,7 +18,7 @@ from lib import losses, optimizers
 from lib.config import ConfigError, lookup
 from lib.data import DataSpec
 from lib.data.pipeline import to_signed
-from lib.devices import device_key, psum
+from lib.devices import device_share, psum
 from lib.experiment import Batch, Experiment
 from lib.games import updates
 from lib.games.game import Aux, Game
@@ -138,9 +138,9 @@ def gan_losses(nets: Nets, disc_loss, gen_loss, params, net_state, real: jax.Arr
 
 
 def gan_eval(nets: Nets, state: GameState, batch: Batch, key: jax.Array):
-    """How well the discriminator tells held-out images and samples apart."""
+    """How well the discriminator tells held-out images and samples apart; the same on any devices."""
     mask = batch["mask"]
-    latents = nets.latents(device_key(key), len(mask))
+    latents = device_share(lambda n: nets.latents(key, n), len(mask))
     fake, _ = nets.generate(state.params, state.net_state, latents, train=False)
     real = to_signed(batch["image"])
     (on_real, on_fake), _, _ = nets.discriminate(state.params, state.net_state, real, fake)

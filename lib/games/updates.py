@@ -85,7 +85,7 @@ def init(
 def simultaneous(game: Game, optimizers: Mapping[str, Optimizer], regularizers: Regularizers) -> Step:
     """All players move at once, each along its own gradient at the same point.
 
-        theta_x <- theta_x - h_x (grad_x L_x + regularisers),  for all x
+    theta_x <- theta_x - h_x (grad_x L_x + regularisers),  for all x
     """
     rates = lambda state: {x: optimizers[x].learning_rate(state.opt_state[x]) for x in game.players}
     active = regularizers.active(drift.simultaneous({x: 1.0 for x in game.players}))

@@ -2,15 +2,21 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 
 import numpy as np
 import pytest
-from conftest import ROOT
+from conftest import ROOT, small_config
 
-from eval import sampling, scores
+from eval import follow, sampling
+from eval.evaluation import Evaluator
+from eval.follow import Follower
+from lib import checkpoints
+from lib.config import ConfigError, save_json
 from lib.data import load
+from lib.workdir import Workdir
 
 SHORT = ["--config.num_steps=20", "--config.checkpoint_every=10", "--config.eval_every=0"]
 
@@ -37,31 +43,105 @@ def trained(tmp_path_factory):
 
 def test_scores_floor_and_ceiling_from_the_run_s_own_config(trained, program_env):
     paths = [trained, trained / "checkpoints", trained / "checkpoints" / "10"]
-    few = "--config.eval.num_samples=200"
+    few = ["--config.eval.num_samples=400", "--config.eval.num_splits=2"]
     tables = []
     for path in paths[::2]:
-        done = run(program_env, "eval.main", f"--config.restore_path={path}", few)
+        done = run(program_env, "eval.main", f"--config.restore_path={path}", *few)
         assert done.returncode == 0, done.stderr
         tables.append(done.stdout)
-    assert "evaluating step 20" in tables[0]
-    assert "evaluating step 10" in tables[1]
+    assert "step 20 of" in tables[0]
+    assert "step 10 of" in tables[1]
     records = [json.loads(line) for line in (trained / "metrics/eval.jsonl").open()]
     assert [r["step"] for r in records] == [20, 10]
-    assert {"digits_cnn_score", "digits_cnn_frechet", "num_samples", "network_checksum"} <= records[
+    conditions = {
+        "network",
+        "network_checksum",
+        "resize",
+        "per_split",
+        "splits",
+        "num_reference",
+        "classes",
+    }
+    assert {"digits_cnn_score", "digits_cnn_frechet", "digits_cnn_kernel_std", *conditions} <= records[
         0
     ].keys()
-    assert not {"FID", "IS"} & records[0].keys()
-    assert records[0]["num_samples"] == 200
+    assert not {"FID", "IS", "KID"} & records[0].keys()
+    assert (records[0]["per_split"], records[0]["splits"], records[0]["num_reference"]) == (200, 2, 297)
+    assert sum(records[0]["classes"]) == 400
 
     rows = {}
     for line in tables[0].splitlines():
-        cells = line.rsplit(maxsplit=4)
-        if len(cells) == 5 and cells[0].strip() in ("samples", "real (train)", "noise"):
-            rows[cells[0].strip()] = [float(c.replace(",", "")) for c in cells[1:]]
+        name = next(
+            (n for n in ("samples", "real (train)", "noise") if line.strip().startswith(n + " ")), None
+        )
+        if name:
+            rows[name] = [float(x) for x in re.sub(r"\+- \S+|,", "", line.replace(name, "")).split()]
     floor, ceiling = rows["real (train)"], rows["noise"]
     assert floor[0] > ceiling[0]  # classifier score: higher is better
     assert 0 < floor[1] < rows["samples"][1]
     assert floor[1] * 10 < ceiling[1]
+    assert abs(floor[2]) < 0.5 < ceiling[2]
+
+
+def test_the_same_checkpoint_scores_the_same_twice_and_on_any_devices(make):
+    records = []
+    for n, workdir in ((1, "a"), (1, "b"), (2, "c")):
+        runner = make("gan/digits", num_devices=n, workdir=workdir)
+        records.append(Evaluator(runner).evaluate(runner.init(), 0))
+    one, again, two = ({k: v for k, v in r.items() if isinstance(v, float)} for r in records)
+    assert one == again
+    assert two == pytest.approx(one, rel=1e-4)
+    assert one["digits_cnn_frechet"] > 1
+
+
+def test_followed_run_is_scored_once_a_step_and_the_best_is_kept(make, capsys):
+    runner = make("gan/digits", "keep_checkpoints=3")
+    runner.train(runner.init(), 0)
+    save_json(small_config("gan/digits"), runner.workdir.config)
+    follower = Follower(Evaluator(runner))
+    best = follower.follow()
+    assert [r["step"] for r in records_of(runner)] == [2, 4]
+    assert best["digits_cnn_score"] == max(r["digits_cnn_score"] for r in records_of(runner))
+    kept = Workdir(runner.workdir.path / "best")
+    assert checkpoints.steps(kept.checkpoints) == [best["step"]]
+    assert checkpoints.restore_newest(kept.checkpoints, runner.abstract_state())[0] == best["step"]
+    # A restart scores nothing again, and training's own checkpoints are all there.
+    assert Follower(Evaluator(runner)).follow() == best
+    assert len(records_of(runner)) == 2
+    assert checkpoints.steps(runner.workdir.checkpoints) == [2, 4]
+
+
+def test_follower_waits_while_training_runs_and_passes_over_what_is_damaged(make, capsys, monkeypatch):
+    runner = make("gan/digits")
+    runner.train(runner.init(), 0)
+    save_json(small_config("gan/digits"), runner.workdir.config)
+    (runner.workdir.checkpoints / "2" / "meta" / "metadata").write_text("{")
+    looks = iter([True, True, True, False])
+    monkeypatch.setattr(follow, "_SECONDS_BETWEEN_LOOKS", 0.01)
+    best = Follower(Evaluator(runner), training_runs=lambda: next(looks)).follow()
+    out = capsys.readouterr().out
+    assert best["step"] == 4
+    assert "checkpoint of step 2 is damaged" in out
+    assert "waiting for a checkpoint after step 4; no process is training there now" in out
+
+
+def test_best_metric_must_be_one_of_the_record(make):
+    follower = Follower(Evaluator(make("gan/digits", "eval.best_metric=FID")))
+    with pytest.raises(ConfigError, match="config.eval.best_metric: no metric 'FID'; known: a_score"):
+        follower.metric({"step": 1, "a_score": 1.0, "a_score_std": 0.0})
+
+
+def test_a_locked_run_is_training(tmp_path):
+    workdir = Workdir(tmp_path)
+    assert not follow.is_training(workdir)
+    with workdir.lock():
+        assert follow.is_training(workdir)
+    assert not follow.is_training(workdir)
+
+
+def records_of(runner):
+    records = [json.loads(line) for line in (runner.workdir.metrics / "eval.jsonl").open()]
+    return [r for r in records if r.get("by") == "eval"]
 
 
 @pytest.mark.parametrize(
@@ -79,6 +159,12 @@ def test_scores_floor_and_ceiling_from_the_run_s_own_config(trained, program_env
         ),
         (["--config.restore_path={run}", "--config.eval.network=vgg"], "config.eval.network: unknown name"),
         (["--config.restore_path={run}", "--config.eval.classifier=x"], "known: classifier/cifar10"),
+        (["--config.restore_path={run}", "--config.eval.network=inception"], "takes colour images"),
+        (
+            ["--config.restore_path={run}", "--config.eval.network=saved_model"],
+            "config.eval.network_path: ",
+        ),
+        (["--config.restore_path={run}", "--config.eval.num_samples=9"], "make no 5 splits of at least 2"),
         (["--config=configs/gan/cifar10_adam.py"], "train one with ./run.sh train"),
     ],
 )
@@ -89,28 +175,11 @@ def test_bad_input(trained, program_env, args, message):
     assert done.stderr.count("\n") == 1
 
 
-def test_frechet_distance_is_the_closed_form_of_two_gaussians():
-    """Samples with exact moments: m = 0, S = I against m = 2 e_1, S = diag(9, 1, ..)."""
-    rng = np.random.default_rng(0)
-    raw = rng.normal(size=(400, 5))
-    white = np.linalg.qr(raw - raw.mean(0))[0] * np.sqrt(399)
-    other = white * [3, 1, 1, 1, 1] + [2, 0, 0, 0, 0]
-    assert scores.frechet_distance(white, other) == pytest.approx(2**2 + (3 - 1) ** 2, rel=1e-6)
-    assert scores.frechet_distance(white, white) == pytest.approx(0, abs=1e-6)
-
-
-def test_classifier_score_against_its_definition():
-    logits = np.random.default_rng(1).normal(size=(50, 4)) * 3
-    p = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
-    kl = (p * np.log(p / p.mean(0))).sum(1)
-    assert scores.classifier_score(logits.astype(np.float32)) == pytest.approx(np.exp(kl.mean()), rel=1e-5)
-    assert np.exp(kl.mean()) > 1.5
-
-
-def test_samples_do_not_depend_on_batches_beyond_their_size(make):
-    runner = make("gan/digits")
+@pytest.mark.parametrize("num_devices", [1, 2])
+def test_samples_do_not_depend_on_batches_beyond_their_size(make, num_devices):
+    runner = make("gan/digits", num_devices=num_devices)
     state = runner.init()
-    draw = lambda n: np.concatenate(list(sampling.generated(runner.experiment, state, n, 10, seed=0)))
+    draw = lambda n: np.concatenate(list(sampling.generated(runner, state, n, 10, seed=0)))
     many, few = draw(35), draw(15)
     assert many.shape == (35, 8, 8, 1)
     assert np.abs(many).max() <= 1

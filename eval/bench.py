@@ -1,0 +1,86 @@
+"""What an evaluation costs: `./run.sh bench eval`, on the default run's networks, in one process."""
+
+import functools
+import resource
+import sys
+import time
+from collections.abc import Callable
+
+import jax
+import numpy as np
+from absl import flags
+
+from eval import sampling, scores
+from eval.moments import Moments
+from eval.networks import NETWORKS
+from experiments import registry
+from experiments.runs import ROOT, make_runner
+from lib import devices
+from lib.command_line import parse
+from lib.config import ConfigError, apply_overrides, load_file, one_line_errors
+from lib.devices import cache_dir
+from lib.workdir import Workdir
+
+_USAGE = """Measures sampling, the scoring network and the distances of an evaluation, side by side in one run.
+
+  ./run.sh bench eval [--config=FILE] [--config.eval.FIELD=VALUE ...]
+"""
+_FEATURES = 2048  # Inception's
+
+
+def timed(name: str, images: int, work: Callable[[], object]) -> None:
+    """Prints images/s of a piece of work, after one warm-up."""
+    work()
+    begun = time.perf_counter()
+    work()
+    seconds = time.perf_counter() - begun
+    print(f"{name:34} {images / seconds:12,.0f} images/s  ({images:,} in {seconds:.2f} s)", flush=True)
+
+
+def bench(config) -> None:
+    """Prints the table."""
+    runner = make_runner(config, Workdir(cache_dir()))
+    section = config.eval
+    n, b = min(section.num_samples, 10_000), section.batch_size
+    state = jax.device_get(runner.init())
+    print(f"{len(runner.devices)} x {runner.devices[0].device_kind}, batches of {b}")
+    draw = functools.partial(sampling.generated, runner, state, n, b, 0, quiet=True)
+    timed("sampling", n, lambda: [np.asarray(x) for x in draw()])
+    network = NETWORKS[section.network](config, runner.data[0])
+    batches = list(draw())
+    timed(f"network ({network.name})", n, lambda: [network.apply(x) for x in batches])
+
+    rng = np.random.default_rng(0)
+    features = rng.normal(size=(2 * b, _FEATURES)).astype(np.float32)
+    moments = Moments()
+    timed(f"moments, {_FEATURES} features", len(features), lambda: moments.update(features))
+    gaussian = moments.gaussian()
+    for name, work in (
+        (f"Frechet distance, {_FEATURES} features", lambda: scores.frechet_distance(gaussian, gaussian)),
+        (f"kernel distance, {_FEATURES} features", lambda: scores.kernel_distance(features, features)),
+    ):
+        work()
+        begun = time.perf_counter()
+        work()
+        print(f"{name:34} {time.perf_counter() - begun:12.2f} s")
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    print(f"{'peak memory of the process':34} {peak:12.2f} GiB")
+
+
+def main(argv: list[str]) -> int:
+    with one_line_errors():
+        if argv[:1] != ["eval"]:
+            raise ConfigError(f"bench: unknown benchmark '{' '.join(argv[:1])}'; known: eval")
+        default = str(ROOT / "configs/gan/digits.py")
+        define = lambda values: flags.DEFINE_string(
+            "config", default, "The config file.", flag_values=values
+        )
+        values, overrides = parse(argv[1:], define, _USAGE)
+        config = apply_overrides(load_file(values.config), overrides)
+        devices.use_compilation_cache()
+        bench(registry.validated(config))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

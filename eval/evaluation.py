@@ -1,0 +1,117 @@
+"""The evaluation of one checkpoint: the experiment's own metrics, and scores of its samples."""
+
+import functools
+
+import jax
+import numpy as np
+
+from eval import sampling, statistics
+from eval.networks import NETWORKS, Network
+from eval.report import table
+from eval.scores import Reference, Scores, mean_and_spread
+from lib import figures
+from lib.experiment import State
+from lib.logging import append_json_line, read_json_lines
+from lib.runner import Runner
+
+_GRID = 100  # samples in the picture
+
+
+class Evaluator:
+    """Evaluates checkpoints of one run. What they share is computed once."""
+
+    def __init__(self, runner: Runner):
+        self.runner, self.config = runner, runner.config
+        self._generates = "sample" in runner.experiment.heads
+
+    @functools.cached_property
+    def network(self) -> Network | None:
+        """What scores samples; None for experiments without samples."""
+        if not self._generates:
+            return None
+        return NETWORKS[self.config.eval.network](self.config, self.runner.data[0])
+
+    @functools.cached_property
+    def _reference(self) -> Reference:
+        section = self.config.eval
+        held_out = self.runner.data[1]
+        return statistics.reference(held_out, self.network, section.kernel_samples, section.batch_size)
+
+    @functools.cached_property
+    def _bounds(self) -> list[dict]:
+        """Records of real images, the floor, and of noise, the ceiling."""
+        train, _ = self.runner.data
+        section = self.config.eval
+        n, b = section.num_samples, section.batch_size
+        per_split = n // section.num_splits
+        return [
+            self._record(f"real ({self.config.dataset.train_split})", sampling.real(train, n, b, 0)),
+            self._record("noise", sampling.noise(train.image_shape, per_split, b, 0)),
+        ]
+
+    def evaluate(self, state: State, step: int) -> dict:
+        """Prints all scores of a state, appends them to metrics/eval.jsonl, and draws.
+
+        Returns:
+          The record: `step`, the experiment's own metrics, the scores of the samples and what they depend on.
+        """
+        runner, config = self.runner, self.config
+        state = jax.tree.map(np.asarray, state)
+        _ = self.network and self._reference  # trained or refused before anything is printed
+        print(f"\nstep {step:,} of {runner.workdir.path}")
+        own = runner.evaluate(state)
+        print(f"on the {config.dataset.eval_split} split of {config.dataset.name}")
+        print(table([own]))
+        record = {"step": step, "by": "eval", **own}
+        if self._generates:
+            samples = self._samples(state, step)
+            print("against that split: samples, real images (floor), noise (ceiling)")
+            print(table([samples, *self._bounds]))
+            record |= {name: value for name, value in samples.items() if name != "images"}
+        append_json_line(runner.workdir.metrics / "eval.jsonl", record)
+        self._draw(record)
+        return record
+
+    def _samples(self, state: State, step: int) -> dict:
+        section = self.config.eval
+        draw = functools.partial(sampling.generated, self.runner, state, seed=self.config.seed)
+        grid = next(draw(n=_GRID, batch_size=_GRID, quiet=True))
+        figures.image_grid(grid, self.runner.workdir.figures / f"eval_{step:07}.png")
+        return self._record("samples", draw(n=section.num_samples, batch_size=section.batch_size))
+
+    def _record(self, images: str, batches) -> dict:
+        """Scores of a stream of images, over splits of the config's size; a last incomplete one is dropped."""
+        section, network = self.config.eval, self.network
+        size = section.num_samples // section.num_splits
+        splits: list[dict] = []
+        scores, done, classes = Scores(self._reference), 0, 0
+        for _, batch in sampling.parts(batches, size):
+            scores.update(*network.apply(batch))
+            done += len(batch)
+            if done % size == 0:
+                splits.append(scores.values())
+                classes = classes + scores.classes()
+                scores = Scores(self._reference)
+        if not splits:  # fewer real images than one split
+            splits, classes, size = [scores.values()], scores.classes(), done
+        values = mean_and_spread(splits)
+        names = {**network.names, **{f"{k}_std": f"{v}_std" for k, v in network.names.items()}}
+        return {
+            "images": images,
+            **{names[name]: value for name, value in values.items()},
+            "per_split": size,
+            "splits": len(splits),
+            "num_reference": self._reference.gaussian.n,
+            "network": network.name,
+            "network_checksum": network.checksum,
+            "resize": network.resize,
+            "classes": classes.tolist(),
+        }
+
+    def _draw(self, record: dict) -> None:
+        """figures/scores.png: each metric of all evaluations against the step."""
+        workdir = self.runner.workdir
+        records = [r for r in read_json_lines(workdir.metrics / "eval.jsonl") if r.get("by") == "eval"]
+        records.sort(key=lambda r: r["step"])
+        names = [n for n, v in record.items() if isinstance(v, float) and not n.endswith("_std")]
+        figures.curves(records, {n: [n] for n in names}, workdir.figures / "scores.png")

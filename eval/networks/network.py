@@ -1,0 +1,32 @@
+"""What a scoring network is: a score is only as good as its network, so its name goes with it."""
+
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+import numpy as np
+
+
+class Network(NamedTuple):
+    """What scores images.
+
+    Attributes:
+      name: begins the names of its scores.
+      checksum: of its weights.
+      resize: how images are brought to its size, in words.
+      apply: images float32 [n, h, w, c] in [-1, 1] to (logits [n, classes], features [n, d]).
+      names: what its scores are called: of "score", "frechet" and "kernel".
+    """
+
+    name: str
+    checksum: str
+    resize: str
+    apply: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
+    names: Mapping[str, str]
+
+
+def prefixed(name: str) -> dict[str, str]:
+    """Names of the scores of any network but Inception: they carry the network's name."""
+    return {score: f"{name}_{score}" for score in ("score", "frechet", "kernel")}
+
+
+INCEPTION_NAMES = {"score": "IS", "frechet": "FID", "kernel": "KID"}

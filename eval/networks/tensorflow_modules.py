@@ -1,0 +1,137 @@
+"""Scoring networks that are TensorFlow SavedModels: TF-GAN's Inception, or any other."""
+
+import hashlib
+import os
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from eval.networks.network import INCEPTION_NAMES, Network, prefixed
+from eval.tfgan import tfgan_eval
+from lib.config import ConfigError
+from lib.data import Dataset
+from lib.schema import Run
+from lib.tensorflow import tensorflow
+
+_FEATURES = ("pool_3", "features")  # names that a module may give its features
+
+
+def inception(config: Run, data: Dataset) -> Network:
+    """TF-GAN's Inception module: from `config.eval.network_path`, TFHUB_CACHE_DIR, or the network.
+
+    Raises:
+      ConfigError: the module is not to be had, or the images are grey.
+    """
+    if data.image_shape[2] != 3:
+        raise ConfigError(
+            "config.eval.network: 'inception' takes colour images, and those of "
+            f"'{config.dataset.name}' are grey; use 'checkpoint'"
+        )
+    handle = tfgan_eval().INCEPTION_TFHUB
+    path = config.eval.network_path
+    if not path:
+        path = _from_hub(handle)
+    size = tfgan_eval().INCEPTION_DEFAULT_IMAGE_SIZE
+    return _network("inception", Path(path), size, data, INCEPTION_NAMES)
+
+
+def saved_model(config: Run, data: Dataset) -> Network:
+    """Any SavedModel with outputs `logits`, and `pool_3` or `features`, for images in [-1, 1].
+
+    Raises:
+      ConfigError: no path, or the model does not fit.
+    """
+    if not config.eval.network_path:
+        raise ConfigError("config.eval.network_path: 'saved_model' needs the SavedModel's folder here")
+    path = Path(config.eval.network_path)
+    return _network(path.name, path, None, data, prefixed(path.name))
+
+
+def _from_hub(handle: str) -> str:
+    """The folder of a TF-Hub module, in TF-Hub's cache or downloaded to it."""
+    import tensorflow_hub as hub
+
+    try:
+        return hub.resolve(handle)
+    except Exception as error:  # no network: urllib, OSError, TensorFlow's own
+        raise ConfigError(
+            f"config.eval.network: Inception is not in TF-Hub's cache and cannot be downloaded; on a machine "
+            f"with network run python -c \"import tensorflow_hub; print(tensorflow_hub.resolve('{handle}'))\" "
+            "and carry that folder over, as config.eval.network_path"
+        ) from error
+
+
+def _network(name: str, path: Path, size: int | None, data: Dataset, names: dict[str, str]) -> Network:
+    tf = tensorflow()
+    if not (path / "saved_model.pb").is_file():
+        raise ConfigError(
+            f"config.eval.network_path: no saved_model.pb in '{path}': not a SavedModel's folder"
+        )
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            module = tf.saved_model.load(str(path))
+    except Exception as error:  # TensorFlow has a class for every kind of damage
+        raise ConfigError(f"config.eval.network_path: cannot load '{path}': {_first(error)}") from error
+    call = module if callable(module) else module.signatures.get("serving_default")
+    if call is None:
+        raise ConfigError(f"config.eval.network_path: '{path}' has no signature serving_default")
+    size = size or _input_size(call, data)
+    h, w, _ = data.image_shape
+    resizes = (h, w) != (size, size)
+
+    @tf.function
+    def run(images):
+        outputs = call(tf.image.resize(images, (size, size), "bilinear") if resizes else images)
+        return {key: tf.reshape(value, (tf.shape(value)[0], -1)) for key, value in outputs.items()}
+
+    features = _check_outputs(run, data, path)
+
+    def apply(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        outputs = run(tf.constant(images, tf.float32))
+        return outputs["logits"].numpy(), outputs[features].numpy()
+
+    resize = f"bilinear to {size}x{size}" if resizes else "none"
+    return Network(name, _checksum(path), resize, apply, names)
+
+
+def _check_outputs(run: Any, data: Dataset, path: Path) -> str:
+    """The name of the features among a module's outputs; runs the module once, on two images."""
+    try:
+        outputs = run(np.zeros((2, *data.image_shape), np.float32))
+        names = set(outputs)
+    except Exception as error:  # a module may refuse its input in any way
+        raise ConfigError(
+            f"config.eval.network_path: '{path}' refuses images of shape {data.image_shape}: {_first(error)}"
+        ) from error
+    features = [name for name in _FEATURES if name in names]
+    if "logits" not in names or not features:
+        raise ConfigError(
+            f"config.eval.network_path: '{path}' must give 'logits' and 'pool_3' or 'features'; it gives "
+            f"{', '.join(sorted(names))}"
+        )
+    return features[0]
+
+
+def _input_size(call: Any, data: Dataset) -> int:
+    """Height of the images that a module takes; the data's own where it takes any."""
+    try:
+        signature = call.structured_input_signature[1]
+        (spec,) = signature.values()
+        return int(spec.shape[1])
+    except (AttributeError, ValueError, TypeError, IndexError):
+        return data.image_shape[0]
+
+
+def _checksum(path: Path) -> str:
+    """Of all files of a SavedModel."""
+    digest = hashlib.blake2b(digest_size=16)
+    for file in sorted(p for p in path.rglob("*") if p.is_file() and p.name != "fingerprint.pb"):
+        digest.update(os.fsencode(file.relative_to(path)) + file.read_bytes())
+    return digest.hexdigest()
+
+
+def _first(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}".splitlines()[0][:200]

@@ -1,0 +1,134 @@
+"""Scoring networks: Inception's path on a small module with its signature, any SavedModel, any run."""
+
+import numpy as np
+import pytest
+from conftest import small_config
+
+from eval.networks import NETWORKS
+from experiments import registry
+from lib.config import ConfigError
+from lib.data import Dataset
+from lib.tensorflow import tensorflow
+
+COLOUR = Dataset(np.zeros((4, 32, 32, 3), np.uint8), np.zeros(4, np.int32), 10)
+GREY = Dataset(np.zeros((4, 8, 8, 1), np.uint8), np.zeros(4, np.int32), 10)
+
+
+@pytest.fixture(scope="module")
+def modules(tmp_path_factory):
+    """Folder of SavedModels: `inception` as TF-GAN's, `grey` 8x8, `poor` without features."""
+    tf = tensorflow()
+    root = tmp_path_factory.mktemp("modules")
+
+    class Module(tf.Module):
+        def __init__(self, shape, outputs):
+            super().__init__()
+            self.weight = tf.Variable(tf.random.stateless_normal((shape[2], 2), (0, 1)))
+            self.outputs = outputs
+
+            def call(images):
+                pooled = tf.reduce_mean(images, (1, 2)) @ self.weight
+                flat = tf.reshape(images, (-1, int(np.prod(shape))))
+                made = {"logits": tf.pad(pooled, [[0, 0], [0, 1006]]), "features": flat[:, :20]}
+                made["pool_3"] = tf.reshape(tf.tile(pooled, (1, 1024)), (-1, 1, 1, 2048))
+                return {name: made[name] for name in outputs}
+
+            self.__call__ = tf.function(call, input_signature=[tf.TensorSpec((None, *shape), tf.float32)])
+
+    for name, shape, outputs in (
+        ("inception", (299, 299, 3), ("logits", "pool_3")),
+        ("grey", (8, 8, 1), ("logits", "features")),
+        ("poor", (8, 8, 1), ("logits",)),
+    ):
+        module = Module(shape, outputs)
+        signature = module.__call__.get_concrete_function()
+        tf.saved_model.save(module, str(root / name), signatures=signature)
+    return root
+
+
+def network(name, path, data=COLOUR):
+    overrides = (f"eval.network={name}", f"eval.network_path={path}")
+    return NETWORKS[name](registry.validated(small_config("gan/digits", *overrides)), data)
+
+
+def test_inception_is_called_at_its_size_and_gives_its_names(modules):
+    inception = network("inception", modules / "inception")
+    images = np.random.default_rng(0).uniform(-1, 1, (3, 32, 32, 3)).astype(np.float32)
+    logits, features = inception.apply(images)
+    assert logits.shape == (3, 1008)
+    assert features.shape == (3, 2048)
+    assert np.abs(logits[:, :2]).min() > 0
+    # Resizing keeps the range; a constant image stays what it is.
+    ones = np.ones((1, 32, 32, 3), np.float32)
+    np.testing.assert_allclose(inception.apply(ones)[0], -inception.apply(-ones)[0], rtol=1e-5)
+    assert inception.resize == "bilinear to 299x299"
+    assert inception.names == {"score": "IS", "frechet": "FID", "kernel": "KID"}
+    assert len(inception.checksum) == 32
+
+
+def test_inception_without_a_path_or_network_says_how_to_fetch_it(monkeypatch, tmp_path):
+    import tensorflow_hub as hub
+
+    def refuse(handle):
+        raise OSError("no network")
+
+    tensorflow()
+    monkeypatch.setattr(hub, "resolve", refuse)
+    with pytest.raises(
+        ConfigError, match=r"on a machine with network run python -c .*config.eval.network_path"
+    ):
+        network("inception", "")
+
+
+def test_inception_from_tf_hub_s_cache(monkeypatch, modules):
+    """TFHUB_CACHE_DIR holds modules in folders named by the digest of their address."""
+    import hashlib
+    import shutil
+
+    from eval.tfgan import tfgan_eval
+
+    cache = modules / "cache"
+    monkeypatch.setenv("TFHUB_CACHE_DIR", str(cache))
+    name = hashlib.sha1(tfgan_eval().INCEPTION_TFHUB.encode()).hexdigest()
+    shutil.copytree(modules / "inception", cache / name)
+    from_cache = network("inception", "")
+    assert from_cache.checksum == network("inception", modules / "inception").checksum
+
+
+def test_saved_model_carries_its_folder_s_name(modules):
+    grey = network("saved_model", modules / "grey", GREY)
+    images = np.linspace(-1, 1, 2 * 64, dtype=np.float32).reshape(2, 8, 8, 1)
+    logits, features = grey.apply(images)
+    assert logits.shape == (2, 1008)
+    np.testing.assert_array_equal(features, images.reshape(2, 64)[:, :20])
+    assert grey.names["frechet"] == "grey_frechet"
+    assert grey.resize == "none"
+
+
+@pytest.mark.parametrize(
+    ("name", "path", "data", "message"),
+    [
+        ("inception", "inception", GREY, "takes colour images"),
+        ("saved_model", "poor", GREY, "must give 'logits' and 'pool_3' or 'features'; it gives logits"),
+        ("saved_model", "inception", GREY, r"refuses images of shape \(8, 8, 1\)"),
+        ("saved_model", "nothing", GREY, "no saved_model.pb in"),
+        ("inception", "nothing", COLOUR, "no saved_model.pb in"),
+        ("checkpoint", "nothing", GREY, "no folder"),
+    ],
+)
+def test_what_does_not_fit_is_one_line(modules, name, path, data, message):
+    with pytest.raises(ConfigError, match=message) as error:
+        network(name, modules / path, data)
+    assert "\n" not in str(error.value)
+
+
+def test_any_classifier_run_scores(make, tmp_path):
+    from lib.config import save_json
+
+    runner = make("classifier/digits", workdir="my_classifier")
+    runner.train(runner.init(), 0)
+    save_json(small_config("classifier/digits"), runner.workdir.config)
+    ours = network("checkpoint", runner.workdir.path, GREY)
+    logits, features = ours.apply(np.zeros((2, 8, 8, 1), np.float32))
+    assert (logits.shape, features.shape) == ((2, 10), (2, 128))
+    assert ours.names["score"] == "my_classifier_score"
