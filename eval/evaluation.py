@@ -7,11 +7,11 @@ import numpy as np
 
 from eval import sampling, statistics
 from eval.networks import NETWORKS, Network
-from eval.report import table
+from eval.report import shares, table
 from eval.scores import Reference, Scores, mean_and_spread
 from lib import figures
 from lib.experiment import State
-from lib.logging import append_json_line, read_json_lines
+from lib.logging import append_json_line, read_json_lines, write_events
 from lib.runner import Runner
 
 _GRID = 100  # samples in the picture
@@ -67,8 +67,10 @@ class Evaluator:
             samples = self._samples(state, step)
             print("against that split: samples, real images (floor), noise (ceiling)")
             print(table([samples, *self._bounds]))
+            print(f"classes of the samples: {shares(samples['classes'])}")
             record |= {name: value for name, value in samples.items() if name != "images"}
         append_json_line(runner.workdir.metrics / "eval.jsonl", record)
+        write_events(runner.workdir.tensorboard / "scores", "scores", step, record)
         self._draw(record)
         return record
 

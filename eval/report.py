@@ -13,6 +13,14 @@ def table(records: Sequence[Mapping]) -> str:
     return "\n".join("  ".join(f"{c:>{w}}" for c, w in zip(row, widths, strict=True)) for row in rows)
 
 
+def shares(counts: Sequence[int]) -> str:
+    """How often each class is the most likely one, in percent; only the ten most frequent of many."""
+    total = sum(counts)
+    order = sorted(range(len(counts)), key=lambda c: -counts[c])[:10]
+    order = order if len(counts) > 10 else sorted(order)
+    return "  ".join(f"{c}: {100 * counts[c] / total:.0f}%" for c in order)
+
+
 def _cell(record: Mapping, name: str) -> str:
     value = record[name]
     if isinstance(value, float):

@@ -40,6 +40,14 @@ class MetricWriter:
         self._events.close()
 
 
+def write_events(folder: Path, name: str, step: int, metrics: Mapping) -> None:
+    """Adds the numbers of one record to TensorBoard's events in a folder."""
+    with tensorboardX.SummaryWriter(str(folder)) as events:
+        for key, value in metrics.items():
+            if isinstance(value, float):
+                events.add_scalar(f"{name}/{key}", value, step)
+
+
 def append_json_line(path: Path, record: Mapping) -> None:
     """Appends one record; safe with other processes doing the same."""
     with path.open("a") as file:

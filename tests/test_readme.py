@@ -45,3 +45,25 @@ def test_help_of_both_programs():
         done = run_sh(verb, "--help")
         assert done.returncode == 0
         assert "--workdir" in done.stdout
+
+
+def test_the_two_commands_in_short_from_another_folder(tmp_path):
+    """`./run.sh train` and `./run.sh eval` as the README has them, of a few steps and samples."""
+    run = lambda *args: subprocess.run(
+        [ROOT / "run.sh", *args], cwd=tmp_path, text=True, capture_output=True, timeout=300
+    )
+    trained = run("train", "--config.num_steps=4", "--config.log_every=2")
+    assert trained.returncode == 0, trained.stderr
+    assert "runs/gan/digits/checkpoints/4" in trained.stdout
+    scored = run("eval", "--config.eval.num_samples=100")
+    assert scored.returncode == 0, scored.stderr
+    assert "digits_cnn_frechet" in scored.stdout
+    workdir = tmp_path / "runs" / "gan" / "digits"
+    for name in (
+        "config.json",
+        "metrics/train.jsonl",
+        "metrics/eval.jsonl",
+        "tensorboard",
+        "figures/scores.png",
+    ):
+        assert (workdir / name).exists()

@@ -3,6 +3,10 @@
 Rosca, Wu, Dherin, Barrett, 'Discretization Drift in Two-Player Games', ICML 2021, the MNIST networks.
 
     ./run.sh train --config=configs/gan/mnist_sgd.py
+
+Measured, seed 0: with these rates the discriminator wins within 400 steps (its loss is 5e-4 there) and the
+samples stay blobs; 1e-3 and 1e-2 at batch 64 kept the balance for 500 steps and lost it before 1,100. For
+digits use mnist_adam.py.
 """
 
 from configs.gan.base import base, cancel_interaction_drift

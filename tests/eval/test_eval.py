@@ -68,6 +68,7 @@ def test_scores_floor_and_ceiling_from_the_run_s_own_config(trained, program_env
     assert not {"FID", "IS", "KID"} & records[0].keys()
     assert (records[0]["per_split"], records[0]["splits"], records[0]["num_reference"]) == (200, 2, 297)
     assert sum(records[0]["classes"]) == 400
+    assert "classes of the samples: 0: " in tables[0]
 
     rows = {}
     for line in tables[0].splitlines():
@@ -123,6 +124,15 @@ def test_follower_waits_while_training_runs_and_passes_over_what_is_damaged(make
     assert best["step"] == 4
     assert "checkpoint of step 2 is damaged" in out
     assert "waiting for a checkpoint after step 4; no process is training there now" in out
+
+
+def test_a_classifier_is_scored_by_its_own_metrics_over_all_of_the_split(make, capsys):
+    runner = make("classifier/digits")
+    record = Evaluator(runner).evaluate(runner.init(), 0)
+    assert record == {"step": 0, "by": "eval", **runner.evaluate(runner.init())}
+    assert "accuracy" in capsys.readouterr().out
+    assert list((runner.workdir.tensorboard / "scores").iterdir())
+    assert Follower(Evaluator(runner)).metric(record) == "accuracy"
 
 
 def test_best_metric_must_be_one_of_the_record(make):
