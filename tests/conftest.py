@@ -48,6 +48,13 @@ def make(tmp_path):
     return build
 
 
+@pytest.fixture
+def float64():
+    """JAX in double precision, for oracles."""
+    with jax.enable_x64(True):
+        yield
+
+
 @pytest.fixture(scope="session")
 def program_env():
     """The environment of a program that a test starts: this tree, one device, the usual caches."""

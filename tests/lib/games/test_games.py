@@ -17,10 +17,7 @@ PLAYERS = ("disc", "gen")
 KEY = jax.random.key(0)
 
 
-@pytest.fixture(autouse=True)
-def float64():
-    with jax.enable_x64(True):
-        yield
+pytestmark = pytest.mark.usefixtures("float64")
 
 
 def toy_game(disc, gen) -> Game:

@@ -26,10 +26,7 @@ FORMS = {
 }
 
 
-@pytest.fixture(autouse=True)
-def float64():
-    with jax.enable_x64(True):
-        yield
+pytestmark = pytest.mark.usefixtures("float64")
 
 
 def normal(seed: int, *shape: int) -> jax.Array:

@@ -11,10 +11,7 @@ from lib.nets.spectral_norm import init, normalize, power_iteration
 SHAPES = [(6, 4), (3, 7), (3, 3, 2, 5)]
 
 
-@pytest.fixture(autouse=True)
-def float64():
-    with jax.enable_x64(True):
-        yield
+pytestmark = pytest.mark.usefixtures("float64")
 
 
 def normal(seed: int, *shape: int) -> jax.Array:
