@@ -32,6 +32,20 @@ class Evaluator:
         return NETWORKS[self.config.eval.network](self.config, self.runner.data[0])
 
     @functools.cached_property
+    def conditions(self) -> dict:
+        """What scores depend on besides the checkpoint: only records with equal ones compare."""
+        if not self._generates:
+            return {}
+        section, network = self.config.eval, self.network
+        names = ("num_samples", "num_splits", "kernel_samples", "batch_size")
+        return {
+            "network": network.name,
+            "network_checksum": network.checksum,
+            "resize": network.resize,
+            **{name: getattr(section, name) for name in names},
+        }
+
+    @functools.cached_property
     def _reference(self) -> Reference:
         section = self.config.eval
         held_out = self.runner.data[1]
@@ -69,6 +83,7 @@ class Evaluator:
             print(table([samples, *self._bounds]))
             print(f"classes of the samples: {shares(samples['classes'])}")
             record |= {name: value for name, value in samples.items() if name != "images"}
+            record |= self.conditions
         append_json_line(runner.workdir.metrics / "eval.jsonl", record)
         write_events(runner.workdir.tensorboard / "scores", "scores", step, record)
         self._draw(record)
@@ -104,9 +119,6 @@ class Evaluator:
             "per_split": size,
             "splits": len(splits),
             "num_reference": self._reference.gaussian.n,
-            "network": network.name,
-            "network_checksum": network.checksum,
-            "resize": network.resize,
             "classes": classes.tolist(),
         }
 
@@ -114,6 +126,7 @@ class Evaluator:
         """figures/scores.png: each metric of all evaluations against the step."""
         workdir = self.runner.workdir
         records = [r for r in read_json_lines(workdir.metrics / "eval.jsonl") if r.get("by") == "eval"]
-        records.sort(key=lambda r: r["step"])
+        records = [r for r in records if all(r.get(k) == v for k, v in self.conditions.items())]
+        records = [r for _, r in sorted({r["step"]: r for r in records}.items())]
         names = [n for n, v in record.items() if isinstance(v, float) and not n.endswith("_std")]
         figures.curves(records, {n: [n] for n in names}, workdir.figures / "scores.png")

@@ -1,5 +1,6 @@
 """Scores every checkpoint of a run while it is written, each once, and keeps the best."""
 
+import contextlib
 import fcntl
 import shutil
 import time
@@ -8,6 +9,7 @@ from collections.abc import Callable
 from eval.evaluation import Evaluator
 from lib import checkpoints
 from lib.config import ConfigError
+from lib.experiment import State
 from lib.logging import read_json_lines
 from lib.workdir import Workdir
 
@@ -34,6 +36,7 @@ class Follower:
     def follow(self) -> dict | None:
         """Scores until training has ended; returns the best record, whose checkpoint is kept in best/."""
         said = None
+        self._keep_what_a_kill_left()
         while True:
             running = self._training_runs()  # asked before the look: so the last checkpoint is not missed
             known = checkpoints.steps(self._workdir.checkpoints)
@@ -83,45 +86,54 @@ class Follower:
                 print(f"checkpoint of step {step} is damaged: {error}; it is not scored")
                 self._damaged.add(step)
             return
-        record = self._evaluator.evaluate(state, step)
-        name = self.metric(record)
-        if self.best()["step"] == step and keep_best(self._workdir, step):
-            print(f"step {step:,} is the best so far by {name}: kept in {self._workdir.path / 'best'}")
+        self._evaluator.evaluate(state, step)
+        self._keep_if_best(step, state)
+
+    def _keep_if_best(self, step: int, state: State) -> None:
+        best = self.best()
+        if best["step"] == step:
+            keep_best(self._workdir, step, state)
+            kept = self._workdir.path / "best"
+            print(f"step {step:,} is the best so far by {self.metric(best)}: kept in {kept}")
+
+    def _keep_what_a_kill_left(self) -> None:
+        """Keeps the best of what is scored, where an earlier follower was ended before it could."""
+        best, kept = self.best(), Workdir(self._workdir.path / "best")
+        if best and best["step"] not in checkpoints.steps(kept.checkpoints):
+            with contextlib.suppress(checkpoints.DamagedError):  # training has dropped it meanwhile
+                target = self._evaluator.runner.abstract_state()
+                state = checkpoints.restore(self._workdir.checkpoints, best["step"], target)
+                self._keep_if_best(best["step"], state)
 
     def _scored(self) -> dict[int, dict]:
-        """{step: record} of what the same network has scored."""
-        network = self._evaluator.network
-        checksum = network.checksum if network else None
+        """{step: record} of what was scored under the same conditions."""
+        conditions = self._evaluator.conditions
         records = read_json_lines(self._workdir.metrics / "eval.jsonl")
-        ours = [r for r in records if r.get("by") == "eval" and r.get("network_checksum") == checksum]
-        return {r["step"]: r for r in ours}
+        same = lambda r: all(r.get(name) == value for name, value in conditions.items())
+        return {r["step"]: r for r in records if r.get("by") == "eval" and same(r)}
 
     def _unfinished(self) -> bool:
         last = self._evaluator.config.num_steps
         return is_training(self._workdir) or last not in checkpoints.steps(self._workdir.checkpoints)
 
 
-def keep_best(workdir: Workdir, step: int) -> bool:
-    """Copies a checkpoint to best/, a work directory of its own; False if training has dropped it.
+def keep_best(workdir: Workdir, step: int, state: State) -> None:
+    """Writes a checkpoint to best/, a work directory of its own, in place of the one before.
 
-    Training keeps only its newest checkpoints, and knows nothing of this copy: neither deletes the other's.
+    Training keeps only its newest checkpoints, and knows nothing of this one: neither deletes the other's.
     """
-    kept = Workdir(workdir.path / "best")
-    kept.checkpoints.mkdir(parents=True, exist_ok=True)
-    shutil.copy2(workdir.config, kept.config)
-    temporary = kept.path / f"{step}.tmp"
-    shutil.rmtree(temporary, ignore_errors=True)
-    try:
-        shutil.copytree(workdir.checkpoints / str(step), temporary)
-    except (FileNotFoundError, shutil.Error):
-        return False
-    before = checkpoints.steps(kept.checkpoints)
-    shutil.rmtree(kept.checkpoints / str(step), ignore_errors=True)
-    temporary.rename(kept.checkpoints / str(step))
-    for old in before:
-        if old != step:
-            shutil.rmtree(kept.checkpoints / str(old))
-    return True
+    new, kept, old = (Workdir(workdir.path / name) for name in ("best.tmp", "best", "best.old"))
+    for left in (new, old):
+        shutil.rmtree(left.path, ignore_errors=True)
+    new.checkpoints.mkdir(parents=True)
+    shutil.copy2(workdir.config, new.config)
+    writer = checkpoints.Writer(new.checkpoints, keep=1)
+    writer.save(step, state)
+    writer.close()
+    if kept.path.exists():
+        kept.path.rename(old.path)
+    new.path.rename(kept.path)
+    shutil.rmtree(old.path, ignore_errors=True)
 
 
 def is_training(workdir: Workdir) -> bool:

@@ -10,6 +10,8 @@ from lib.experiment import State
 from lib.logging import Progress
 from lib.runner import Runner
 
+_STREAM = 2**32 - 2  # no training step has this number: samples share no latents with training
+
 
 def generated(
     runner: Runner, state: State, n: int, batch_size: int, seed: int, quiet: bool = False
@@ -25,7 +27,7 @@ def generated(
         in_axes=(experiment.state_axes, 0),
         devices=devices,
     )
-    key = jax.random.key(seed)
+    key = jax.random.fold_in(jax.random.key(seed), _STREAM)
     progress = Progress(n, unit="sample", label="sampling", quiet=quiet)
     for first in range(0, -(-n // batch_size), len(devices)):
         numbers = np.arange(first, first + len(devices))

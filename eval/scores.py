@@ -45,7 +45,7 @@ class Reference:
         for images in batches:
             _, features = network.apply(images)
             moments.update(features)
-            kept.append(features[:missing])
+            kept.append(features[:missing].copy())  # a view would keep the whole batch alive
             missing -= len(kept[-1])
         return cls(moments.gaussian(), np.concatenate(kept))
 
@@ -65,7 +65,7 @@ class Scores:
         """Adds a batch: logits [b, classes], features [b, d]."""
         self._moments.update(features)
         self._logits.append(logits)
-        self._features.append(features[: self._missing])
+        self._features.append(features[: self._missing].copy())
         self._missing -= len(self._features[-1])
 
     def values(self) -> dict[str, float]:

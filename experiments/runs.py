@@ -87,7 +87,10 @@ def restored(runner: Runner, workdir: Workdir, step: int | None) -> tuple[int, S
         raise ConfigError(f"config.restore_path: no {which} in '{workdir.checkpoints}'{has}")
     target = runner.abstract_state()
     if step is None:
-        return checkpoints.restore_newest(workdir.checkpoints, target)
+        found = checkpoints.restore_newest(workdir.checkpoints, target)
+        if found is None:
+            raise ConfigError(f"config.restore_path: the checkpoints in '{workdir.checkpoints}' are gone")
+        return found
     try:
         return step, checkpoints.restore(workdir.checkpoints, step, target)
     except checkpoints.DamagedError as error:

@@ -1,5 +1,6 @@
 """The sections that every config has. An experiment's config class adds its own section to `Run`."""
 
+import math
 from typing import Annotated, Literal
 
 import pydantic
@@ -43,10 +44,12 @@ class Evaluation(Section):
 
     @pydantic.model_validator(mode="after")
     def _enough_in_a_split(self):
-        if self.num_samples < 2 * self.num_splits:
+        # TF-GAN's kernel distance takes blocks of at most 1,024 of the larger set, each with 2 of the smaller.
+        least = 2 * math.ceil(self.kernel_samples / 1024)
+        if self.num_samples < least * self.num_splits:
             raise ValueError(
                 f"config.eval.num_samples: {self.num_samples} samples make no {self.num_splits} splits of at "
-                f"least 2; use {2 * self.num_splits} or more, or fewer config.eval.num_splits"
+                f"least {least}; use {least * self.num_splits} or more, or fewer config.eval.num_splits"
             )
         return self
 

@@ -1,8 +1,10 @@
-"""DCGAN on MNIST: Adam, spectral norm, non-saturating loss; digits after 3,000 steps.
+"""DCGAN on MNIST: Adam, spectral norm, non-saturating loss; strokes of digits after 3,000 steps.
 
 Not of the paper: the setting with which its MNIST networks make digits soonest.
 
     ./run.sh train --config=configs/gan/mnist_adam.py
+
+Measured: 5,000 steps at 8.8 steps/s on 2 CPU cores; digits, more than half of them ones (docs/evaluation.md).
 """
 
 from configs.gan import mnist_sgd

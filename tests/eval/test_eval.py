@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 
@@ -106,8 +107,10 @@ def test_followed_run_is_scored_once_a_step_and_the_best_is_kept(make, capsys):
     kept = Workdir(runner.workdir.path / "best")
     assert checkpoints.steps(kept.checkpoints) == [best["step"]]
     assert checkpoints.restore_newest(kept.checkpoints, runner.abstract_state())[0] == best["step"]
-    # A restart scores nothing again, and training's own checkpoints are all there.
+    # A restart scores nothing again, and keeps what a kill before the copy left out.
+    shutil.rmtree(kept.path)
     assert Follower(Evaluator(runner)).follow() == best
+    assert checkpoints.steps(kept.checkpoints) == [best["step"]]
     assert len(records_of(runner)) == 2
     assert checkpoints.steps(runner.workdir.checkpoints) == [2, 4]
 
@@ -174,7 +177,7 @@ def records_of(runner):
             ["--config.restore_path={run}", "--config.eval.network=saved_model"],
             "config.eval.network_path: ",
         ),
-        (["--config.restore_path={run}", "--config.eval.num_samples=9"], "make no 5 splits of at least 2"),
+        (["--config.restore_path={run}", "--config.eval.num_samples=9"], "make no 5 splits of at least 4"),
         (["--config=configs/gan/cifar10_adam.py"], "train one with ./run.sh train"),
     ],
 )
