@@ -45,6 +45,13 @@ class Evaluator:
             **{name: getattr(section, name) for name in names},
         }
 
+    def records(self) -> dict[int, dict]:
+        """{step: newest record} of what was scored under the same conditions, in the order of steps."""
+        records = read_json_lines(self.runner.workdir.metrics / "eval.jsonl")
+        same = lambda r: all(r.get(name) == value for name, value in self.conditions.items())
+        ours = {r["step"]: r for r in records if r.get("by") == "eval" and same(r)}
+        return dict(sorted(ours.items()))
+
     @functools.cached_property
     def _reference(self) -> Reference:
         section = self.config.eval
@@ -124,9 +131,6 @@ class Evaluator:
 
     def _draw(self, record: dict) -> None:
         """figures/scores.png: each metric of all evaluations against the step."""
-        workdir = self.runner.workdir
-        records = [r for r in read_json_lines(workdir.metrics / "eval.jsonl") if r.get("by") == "eval"]
-        records = [r for r in records if all(r.get(k) == v for k, v in self.conditions.items())]
-        records = [r for _, r in sorted({r["step"]: r for r in records}.items())]
+        records = list(self.records().values())
         names = [n for n, v in record.items() if isinstance(v, float) and not n.endswith("_std")]
-        figures.curves(records, {n: [n] for n in names}, workdir.figures / "scores.png")
+        figures.curves(records, {n: [n] for n in names}, self.runner.workdir.figures / "scores.png")

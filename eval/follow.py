@@ -10,7 +10,6 @@ from eval.evaluation import Evaluator
 from lib import checkpoints
 from lib.config import ConfigError
 from lib.experiment import State
-from lib.logging import read_json_lines
 from lib.workdir import Workdir
 
 _SECONDS_BETWEEN_LOOKS = 2.0
@@ -40,7 +39,8 @@ class Follower:
         while True:
             running = self._training_runs()  # asked before the look: so the last checkpoint is not missed
             known = checkpoints.steps(self._workdir.checkpoints)
-            new = [step for step in known if step not in self._scored() and step not in self._damaged]
+            done = self._evaluator.records().keys() | self._damaged
+            new = [step for step in known if step not in done]
             if new:
                 self._score(new[0])
             elif not running:
@@ -55,7 +55,7 @@ class Follower:
 
     def best(self) -> dict | None:
         """The best record so far by `config.eval.best_metric`, or None."""
-        records = list(self._scored().values())
+        records = list(self._evaluator.records().values())
         if not records:
             return None
         name = self.metric(records[0])
@@ -104,13 +104,6 @@ class Follower:
                 target = self._evaluator.runner.abstract_state()
                 state = checkpoints.restore(self._workdir.checkpoints, best["step"], target)
                 self._keep_if_best(best["step"], state)
-
-    def _scored(self) -> dict[int, dict]:
-        """{step: record} of what was scored under the same conditions."""
-        conditions = self._evaluator.conditions
-        records = read_json_lines(self._workdir.metrics / "eval.jsonl")
-        same = lambda r: all(r.get(name) == value for name, value in conditions.items())
-        return {r["step"]: r for r in records if r.get("by") == "eval" and same(r)}
 
     def _unfinished(self) -> bool:
         last = self._evaluator.config.num_steps

@@ -1,11 +1,12 @@
 """What a run writes for people: metrics as JSON lines and TensorBoard events, and the progress bar."""
 
+import contextlib
 import fcntl
 import json
 import math
 import sys
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -57,18 +58,13 @@ def append_json_line(path: Path, record: Mapping) -> None:
 
 def read_json_lines(path: Path) -> list[dict]:
     """All whole records of a file; none if there is no file."""
-    return [json.loads(line) for line in _whole_lines(path)]
-
-
-def _whole_lines(path: Path) -> Iterator[str]:
     if not path.exists():
-        return
+        return []
+    records = []
     for line in path.read_text().splitlines():
-        try:
-            json.loads(line)
-        except json.JSONDecodeError:  # cut off by a kill
-            continue
-        yield line
+        with contextlib.suppress(json.JSONDecodeError):  # cut off by a kill
+            records.append(json.loads(line))
+    return records
 
 
 def _rewrite(path: Path, last_step: int) -> None:
