@@ -75,6 +75,7 @@ if [ "$verb" = lint ]; then
 fi
 if [ "$verb" = test ]; then
   for argument in "$@"; do [ -e "${argument%%::*}" ] && named=1; done
-  [ -n "${named:-}" ] || set -- "$@" "$root/tests"
+  # All of the tests on all cores; the ones that are named, in this process.
+  [ -n "${named:-}" ] || set -- --numprocesses=auto "$@" "$root/tests"
 fi
 exec "$root/.venv/bin/python" "${module[@]}" "$@"

@@ -9,10 +9,10 @@ from eval import sampling, statistics
 from eval.networks import NETWORKS, Network
 from eval.report import shares, table
 from eval.scores import Reference, Scores, mean_and_spread
-from lib import figures
+from lib import checkpoints, figures
 from lib.experiment import State
-from lib.logging import append_json_line, read_json_lines, write_events
-from lib.runner import Runner
+from lib.logging import append_json_line, first_not_finite, read_json_lines, write_events
+from lib.runner import NotFiniteError, Runner
 
 _GRID = 100  # samples in the picture
 
@@ -37,7 +37,7 @@ class Evaluator:
         if not self._generates:
             return {}
         section, network = self.config.eval, self.network
-        names = ("num_samples", "num_splits", "kernel_samples", "batch_size")
+        names = ("num_samples", "num_splits", "kernel_samples", "batch_size")  # samples depend on the last
         return {
             "network": network.name,
             "network_checksum": network.checksum,
@@ -61,29 +61,34 @@ class Evaluator:
     @functools.cached_property
     def _bounds(self) -> list[dict]:
         """Records of real images, the floor, and of noise, the ceiling."""
-        train, _ = self.runner.data
-        section = self.config.eval
+        train, held_out = self.runner.data
+        section, split = self.config.eval, self.config.dataset.train_split
         n, b = section.num_samples, section.batch_size
-        per_split = n // section.num_splits
-        return [
-            self._record(f"real ({self.config.dataset.train_split})", sampling.real(train, n, b, 0)),
-            self._record("noise", sampling.noise(train.image_shape, per_split, b, 0)),
+        make = lambda: [
+            self._record(f"real ({split})", sampling.real(train, n, b, 0)),
+            self._record("noise", sampling.noise(train.image_shape, n // section.num_splits, b, 0)),
         ]
+        numbers = (split, n, section.num_splits, section.kernel_samples)
+        return statistics.records(self.network, (*numbers, train.image, held_out.image), make)
 
     def evaluate(self, state: State, step: int) -> dict:
         """Prints all scores of a state, appends them to metrics/eval.jsonl, and draws.
 
         Returns:
           The record: `step`, the experiment's own metrics, the scores of the samples and what they depend on.
+
+        Raises:
+          NotFiniteError: a score is NaN or infinite; nothing is recorded.
         """
         runner, config = self.runner, self.config
-        state = jax.tree.map(np.asarray, state)
+        checksum = checkpoints.checksum(jax.device_get(state))
+        state = runner.place(state)
         _ = self.network and self._reference  # trained or refused before anything is printed
         print(f"\nstep {step:,} of {runner.workdir.path}")
         own = runner.evaluate(state)
         print(f"on the {config.dataset.eval_split} split of {config.dataset.name}")
         print(table([own]))
-        record = {"step": step, "by": "eval", **own}
+        record = {"step": step, "by": "eval", "checkpoint": checksum, **own}
         if self._generates:
             samples = self._samples(state, step)
             print("against that split: samples, real images (floor), noise (ceiling)")
@@ -91,6 +96,9 @@ class Evaluator:
             print(f"classes of the samples: {shares(samples['classes'])}")
             record |= {name: value for name, value in samples.items() if name != "images"}
             record |= self.conditions
+        numbers = {name: value for name, value in record.items() if isinstance(value, float)}
+        if bad := first_not_finite([(step, numbers)]):
+            raise NotFiniteError(f"step {step}: not finite: {', '.join(bad[1])}; it is not recorded")
         append_json_line(runner.workdir.metrics / "eval.jsonl", record)
         write_events(runner.workdir.tensorboard / "scores", "scores", step, record)
         self._draw(record)
@@ -100,11 +108,15 @@ class Evaluator:
         section = self.config.eval
         draw = functools.partial(sampling.generated, self.runner, state, seed=self.config.seed)
         grid = next(draw(n=_GRID, batch_size=_GRID, quiet=True))
+        if not np.isfinite(grid).all():
+            raise NotFiniteError(f"step {step}: not finite: samples; it is not recorded")
         figures.image_grid(grid, self.runner.workdir.figures / f"eval_{step:07}.png")
         return self._record("samples", draw(n=section.num_samples, batch_size=section.batch_size))
 
     def _record(self, images: str, batches) -> dict:
-        """Scores of a stream of images, over splits of the config's size; a last incomplete one is dropped."""
+        """Scores of a stream of images, over splits of the config's size; of real images, what is left
+        after the last whole one is dropped.
+        """
         section, network = self.config.eval, self.network
         size = section.num_samples // section.num_splits
         splits: list[dict] = []

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from absl import flags
 
+from configs import common
 from eval.evaluation import Evaluator
 from eval.follow import Follower
 from experiments import registry
@@ -12,6 +13,7 @@ from experiments.runs import ROOT, check_same_run, default_workdir, make_runner,
 from lib import devices
 from lib.command_line import parse
 from lib.config import ConfigError, apply_overrides, differences, load_file, load_json, one_line_errors
+from lib.runner import NotFiniteError
 from lib.schema import MAY_DIFFER
 from lib.workdir import Workdir, find
 
@@ -50,7 +52,12 @@ def read_command_line(argv: list[str]):
             f"no run in '{path}'; train one with ./run.sh train, or name a checkpoint with {_RESTORE}PATH"
         )
     workdir, step = find(path)
+    if values.follow and step is not None:
+        raise ConfigError("--follow: takes a run, not one step; name its work directory")
     own = load_json(workdir.config)
+    section = common.base().eval  # with the fields that are younger than the run
+    section.update(own.get("eval", {}))
+    own.eval = section
     if values.config:
         check_same_run(load_file(values.config), workdir, "--config")
     config = apply_overrides(own, overrides)
@@ -59,15 +66,13 @@ def read_command_line(argv: list[str]):
     return values, registry.validated(config), workdir, step
 
 
-def show_best(follower: Follower) -> None:
-    """Follows a run to its end, and says which checkpoint was the best."""
-    best = follower.follow()
+def show_best(follower: Follower, best: dict | None) -> None:
+    """Says which checkpoint was the best of a run that has ended."""
     if best is None:
-        raise ConfigError("training has ended without a checkpoint; there is nothing to score")
-    name = follower.metric(best)
-    print(
-        f"\ntraining has ended; best by {name}: step {best['step']:,} with {best[name]:.4g}, kept in best/"
-    )
+        raise ConfigError("training has ended without a checkpoint that could be scored")
+    name, step = follower.metric(best), best["step"]
+    where = "kept in best/" if follower.kept() == step else "no longer on disk: training dropped it"
+    print(f"\ntraining has ended; best by {name}: step {step:,} with {best[name]:.4g}, {where}")
 
 
 def main(argv: list[str]) -> int:
@@ -77,14 +82,19 @@ def main(argv: list[str]) -> int:
         runner = make_runner(config, workdir)
         evaluator = Evaluator(runner)
         if values.follow:
+            follower = Follower(evaluator)
             try:
-                show_best(Follower(evaluator))
+                show_best(follower, follower.follow())
             except KeyboardInterrupt:
                 print("\nstopped; the same command goes on with what is not scored yet")
                 return 130
         else:
             step, state = restored(runner, workdir, step)
-            evaluator.evaluate(state, step)
+            try:
+                evaluator.evaluate(state, step)
+            except NotFiniteError as error:
+                print(f"error: {error}", file=sys.stderr)
+                return 1
         print(f"\nrecorded in {workdir.metrics / 'eval.jsonl'}; pictures in {workdir.figures}")
     return 0
 

@@ -1,6 +1,7 @@
 """Batches of images to score: generated, real, or noise."""
 
-from collections.abc import Iterable, Iterator
+import functools
+from collections.abc import Callable, Iterable, Iterator
 
 import jax
 import numpy as np
@@ -21,16 +22,12 @@ def generated(
     Batches are drawn on all devices, each from a key of its own number: the samples do not depend on how
     many devices there are.
     """
-    experiment, devices = runner.experiment, runner.devices
-    sample = jax.pmap(
-        lambda s, key: experiment.heads["sample"](s, key, batch_size),
-        in_axes=(experiment.state_axes, 0),
-        devices=devices,
-    )
+    sample, devices = _compiled(runner, batch_size), len(runner.devices)
+    state = runner.place(state)
     key = jax.random.fold_in(jax.random.key(seed), _STREAM)
     progress = Progress(n, unit="sample", label="sampling", quiet=quiet)
-    for first in range(0, -(-n // batch_size), len(devices)):
-        numbers = np.arange(first, first + len(devices))
+    for first in range(0, -(-n // batch_size), devices):
+        numbers = np.arange(first, first + devices)
         images = sample(state, jax.vmap(lambda i: jax.random.fold_in(key, i))(numbers))
         for number, batch in zip(numbers, np.asarray(images), strict=True):
             left = n - number * batch_size
@@ -41,12 +38,27 @@ def generated(
     progress.close()
 
 
+@functools.lru_cache(maxsize=4)
+def _compiled(runner: Runner, batch_size: int) -> Callable:
+    """(state, keys [devices]) -> images [devices, batch_size, ..]; traced once for all checkpoints."""
+    experiment = runner.experiment
+    return jax.pmap(
+        lambda state, key: experiment.heads["sample"](state, key, batch_size),
+        in_axes=(experiment.state_axes, 0),
+        devices=runner.devices,
+    )
+
+
 def real(dataset: Dataset, n: int, batch_size: int, seed: int) -> Iterator[np.ndarray]:
     """At most n images of a set, in a random order; all of it for n >= its size."""
     order = np.random.Generator(np.random.Philox(seed)).permutation(dataset.size)[:n]
+    progress = Progress(len(order), unit="image", label="real images")
     for start in range(0, len(order), batch_size):
-        indices = np.sort(order[start : start + batch_size])  # kinder to a disk
-        yield np.asarray(dataset.image[indices], np.float32) * (2 / 255) - 1
+        images = dataset.image[order[start : start + batch_size]]
+        progress.advance(len(images))
+        progress.show({})
+        yield np.asarray(images, np.float32) * (2 / 255) - 1
+    progress.close()
 
 
 def parts(batches: Iterable[np.ndarray], size: int) -> Iterator[tuple[int, np.ndarray]]:

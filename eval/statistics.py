@@ -1,7 +1,13 @@
-"""Statistics of real data, computed once for every network and kept in the cache."""
+"""Statistics and scores of real data, computed once and kept in the cache.
+
+Their keys are digests of all that they depend on. What is damaged there is computed again.
+"""
 
 import hashlib
-import os
+import json
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 
@@ -11,26 +17,42 @@ from eval.networks import Network
 from eval.scores import Reference
 from lib.data import Dataset
 from lib.devices import cache_dir
+from lib.files import replacing
+
+_VERSION = 1  # raise it when what is computed changes
 
 
 def reference(dataset: Dataset, network: Network, kernel_samples: int, batch_size: int) -> Reference:
-    """The split's statistics by a network, from the cache where they are there.
-
-    The key is a digest of all that they depend on: the images, the network's weights and how it resizes.
-    """
-    digest = hashlib.blake2b(
-        f"{network.checksum} {network.resize} {kernel_samples}".encode(), digest_size=16
-    )
-    digest.update(np.ascontiguousarray(dataset.image))
-    file = cache_dir() / "statistics" / f"{network.name}-{digest.hexdigest()}.npz"
-    if file.is_file():
+    """A split's statistics by a network; they do not depend on the size of the batches."""
+    file = _file(network, "npz", kernel_samples, dataset.image)
+    try:
         kept = np.load(file)
         return Reference(Gaussian(kept["mean"], kept["covariance"], int(kept["n"])), kept["features"])
-    batches = sampling.real(dataset, dataset.size, batch_size, seed=0)
-    made = Reference.of(network, batches, kernel_samples)
-    file.parent.mkdir(exist_ok=True)
-    temporary = file.with_suffix(f".{os.getpid()}.tmp")
-    with temporary.open("wb") as stream:
-        np.savez(stream, **made.gaussian._asdict(), features=made.features)
-    temporary.replace(file)
-    return made
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+        batches = sampling.real(dataset, dataset.size, batch_size, seed=0)
+        made = Reference.of(network, batches, kernel_samples)
+        with replacing(file) as temporary, temporary.open("wb") as stream:
+            np.savez(stream, **made.gaussian._asdict(), features=made.features)
+        return made
+
+
+def records(network: Network, depends_on: tuple, make: Callable[[], list[dict]]) -> list[dict]:
+    """Records that depend on nothing but a network and `depends_on`: arrays, and what has a repr."""
+    file = _file(network, "json", *depends_on)
+    try:
+        return json.loads(file.read_text())
+    except (OSError, ValueError):
+        made = make()
+        with replacing(file) as temporary:
+            temporary.write_text(json.dumps(made))
+        return made
+
+
+def _file(network: Network, ending: str, *depends_on) -> Path:
+    digest = hashlib.blake2b(f"{_VERSION} {network.checksum} {network.resize}".encode(), digest_size=16)
+    for part in depends_on:
+        is_array = isinstance(part, np.ndarray)
+        digest.update(np.ascontiguousarray(part) if is_array else repr(part).encode())
+    folder = cache_dir() / "statistics"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder / f"{network.name}-{digest.hexdigest()}.{ending}"

@@ -1,41 +1,68 @@
 """Trains and scores at once: `./run.sh train_eval`. Training runs in a process of its own."""
 
+import contextlib
+import os
+import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 
 from eval.evaluation import Evaluator
 from eval.follow import Follower
 from eval.main import show_best
 from experiments import registry
 from experiments.main import read_command_line
-from experiments.runs import make_runner
-from lib import devices
+from experiments.runs import check_same_run, make_runner
+from lib import checkpoints, devices
 from lib.config import one_line_errors
 
 _SECONDS_TO_STOP = 120
 
 
+@contextlib.contextmanager
+def _training(argv: list[str]) -> Iterator[subprocess.Popen]:
+    """The training process. However the block ends, training is told to save and stop."""
+    training = subprocess.Popen([sys.executable, "-m", "experiments.main", *argv])
+
+    def stop(number, frame):
+        raise SystemExit(128 + number)
+
+    signal.signal(signal.SIGTERM, stop)
+    try:
+        yield training
+    finally:
+        if training.poll() is None:
+            training.terminate()
+            try:
+                training.wait(_SECONDS_TO_STOP)
+            except subprocess.TimeoutExpired:
+                print(f"training, process {training.pid}, is still saving; it ends by itself")
+
+
 def main(argv: list[str]) -> int:
+    # Two processes share the accelerator: neither may take most of its memory at once.
+    os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
     with one_line_errors():
         raw, workdir = read_command_line(argv)
         config = registry.validated(raw)
+        if workdir.config.exists():
+            check_same_run(raw, workdir, "--workdir")
         devices.use_compilation_cache()
-        training = subprocess.Popen([sys.executable, "-m", "experiments.main", *argv])
-        try:
-            while training.poll() is None and not workdir.config.exists():
-                time.sleep(0.2)
-            if training.poll() not in (None, 0):
-                return training.returncode
-            evaluator = Evaluator(make_runner(config, workdir))
-            show_best(Follower(evaluator, training_runs=lambda: training.poll() is None))
-            return training.wait()
-        except KeyboardInterrupt:  # the terminal sends Ctrl-C to training as well
-            return training.wait(_SECONDS_TO_STOP)
-        finally:
-            if training.poll() is None:  # it saves first, then ends
-                training.terminate()
-                training.wait(_SECONDS_TO_STOP)
+        with _training(argv) as training:
+            try:
+                while training.poll() is None and not workdir.is_training():
+                    time.sleep(0.2)
+                if training.poll() and not checkpoints.steps(workdir.checkpoints):
+                    return training.returncode  # it has said why
+                evaluator = Evaluator(make_runner(config, workdir))
+                follower = Follower(evaluator, training_runs=lambda: training.poll() is None)
+                best = follower.follow()
+                if best or not training.wait():
+                    show_best(follower, best)
+                return training.wait()
+            except KeyboardInterrupt:  # the terminal sends Ctrl-C to training as well
+                return training.wait(_SECONDS_TO_STOP)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """Trains the experiment of a config: `./run.sh train`. The same command continues a stopped run."""
 
+import contextlib
 import sys
 import time
 
@@ -66,7 +67,12 @@ def train(raw_config, workdir: Workdir) -> int:
             check_same_run(raw_config, workdir, "--workdir")
         step, state = first_state(runner, config.restore_path)
         save_json(raw_config, workdir.config)
-        return _run(runner, step, state)
+        workdir.set_status("training", step)
+        try:
+            return _run(runner, step, state)
+        except Exception as error:
+            workdir.set_status("failed", step, f"{type(error).__name__}: {error}".splitlines()[0])
+            raise
 
 
 def _run(runner: Runner, step: int, state: State) -> int:
@@ -75,6 +81,7 @@ def _run(runner: Runner, step: int, state: State) -> int:
     if step >= num_steps:
         print(f"already trained to step {step:,}; raise config.num_steps to go on")
         runner.draw(state, step)  # the last run may have been killed before it could
+        workdir.set_status("finished", step)
         report(workdir)
         return 0
     print(f"{f'continuing at step {step:,}' if step else 'training'} in {workdir.path}")
@@ -82,19 +89,25 @@ def _run(runner: Runner, step: int, state: State) -> int:
     try:
         stopped = runner.train(state, step)
     except NotFiniteError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+        return _failed(workdir, str(error))
     except checkpoints.WriteError as error:
         kept = checkpoints.steps(workdir.checkpoints)
         last = f"step {kept[-1]:,} is kept" if kept else "there is none yet"
-        print(f"error: cannot write a checkpoint: {error}; {last}", file=sys.stderr)
-        return 1
+        return _failed(workdir, f"cannot write a checkpoint: {error}; {last}")
+    workdir.set_status("stopped" if stopped.signal else "finished", stopped.step)
     if stopped.signal:
         print(f"stopped and saved at step {stopped.step:,}; the same command continues")
         return 128 + stopped.signal
     print(f"trained {stopped.step - step:,} steps in {time.monotonic() - begun:.0f} s")
     report(workdir)
     return 0
+
+
+def _failed(workdir: Workdir, error: str) -> int:
+    print(f"error: {error}", file=sys.stderr)
+    with contextlib.suppress(OSError):  # the disk may be full
+        workdir.set_status("failed", max(checkpoints.steps(workdir.checkpoints), default=0), error)
+    return 1
 
 
 def report(workdir: Workdir) -> None:

@@ -95,27 +95,44 @@ def restore(folder: Path, step: int, target: State) -> State:
       ConfigError: the checkpoint is sound, but of another kind of state.
     """
     target = jax.tree.map(lambda x: np.empty(x.shape, x.dtype), target)
-    checkpointer = ocp.Checkpointer(ocp.CompositeCheckpointHandler())
+    saved_layout, saved = _meta(folder, step)
+    _check_layout(layout(target), saved_layout, f"{folder / str(step)}")
     try:
+        state = (
+            ocp.Checkpointer(ocp.CompositeCheckpointHandler())
+            .restore(
+                folder.absolute() / str(step),
+                args=ocp.args.Composite(state=ocp.args.StandardRestore(target)),
+            )
+            .state
+        )
+    except Exception as error:  # likewise for damaged arrays
+        raise DamagedError(f"its arrays cannot be read ({type(error).__name__})") from error
+    if checksum(state) != saved:
+        raise DamagedError("its arrays differ from what was saved (checksum)")
+    return state
+
+
+def saved_checksum(folder: Path, step: int) -> str | None:
+    """The checksum that was saved with a step; None if it cannot be read."""
+    try:
+        return _meta(folder, step)[1]
+    except DamagedError:
+        return None
+
+
+def _meta(folder: Path, step: int) -> tuple[dict[str, str], str]:
+    """(layout, checksum) that were saved with a step."""
+    try:
+        checkpointer = ocp.Checkpointer(ocp.CompositeCheckpointHandler())
         meta = checkpointer.restore(
             folder.absolute() / str(step), args=ocp.args.Composite(meta=ocp.args.JsonRestore())
         ).meta
-        saved_layout, saved_checksum = meta["layout"], meta["checksum"]
+        return meta["layout"], meta["checksum"]
     except PermissionError as error:
         raise ConfigError(f"cannot read the checkpoint '{folder / str(step)}'") from error
     except Exception as error:  # Orbax raises many kinds for damaged metadata
         raise DamagedError(f"its metadata cannot be read ({type(error).__name__})") from error
-    _check_layout(layout(target), saved_layout, f"{folder / str(step)}")
-    try:
-        state = checkpointer.restore(
-            folder.absolute() / str(step),
-            args=ocp.args.Composite(state=ocp.args.StandardRestore(target)),
-        ).state
-    except Exception as error:  # likewise for damaged arrays
-        raise DamagedError(f"its arrays cannot be read ({type(error).__name__})") from error
-    if checksum(state) != saved_checksum:
-        raise DamagedError("its arrays differ from what was saved (checksum)")
-    return state
 
 
 def restore_newest(folder: Path, target: State, move_damaged: bool = False) -> tuple[int, State] | None:

@@ -22,6 +22,8 @@ import pydantic
 from absl import flags
 from ml_collections import config_flags
 
+from lib.files import replacing
+
 T = TypeVar("T")
 
 
@@ -190,9 +192,8 @@ def differences(ours: Any, theirs: Any, ignore: Sequence[str] = ()) -> list[str]
 
 def save_json(config: Any, path: Path) -> None:
     """Writes the resolved config, replacing the file in one move so that it is never half there."""
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text(json.dumps(to_plain(config), indent=2) + "\n")
-    temporary.replace(path)
+    with replacing(path) as temporary:
+        temporary.write_text(json.dumps(to_plain(config), indent=2) + "\n")
 
 
 def load_json(path: Path) -> ml_collections.ConfigDict:

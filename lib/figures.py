@@ -5,6 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
+from lib.files import replacing
+
 # Okabe and Ito's palette: people who see colours differently can tell these apart.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 _MIN_TILE = 32  # small images are enlarged, pixel by pixel, to about this size
@@ -30,7 +32,8 @@ def image_grid(images: np.ndarray, path: Path, columns: int | None = None) -> No
     for i, image in enumerate(pixels):
         canvas[i // columns, :-1, i % columns, :-1] = image
     canvas = canvas.reshape(rows * (h * zoom + 1), columns * (w * zoom + 1), c)[:-1, :-1]
-    _atomically(path, lambda file: Image.fromarray(canvas.squeeze()).save(file, format="PNG"))
+    with replacing(path) as temporary:
+        Image.fromarray(canvas.squeeze()).save(temporary, format="PNG")
 
 
 def curves(records: Sequence[Mapping[str, float]], panels: Mapping[str, Sequence[str]], path: Path) -> None:
@@ -61,11 +64,5 @@ def curves(records: Sequence[Mapping[str, float]], panels: Mapping[str, Sequence
         if len(names) > 1:
             axis.legend(frameon=False)
         axis.spines[["top", "right"]].set_visible(False)
-    _atomically(path, lambda file: figure.savefig(file, format="png", dpi=120))
-
-
-def _atomically(path: Path, write) -> None:
-    temporary = path.with_suffix(".tmp")
-    with temporary.open("wb") as file:
-        write(file)
-    temporary.replace(path)
+    with replacing(path) as temporary:
+        figure.savefig(temporary, format="png", dpi=120)

@@ -4,14 +4,18 @@ import contextlib
 import fcntl
 import json
 import math
+import os
 import sys
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import tensorboardX
 from tqdm import tqdm
+
+from lib.files import replacing
 
 _SECONDS_BETWEEN_LINES = 5.0  # where there is no terminal
 
@@ -51,9 +55,11 @@ def write_events(folder: Path, name: str, step: int, metrics: Mapping) -> None:
 
 def append_json_line(path: Path, record: Mapping) -> None:
     """Appends one record; safe with other processes doing the same."""
-    with path.open("a") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        file.write(json.dumps(record, allow_nan=False) + "\n")
+    line = json.dumps(record, allow_nan=False) + "\n"
+    with _locked(path) as file:
+        if file.seek(0, os.SEEK_END) and not _ends_a_line(file):  # a kill cut the last line off
+            line = "\n" + line
+        file.write(line.encode())
 
 
 def read_json_lines(path: Path) -> list[dict]:
@@ -71,11 +77,26 @@ def _rewrite(path: Path, last_step: int) -> None:
     """Keeps the whole records up to `last_step`, and all of the evaluator's."""
     if not path.exists():
         return
-    with path.open("r+") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+    with _locked(path):
         kept = [r for r in read_json_lines(path) if r["step"] <= last_step or r.get("by") == "eval"]
-        file.truncate(0)
-        file.write("".join(json.dumps(r) + "\n" for r in kept))
+        with replacing(path) as temporary:  # readers see all of the old lines, or all of the new
+            temporary.write_text("".join(json.dumps(r) + "\n" for r in kept))
+
+
+@contextlib.contextmanager
+def _locked(path: Path) -> Iterator[BinaryIO]:
+    """The file that is at `path` once its lock is held: another process may have replaced it."""
+    while True:
+        with path.open("ab+") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            if path.exists() and os.path.samestat(os.fstat(file.fileno()), path.stat()):
+                yield file
+                return
+
+
+def _ends_a_line(file: BinaryIO) -> bool:
+    file.seek(-1, os.SEEK_END)
+    return file.read(1) == b"\n"
 
 
 def first_not_finite(metrics: Iterable[tuple[int, Mapping[str, np.ndarray]]]):

@@ -145,6 +145,10 @@ class Runner:
         key = jax.random.fold_in(self._key, 2**32 - 1)  # no step has this number
         return jax.jit(self.experiment.init)(key, batch)
 
+    def place(self, state: State) -> State:
+        """Puts a state on the devices, as its axes have it."""
+        return jax.device_put(state, self._state_sharding)
+
     def abstract_state(self) -> State:
         """Shapes and types of the state."""
         return jax.eval_shape(self.init)
@@ -168,7 +172,7 @@ class Runner:
           lib.checkpoints.WriteError: a checkpoint could not be written.
         """
         self.check_trainable()
-        state = jax.device_put(state, self._state_sharding)  # or the second call would compile again
+        state = self.place(state)  # or the second call would compile again
         config, workdir = self.config, self.workdir
         writer = checkpoints.Writer(workdir.checkpoints, config.keep_checkpoints)
         train_log, eval_log = (

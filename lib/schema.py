@@ -51,6 +51,11 @@ class Evaluation(Section):
                 f"config.eval.num_samples: {self.num_samples} samples make no {self.num_splits} splits of at "
                 f"least {least}; use {least * self.num_splits} or more, or fewer config.eval.num_splits"
             )
+        if rest := self.num_samples % self.num_splits:
+            raise ValueError(
+                f"config.eval.num_samples: {self.num_samples} samples do not divide into {self.num_splits} "
+                f"splits; use {self.num_samples + self.num_splits - rest}"
+            )
         return self
 
 

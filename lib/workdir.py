@@ -1,17 +1,21 @@
-"""The work directory of a run: where things are in it, and that one process at a time writes it.
+"""The work directory of a run: where things are in it, who writes it, and how its training ended.
 
-config.json  checkpoints/<step>/  metrics/{train,eval}.jsonl  tensorboard/  figures/*.png
+config.json  status.json  checkpoints/<step>/  metrics/{train,eval}.jsonl  tensorboard/  figures/*.png
 """
 
 import contextlib
 import fcntl
+import json
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 from lib.config import ConfigError
+from lib.files import replacing
 
 CHECKPOINTS = "checkpoints"
+_LOCK_TRIES, _LOCK_PAUSE = 10, 0.1  # is_training holds the lock for an instant
 
 
 class Workdir:
@@ -50,18 +54,48 @@ class Workdir:
           ConfigError: another process holds it.
         """
         with (self.path / ".lock").open("a+") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError as error:
-                file.seek(0)
-                raise ConfigError(
-                    f"--workdir: process {file.read().strip() or '(unknown)'} is training in "
-                    f"'{self.path}'; wait for it, or name another folder"
-                ) from error
+            for left in reversed(range(_LOCK_TRIES)):
+                try:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                except OSError as error:
+                    time.sleep(_LOCK_PAUSE)
+                    if left:
+                        continue
+                    file.seek(0)
+                    raise ConfigError(
+                        f"--workdir: process {file.read().strip() or '(unknown)'} is training in "
+                        f"'{self.path}'; wait for it, or name another folder"
+                    ) from error
             file.truncate(0)
             file.write(str(os.getpid()))
             file.flush()
             yield
+
+    def is_training(self) -> bool:
+        """Whether a process holds the lock."""
+        try:
+            with (self.path / ".lock").open() as file:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except FileNotFoundError:
+            return False
+        except BlockingIOError:
+            return True
+        return False
+
+    def set_status(self, status: str, step: int, error: str = "") -> None:
+        """Writes down how far training is: "training", "stopped" (by a signal), "failed" or "finished"."""
+        with replacing(self.path / "status.json") as temporary:
+            temporary.write_text(json.dumps({"status": status, "step": step, "error": error}) + "\n")
+
+    def status(self) -> dict:
+        """What `set_status` wrote, and "killed" for training that no process does; {} before the first."""
+        try:
+            found = json.loads((self.path / "status.json").read_text())
+        except (FileNotFoundError, json.JSONDecodeError):
+            return {}
+        killed = found["status"] == "training" and not self.is_training()
+        return found | ({"status": "killed"} if killed else {})
 
 
 def find_run(path: str | os.PathLike) -> Path:

@@ -1,6 +1,7 @@
 """Two CPU devices, no silent rank promotion, and small configs for all tests."""
 
 import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -60,3 +61,22 @@ def program_env():
     """The environment of a program that a test starts: this tree, one device, the usual caches."""
     env = {k: v for k, v in os.environ.items() if not k.startswith(("XLA_", "JAX_"))}
     return env | {"PYTHONPATH": str(ROOT)}
+
+
+def program(env, *args, module="experiments.main", **kwargs) -> subprocess.Popen:
+    """Starts one of the programs."""
+    return subprocess.Popen(
+        [sys.executable, "-m", module, *args],
+        cwd=ROOT,
+        env=env,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        **kwargs,
+    )
+
+
+def run(env, module: str, *args, timeout: int = 400) -> subprocess.CompletedProcess:
+    """Runs one of the programs to its end."""
+    command = [sys.executable, "-m", module, *map(str, args)]
+    return subprocess.run(command, cwd=ROOT, env=env, text=True, capture_output=True, timeout=timeout)

@@ -21,6 +21,8 @@ _FEATURES = ("pool_3", "features")  # names that a module may give its features
 def inception(config: Run, data: Dataset) -> Network:
     """TF-GAN's Inception module: from `config.eval.network_path`, TFHUB_CACHE_DIR, or the network.
 
+    The path is the module's own folder, or a TF-Hub cache that has it.
+
     Raises:
       ConfigError: the module is not to be had, or the images are grey.
     """
@@ -30,11 +32,10 @@ def inception(config: Run, data: Dataset) -> Network:
             f"'{config.dataset.name}' are grey; use 'checkpoint'"
         )
     handle = tfgan_eval().INCEPTION_TFHUB
-    path = config.eval.network_path
-    if not path:
-        path = _from_hub(handle)
+    path = Path(config.eval.network_path or _from_hub(handle))
+    in_cache = path / hashlib.sha1(handle.encode()).hexdigest()  # TF-Hub's name for it
     size = tfgan_eval().INCEPTION_DEFAULT_IMAGE_SIZE
-    return _network("inception", Path(path), size, data, INCEPTION_NAMES)
+    return _network("inception", in_cache if in_cache.is_dir() else path, size, data, INCEPTION_NAMES)
 
 
 def saved_model(config: Run, data: Dataset) -> Network:
@@ -45,7 +46,7 @@ def saved_model(config: Run, data: Dataset) -> Network:
     """
     if not config.eval.network_path:
         raise ConfigError("config.eval.network_path: 'saved_model' needs the SavedModel's folder here")
-    path = Path(config.eval.network_path)
+    path = Path(config.eval.network_path).resolve()  # its name is that of the scores
     return _network(path.name, path, None, data, prefixed(path.name))
 
 
@@ -59,7 +60,7 @@ def _from_hub(handle: str) -> str:
         raise ConfigError(
             f"config.eval.network: Inception is not in TF-Hub's cache and cannot be downloaded; on a machine "
             f"with network run python -c \"import tensorflow_hub; print(tensorflow_hub.resolve('{handle}'))\" "
-            "and carry that folder over, as config.eval.network_path"
+            "and carry that folder over, as config.eval.network_path; or a whole cache, as TFHUB_CACHE_DIR"
         ) from error
 
 
@@ -75,10 +76,11 @@ def _network(name: str, path: Path, size: int | None, data: Dataset, names: dict
             module = tf.saved_model.load(str(path))
     except Exception as error:  # TensorFlow has a class for every kind of damage
         raise ConfigError(f"config.eval.network_path: cannot load '{path}': {_first(error)}") from error
-    call = module if callable(module) else module.signatures.get("serving_default")
+    signature = module.signatures.get("serving_default")
+    call = module if callable(module) else signature
     if call is None:
         raise ConfigError(f"config.eval.network_path: '{path}' has no signature serving_default")
-    size = size or _input_size(call, data)
+    size = size or _input_size(signature, data)
     h, w, _ = data.image_shape
     resizes = (h, w) != (size, size)
 
@@ -115,14 +117,11 @@ def _check_outputs(run: Any, data: Dataset, path: Path) -> str:
     return features[0]
 
 
-def _input_size(call: Any, data: Dataset) -> int:
-    """Height of the images that a module takes; the data's own where it takes any."""
-    try:
-        signature = call.structured_input_signature[1]
-        (spec,) = signature.values()
-        return int(spec.shape[1])
-    except (AttributeError, ValueError, TypeError, IndexError):
-        return data.image_shape[0]
+def _input_size(signature: Any, data: Dataset) -> int:
+    """Height of the images that a module takes; the data's own where it takes any, or does not say."""
+    inputs = signature.structured_input_signature[1].values() if signature else ()
+    heights = [spec.shape[1] for spec in inputs if spec.shape.rank == 4]
+    return heights[0] if heights and heights[0] else data.image_shape[0]
 
 
 def _checksum(path: Path) -> str:

@@ -45,6 +45,7 @@ def trained_classifier(config: Run, data: Dataset) -> Network:
         _, state = restored(runner, workdir, step)
     else:
         state = _trained(runner, raw, name)
+    state = jax.device_put(state, runner.devices[0])
     apply = jax.jit(lambda images: runner.experiment.heads["logits"](state, images))
     return Network(
         name, checkpoints.checksum(state), "none", lambda x: jax.device_get(apply(x)), prefixed(name)

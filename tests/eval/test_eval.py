@@ -4,33 +4,22 @@ import json
 import os
 import re
 import shutil
-import subprocess
-import sys
 
+import jax
 import numpy as np
 import pytest
-from conftest import ROOT, small_config
+from conftest import ROOT, run
 
-from eval import follow, sampling
+from eval import sampling, statistics
 from eval.evaluation import Evaluator
-from eval.follow import Follower
+from eval.networks import Network
+from eval.networks.network import prefixed
+from eval.scores import Scores
 from lib import checkpoints
-from lib.config import ConfigError, save_json
 from lib.data import load
-from lib.workdir import Workdir
+from lib.runner import NotFiniteError
 
 SHORT = ["--config.num_steps=20", "--config.checkpoint_every=10", "--config.eval_every=0"]
-
-
-def run(env, module, *args):
-    return subprocess.run(
-        [sys.executable, "-m", module, *args],
-        cwd=ROOT,
-        env=env,
-        text=True,
-        capture_output=True,
-        timeout=400,
-    )
 
 
 @pytest.fixture(scope="module")
@@ -96,65 +85,13 @@ def test_the_same_checkpoint_scores_the_same_twice_and_on_any_devices(make):
     assert one["digits_cnn_frechet"] > 1
 
 
-def test_followed_run_is_scored_once_a_step_and_the_best_is_kept(make, capsys):
-    runner = make("gan/digits", "keep_checkpoints=3")
-    runner.train(runner.init(), 0)
-    save_json(small_config("gan/digits"), runner.workdir.config)
-    follower = Follower(Evaluator(runner))
-    best = follower.follow()
-    assert [r["step"] for r in records_of(runner)] == [2, 4]
-    assert best["digits_cnn_score"] == max(r["digits_cnn_score"] for r in records_of(runner))
-    kept = Workdir(runner.workdir.path / "best")
-    assert checkpoints.steps(kept.checkpoints) == [best["step"]]
-    assert checkpoints.restore_newest(kept.checkpoints, runner.abstract_state())[0] == best["step"]
-    # A restart scores nothing again, and keeps what a kill before the copy left out.
-    shutil.rmtree(kept.path)
-    assert Follower(Evaluator(runner)).follow() == best
-    assert checkpoints.steps(kept.checkpoints) == [best["step"]]
-    assert len(records_of(runner)) == 2
-    assert checkpoints.steps(runner.workdir.checkpoints) == [2, 4]
-
-
-def test_follower_waits_while_training_runs_and_passes_over_what_is_damaged(make, capsys, monkeypatch):
-    runner = make("gan/digits")
-    runner.train(runner.init(), 0)
-    save_json(small_config("gan/digits"), runner.workdir.config)
-    (runner.workdir.checkpoints / "2" / "meta" / "metadata").write_text("{")
-    looks = iter([True, True, True, False])
-    monkeypatch.setattr(follow, "_SECONDS_BETWEEN_LOOKS", 0.01)
-    best = Follower(Evaluator(runner), training_runs=lambda: next(looks)).follow()
-    out = capsys.readouterr().out
-    assert best["step"] == 4
-    assert "checkpoint of step 2 is damaged" in out
-    assert "waiting for a checkpoint after step 4; no process is training there now" in out
-
-
 def test_a_classifier_is_scored_by_its_own_metrics_over_all_of_the_split(make, capsys):
     runner = make("classifier/digits")
     record = Evaluator(runner).evaluate(runner.init(), 0)
-    assert record == {"step": 0, "by": "eval", **runner.evaluate(runner.init())}
+    checkpoint = checkpoints.checksum(jax.device_get(runner.init()))
+    assert record == {"step": 0, "by": "eval", "checkpoint": checkpoint, **runner.evaluate(runner.init())}
     assert "accuracy" in capsys.readouterr().out
     assert list((runner.workdir.tensorboard / "scores").iterdir())
-    assert Follower(Evaluator(runner)).metric(record) == "accuracy"
-
-
-def test_best_metric_must_be_one_of_the_record(make):
-    follower = Follower(Evaluator(make("gan/digits", "eval.best_metric=FID")))
-    with pytest.raises(ConfigError, match="config.eval.best_metric: no metric 'FID'; known: a_score"):
-        follower.metric({"step": 1, "a_score": 1.0, "a_score_std": 0.0})
-
-
-def test_a_locked_run_is_training(tmp_path):
-    workdir = Workdir(tmp_path)
-    assert not follow.is_training(workdir)
-    with workdir.lock():
-        assert follow.is_training(workdir)
-    assert not follow.is_training(workdir)
-
-
-def records_of(runner):
-    records = [json.loads(line) for line in (runner.workdir.metrics / "eval.jsonl").open()]
-    return [r for r in records if r.get("by") == "eval"]
 
 
 @pytest.mark.parametrize(
@@ -178,11 +115,19 @@ def records_of(runner):
             "config.eval.network_path: ",
         ),
         (["--config.restore_path={run}", "--config.eval.num_samples=9"], "make no 5 splits of at least 4"),
+        (
+            ["--config.restore_path={run}", "--config.eval.num_samples=21"],
+            "21 samples do not divide into 5",
+        ),
+        (["--config.restore_path={run}/checkpoints/10", "--follow"], "--follow: takes a run, not one step"),
+        (["--config.restore_path={empty}"], "config.restore_path: no checkpoint in"),
         (["--config=configs/gan/cifar10_adam.py"], "train one with ./run.sh train"),
     ],
 )
-def test_bad_input(trained, program_env, args, message):
-    done = run(program_env, "eval.main", *[a.format(run=trained) for a in args])
+def test_bad_input(trained, program_env, tmp_path, args, message):
+    (tmp_path / "checkpoints").mkdir()
+    shutil.copy(trained / "config.json", tmp_path)
+    done = run(program_env, "eval.main", *[a.format(run=trained, empty=tmp_path) for a in args])
     assert done.returncode == 2, done.stderr
     assert message in done.stderr
     assert done.stderr.count("\n") == 1
@@ -207,3 +152,60 @@ def test_real_images_are_the_whole_set_once():
     assert images.shape == (297, 8, 8, 1)
     whole = held_out.image.astype(np.float32) * (2 / 255) - 1
     np.testing.assert_allclose(np.sort(images.sum((1, 2, 3))), np.sort(whole.sum((1, 2, 3))), rtol=1e-5)
+
+
+def test_real_statistics_do_not_depend_on_batches_and_outlive_damage(make, tmp_path, monkeypatch):
+    monkeypatch.setenv("GRADIENT_DYNAMICS_CACHE", str(tmp_path / "new" / "cache"))
+    held_out = load("digits", "test")
+    network = flat_pixels()
+    whole = statistics.reference(held_out, network, 50, 297)
+    (file,) = (tmp_path / "new/cache/statistics").glob("*.npz")
+    file.write_bytes(file.read_bytes()[:1000])
+    parts = statistics.reference(held_out, network, 50, 7)
+    np.testing.assert_array_equal(parts.features, whole.features)
+    np.testing.assert_allclose(parts.gaussian.covariance, whole.gaussian.covariance, atol=1e-6)
+    assert np.load(file)["n"] == 297
+
+
+def test_real_against_real_falls_with_the_number_of_images(tmp_path, monkeypatch):
+    monkeypatch.setenv("GRADIENT_DYNAMICS_CACHE", str(tmp_path))
+    held_out, network = load("digits", "test"), flat_pixels()
+    reference = statistics.reference(held_out, network, 50, 100)
+    distances = []
+    for n in (70, 300, 1200):
+        scores = Scores(reference)
+        for batch in sampling.real(load("digits", "train"), n, 100, seed=1):
+            scores.update(*network.apply(batch))
+        distances.append(scores.values()["frechet"])
+    assert distances[0] > 1.5 * distances[1] > 1.5 * distances[2] > 0
+    noise = Scores(reference)
+    for batch in sampling.noise((8, 8, 1), 1200, 100, seed=1):
+        noise.update(*network.apply(batch))
+    assert noise.values()["frechet"] > 10 * distances[0]
+
+
+def test_scores_that_are_not_finite_are_one_line_and_no_record(make):
+    runner = make("gan/digits")
+    broken = jax.tree.map(lambda x: x * np.nan if x.dtype == np.float32 else x, runner.init())
+    with pytest.raises(NotFiniteError, match="step 3: not finite: .*it is not recorded"):
+        Evaluator(runner).evaluate(broken, 3)
+    assert not (runner.workdir.metrics / "eval.jsonl").exists()
+
+
+def test_runner_evaluates_every_example_of_the_split_once(make):
+    """Against one pass over the unpadded split: 297 images are no multiple of the batch."""
+    runner = make("classifier/digits", num_devices=2)
+    state, held_out = runner.init(), runner.data[1]
+    images = held_out.image.astype(np.float32) * (2 / 255) - 1
+    logits = np.asarray(runner.experiment.heads["logits"](state, images)[0], np.float64)
+    accuracy = (logits.argmax(1) == held_out.label).mean()
+    log_softmax = logits - np.log(np.exp(logits - logits.max(1, keepdims=True)).sum(1, keepdims=True))
+    log_softmax -= logits.max(1, keepdims=True)
+    loss = -log_softmax[np.arange(297), held_out.label].mean()
+    assert runner.evaluate(state) == pytest.approx({"accuracy": accuracy, "loss": loss}, rel=1e-5)
+
+
+def flat_pixels() -> Network:
+    """Features are the pixels themselves."""
+    apply = lambda x: (np.pad(x[:, 0, :2, 0], ((0, 0), (0, 3))), x.reshape(len(x), -1))
+    return Network("pixels", "of-nothing", "none", apply, prefixed("pixels"))

@@ -1,10 +1,15 @@
 """Scoring networks: Inception's path on a small module with its signature, any SavedModel, any run."""
 
+import hashlib
+import shutil
+
 import numpy as np
 import pytest
 from conftest import small_config
 
+from eval import sampling
 from eval.networks import NETWORKS
+from eval.tfgan import tfgan_eval
 from experiments import registry
 from lib.config import ConfigError
 from lib.data import Dataset
@@ -36,6 +41,7 @@ def modules(tmp_path_factory):
             self.__call__ = tf.function(call, input_signature=[tf.TensorSpec((None, *shape), tf.float32)])
 
     for name, shape, outputs in (
+        ("any_size", (32, 32, 3), ("logits", "features")),
         ("inception", (299, 299, 3), ("logits", "pool_3")),
         ("grey", (8, 8, 1), ("logits", "features")),
         ("poor", (8, 8, 1), ("logits",)),
@@ -43,6 +49,10 @@ def modules(tmp_path_factory):
         module = Module(shape, outputs)
         signature = module.__call__.get_concrete_function()
         tf.saved_model.save(module, str(root / name), signatures=signature)
+        if name == "any_size":
+            inner = tf.Module()  # not callable: only its signature is left
+            inner.module = module
+            tf.saved_model.save(inner, str(root / "signature_only"), signatures=signature)
     return root
 
 
@@ -82,17 +92,46 @@ def test_inception_without_a_path_or_network_says_how_to_fetch_it(monkeypatch, t
 
 def test_inception_from_tf_hub_s_cache(monkeypatch, modules):
     """TFHUB_CACHE_DIR holds modules in folders named by the digest of their address."""
-    import hashlib
-    import shutil
-
-    from eval.tfgan import tfgan_eval
-
     cache = modules / "cache"
     monkeypatch.setenv("TFHUB_CACHE_DIR", str(cache))
     name = hashlib.sha1(tfgan_eval().INCEPTION_TFHUB.encode()).hexdigest()
     shutil.copytree(modules / "inception", cache / name)
     from_cache = network("inception", "")
     assert from_cache.checksum == network("inception", modules / "inception").checksum
+
+
+def test_inception_from_a_cache_folder_that_the_config_names(modules, tmp_path):
+    name = hashlib.sha1(tfgan_eval().INCEPTION_TFHUB.encode()).hexdigest()
+    shutil.copytree(modules / "inception", tmp_path / name)
+    assert network("inception", tmp_path).checksum == network("inception", modules / "inception").checksum
+
+
+@pytest.mark.parametrize(
+    ("module", "resize"),
+    [("inception", "bilinear to 299x299"), ("signature_only", "none"), ("any_size", "none")],
+)
+def test_saved_model_of_another_size_is_fed_at_its_own(modules, module, resize):
+    ours = network("saved_model", modules / module)
+    assert ours.resize == resize
+    logits, features = ours.apply(np.ones((2, 32, 32, 3), np.float32))
+    assert logits.shape == (2, 1008)
+    np.testing.assert_allclose(features[0], features[1])
+    assert np.abs(features).max() > 0
+
+
+def test_inception_sees_the_range_that_it_was_trained_on(modules):
+    """uint8 0 and 255 come to -1 and 1: what TF-GAN's preprocessing gives."""
+    black_and_white = np.zeros((2, 32, 32, 3), np.uint8)
+    black_and_white[1] = 255
+    (images,) = sampling.real(Dataset(black_and_white, np.zeros(2, np.int32), 10), 2, 2, seed=0)
+    seen = network("saved_model", modules / "signature_only").apply(images)[1][:, :2]
+    assert sorted(seen[:, 0]) == [-1, 1]
+    assert images.dtype == np.float32
+
+
+def test_saved_model_is_named_by_its_folder_also_when_that_is_here(modules, monkeypatch):
+    monkeypatch.chdir(modules / "any_size")
+    assert network("saved_model", ".").names["score"] == "any_size_score"
 
 
 def test_saved_model_carries_its_folder_s_name(modules):

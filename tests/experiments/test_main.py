@@ -10,7 +10,7 @@ import time
 
 import numpy as np
 import pytest
-from conftest import ROOT
+from conftest import ROOT, program
 
 from experiments.main import main
 from lib import checkpoints
@@ -19,18 +19,6 @@ from lib.runner import Runner
 
 SHORT = ["--config.num_steps=120", "--config.checkpoint_every=4", "--config.batch_size=8"]
 SHORT += ["--config.eval_every=0", "--config.log_every=4", "--config.gan.num_latents=4"]
-
-
-def program(env, *args, module="experiments.main", **kwargs):
-    return subprocess.Popen(
-        [sys.executable, "-m", module, *args],
-        cwd=ROOT,
-        env=env,
-        text=True,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        **kwargs,
-    )
 
 
 def finished(process, timeout=240) -> tuple[int, str, str]:
