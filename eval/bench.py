@@ -1,5 +1,6 @@
 """What an evaluation costs: `./run.sh bench eval`, on the default run's networks, in one process."""
 
+import collections
 import functools
 import resource
 import sys
@@ -40,24 +41,39 @@ def timed(name: str, images: int, work: Callable[[], object]) -> None:
 def bench(config) -> None:
     """Prints the table."""
     runner = make_runner(config, Workdir(cache_dir()))
+    if "sample" not in runner.experiment.heads:
+        raise ConfigError(
+            f"--config: experiment '{config.experiment}' makes no samples to score; use a GAN's"
+        )
     section = config.eval
     n, b = min(section.num_samples, 10_000), section.batch_size
     state = jax.device_get(runner.init())
     print(f"{len(runner.devices)} x {runner.devices[0].device_kind}, batches of {b}")
     draw = functools.partial(sampling.generated, runner, state, n, b, 0, quiet=True)
-    timed("sampling", n, lambda: [np.asarray(x) for x in draw()])
+    timed("sampling", n, lambda: collections.deque(draw(), maxlen=0))
     network = NETWORKS[section.network](config, runner.data[0])
-    batches = list(draw())
-    timed(f"network ({network.name})", n, lambda: [network.apply(x) for x in batches])
+    batch = next(draw())
+    parts = -(-n // b)
+    timed(
+        f"network ({network.name})",
+        parts * len(batch),
+        lambda: [network.apply(batch) for _ in range(parts)],
+    )
 
     rng = np.random.default_rng(0)
-    features = rng.normal(size=(2 * b, _FEATURES)).astype(np.float32)
+    features = rng.normal(size=(2 * _FEATURES, _FEATURES)).astype(np.float32)
     moments = Moments()
     timed(f"moments, {_FEATURES} features", len(features), lambda: moments.update(features))
-    gaussian = moments.gaussian()
+    other = Moments()
+    other.update(rng.normal(size=(2 * _FEATURES, _FEATURES)))
+    a, b = moments.gaussian(), other.gaussian()
+    half = len(features) // 2
     for name, work in (
-        (f"Frechet distance, {_FEATURES} features", lambda: scores.frechet_distance(gaussian, gaussian)),
-        (f"kernel distance, {_FEATURES} features", lambda: scores.kernel_distance(features, features)),
+        (f"Frechet distance, {_FEATURES} features", lambda: scores.frechet_distance(a, b)),
+        (
+            f"kernel distance, {half} x {half}",
+            lambda: scores.kernel_distance(features[:half], features[half:]),
+        ),
     ):
         work()
         begun = time.perf_counter()
@@ -65,6 +81,8 @@ def bench(config) -> None:
         print(f"{name:34} {time.perf_counter() - begun:12.2f} s")
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     print(f"{'peak memory of the process':34} {peak:12.2f} GiB")
+    if used := runner.devices[0].memory_stats():
+        print(f"{'peak memory of the device':34} {used['peak_bytes_in_use'] / 2**30:12.2f} GiB")
 
 
 def main(argv: list[str]) -> int:

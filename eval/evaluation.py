@@ -72,13 +72,25 @@ class Evaluator:
         return statistics.records(self.network, (*numbers, train.image, held_out.image), make)
 
     def evaluate(self, state: State, step: int) -> dict:
-        """Prints all scores of a state, appends them to metrics/eval.jsonl, and draws.
+        """Scores a state and records that: see `score` and `record`."""
+        record = self.score(state, step)
+        self.record(record)
+        return record
+
+    def record(self, record: dict) -> None:
+        """Appends a record to metrics/eval.jsonl and to TensorBoard's events, and draws all of them."""
+        append_json_line(self.runner.workdir.metrics / "eval.jsonl", record)
+        write_events(self.runner.workdir.tensorboard / "scores", "scores", record["step"], record)
+        self._draw(record)
+
+    def score(self, state: State, step: int) -> dict:
+        """Prints all scores of a state, and draws samples.
 
         Returns:
           The record: `step`, the experiment's own metrics, the scores of the samples and what they depend on.
 
         Raises:
-          NotFiniteError: a score is NaN or infinite; nothing is recorded.
+          NotFiniteError: a score is NaN or infinite.
         """
         runner, config = self.runner, self.config
         checksum = checkpoints.checksum(jax.device_get(state))
@@ -99,9 +111,6 @@ class Evaluator:
         numbers = {name: value for name, value in record.items() if isinstance(value, float)}
         if bad := first_not_finite([(step, numbers)]):
             raise NotFiniteError(f"step {step}: not finite: {', '.join(bad[1])}; it is not recorded")
-        append_json_line(runner.workdir.metrics / "eval.jsonl", record)
-        write_events(runner.workdir.tensorboard / "scores", "scores", step, record)
-        self._draw(record)
         return record
 
     def _samples(self, state: State, step: int) -> dict:

@@ -31,17 +31,28 @@ class Follower:
         """
         self._evaluator, self._workdir = evaluator, evaluator.runner.workdir
         self._training_runs = training_runs or self._unfinished
-        self._passed_over: set[int] = set()
+        self._passed_over: dict[int, int] = {}  # {step: when it was written}: trained anew, it is another
+        self._checksums: dict[tuple[int, int], str | None] = {}
         self._seen: set[int] = set()
 
     def follow(self) -> dict | None:
-        """Scores until training has ended; returns the best record, whose checkpoint is kept in best/."""
+        """Scores until training has ended; returns the best record, whose checkpoint is kept in best/.
+
+        Raises:
+          ConfigError: another process follows this run.
+          WriteError: the best checkpoint cannot be written.
+        """
+        with self._workdir.lock(".follow", "scoring"):
+            return self._follow()
+
+    def _follow(self) -> dict | None:
         said = None
         self._keep_what_a_kill_left()
         while True:
             running = self._training_runs()  # asked before the look: so the last checkpoint is not missed
             known = checkpoints.steps(self._workdir.checkpoints)
-            new = [step for step in known if step not in self._done(known)]
+            done = self._done(known)
+            new = [step for step in known if step not in done]
             self._mention_dropped(set(known))
             if new:
                 self._score(new[0])
@@ -56,11 +67,15 @@ class Follower:
 
     def best(self) -> dict | None:
         """The best record so far by `config.eval.best_metric`, or None."""
-        records = list(self._evaluator.records().values())
+        return self._best_of(list(self._evaluator.records().values()))
+
+    def _best_of(self, records: list[dict]) -> dict | None:
+        """The first of the best."""
         if not records:
             return None
         name = self.metric(records[0])
-        return (min if name.endswith(_LOWER_IS_BETTER) else max)(records, key=lambda r: r[name])
+        lower = self._evaluator.config.eval.best_metric.startswith("-") or name.endswith(_LOWER_IS_BETTER)
+        return (min if lower else max)(records, key=lambda r: r[name])
 
     def metric(self, record: dict) -> str:
         """The metric that the best checkpoint is chosen by.
@@ -69,7 +84,7 @@ class Follower:
           ConfigError: the config names one that the evaluation does not have.
         """
         known = [n for n, v in record.items() if isinstance(v, float) and not n.endswith("_std")]
-        wanted = self._evaluator.config.eval.best_metric
+        wanted = self._evaluator.config.eval.best_metric.removeprefix("-")
         if wanted and wanted not in known:
             raise ConfigError(f"config.eval.best_metric: no metric '{wanted}'; known: {', '.join(known)}")
         if wanted:
@@ -83,57 +98,71 @@ class Follower:
 
     def _done(self, known: list[int]) -> set[int]:
         """Steps that need no scoring: trained anew, a step has another checksum, and is scored again."""
-        records, folder = self._evaluator.records(), self._workdir.checkpoints
-        scored = {s for s in known if s in records}
-        same = {s for s in scored if records[s]["checkpoint"] == checkpoints.saved_checksum(folder, s)}
-        return same | self._passed_over
+        records = self._evaluator.records()
+        same = {s for s in known if s in records and records[s]["checkpoint"] == self._checksum(s)}
+        return same | {s for s in known if self._passed_over.get(s) == self._written(s)}
+
+    def _written(self, step: int) -> int:
+        """When a step was written, in nanoseconds; 0 for one that is gone."""
+        try:
+            return (self._workdir.checkpoints / str(step)).stat().st_mtime_ns
+        except FileNotFoundError:
+            return 0
+
+    def _checksum(self, step: int) -> str | None:
+        key = (step, self._written(step))
+        if key not in self._checksums:
+            self._checksums[key] = checkpoints.saved_checksum(self._workdir.checkpoints, step)
+        return self._checksums[key]
 
     def _mention_dropped(self, known: set[int]) -> None:
-        gone = self._seen - known - self._evaluator.records().keys() - self._passed_over
-        for step in sorted(gone):
+        for step in sorted(
+            self._seen - known - self._evaluator.records().keys() - self._passed_over.keys()
+        ):
             print(f"step {step:,} was dropped by training before its turn; raise config.keep_checkpoints")
-        self._passed_over |= gone
-        self._seen |= known
+        self._seen = known
 
     def _score(self, step: int) -> None:
         """Evaluates a step and keeps it if it is the best; one that is gone meanwhile is passed over."""
-        folder = self._workdir.checkpoints
+        folder, written = self._workdir.checkpoints, self._written(step)
         try:
             state = checkpoints.restore(folder, step, self._evaluator.runner.abstract_state())
-            self._evaluator.evaluate(state, step)
+            record = self._evaluator.score(state, step)
         except checkpoints.DamagedError as error:
             time.sleep(_SECONDS_BETWEEN_LOOKS)  # training may be in the middle of deleting it
             if (folder / str(step)).exists():
                 print(f"checkpoint of step {step} is damaged: {error}; it is not scored")
-                self._passed_over.add(step)
+                self._passed_over[step] = written
             return
         except NotFiniteError as error:
             print(error)
-            self._passed_over.add(step)
+            self._passed_over[step] = written
             return
-        self._keep_if_best(step, state)
+        others = [r for s, r in self._evaluator.records().items() if s != step]
+        if self._best_of([*others, record]) is record:  # kept first: a kill in between loses nothing
+            self._keep(record, state)
+        self._evaluator.record(record)
 
-    def _keep_if_best(self, step: int, state: State) -> None:
-        best = self.best()
-        if best["step"] == step:
-            keep_best(self._workdir, step, state)
-            kept = self._workdir.path / "best"
-            print(f"step {step:,} is the best so far by {self.metric(best)}: kept in {kept}")
+    def _keep(self, record: dict, state: State) -> None:
+        keep_best(self._workdir, record["step"], state)
+        kept = self._workdir.path / "best"
+        print(f"step {record['step']:,} is the best so far by {self.metric(record)}: kept in {kept}")
 
     def _keep_what_a_kill_left(self) -> None:
-        """Keeps the best of what is scored, where an earlier follower was ended before it could."""
+        """Brings best/ up to date where an earlier follower was ended, or another metric is asked for."""
+        recover_best(self._workdir)
         best = self.best()
         if best and best["step"] != self.kept():
             with contextlib.suppress(checkpoints.DamagedError):  # training has dropped it meanwhile
                 target = self._evaluator.runner.abstract_state()
                 state = checkpoints.restore(self._workdir.checkpoints, best["step"], target)
-                self._keep_if_best(best["step"], state)
+                self._keep(best, state)
 
     def _unfinished(self) -> bool:
         if self._workdir.is_training():
             return True
         last = load_json(self._workdir.config).num_steps  # it may have been raised meanwhile
-        reached = last in checkpoints.steps(self._workdir.checkpoints)
+        reached = max(checkpoints.steps(self._workdir.checkpoints), default=0) >= last
         return not reached and self._workdir.status().get("status") != "failed"
 
     def _idle(self) -> str:
@@ -151,7 +180,7 @@ def keep_best(workdir: Workdir, step: int, state: State) -> None:
     new, kept, old = (Workdir(workdir.path / name) for name in ("best.tmp", "best", "best.old"))
     for left in (new, old):
         shutil.rmtree(left.path, ignore_errors=True)
-    new.checkpoints.mkdir(parents=True)
+    new.create()
     shutil.copy2(workdir.config, new.config)
     writer = checkpoints.Writer(new.checkpoints, keep=1)
     writer.save(step, state)
@@ -160,3 +189,10 @@ def keep_best(workdir: Workdir, step: int, state: State) -> None:
         kept.path.rename(old.path)
     new.path.rename(kept.path)
     shutil.rmtree(old.path, ignore_errors=True)
+
+
+def recover_best(workdir: Workdir) -> None:
+    """Puts the best checkpoint back in place that a kill in the middle of `keep_best` has left beside it."""
+    kept, old = workdir.path / "best", workdir.path / "best.old"
+    if old.exists() and not kept.exists():
+        old.rename(kept)

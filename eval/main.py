@@ -11,6 +11,7 @@ from eval.follow import Follower
 from experiments import registry
 from experiments.runs import ROOT, check_same_run, default_workdir, make_runner, restored
 from lib import devices
+from lib.checkpoints import WriteError
 from lib.command_line import parse
 from lib.config import ConfigError, apply_overrides, differences, load_file, load_json, one_line_errors
 from lib.runner import NotFiniteError
@@ -79,12 +80,16 @@ def main(argv: list[str]) -> int:
     with one_line_errors():
         values, config, workdir, step = read_command_line(argv)
         devices.use_compilation_cache()
+        workdir.create()
         runner = make_runner(config, workdir)
         evaluator = Evaluator(runner)
         if values.follow:
             follower = Follower(evaluator)
             try:
                 show_best(follower, follower.follow())
+            except WriteError as error:
+                print(f"error: cannot keep the best checkpoint: {error}", file=sys.stderr)
+                return 1
             except KeyboardInterrupt:
                 print("\nstopped; the same command goes on with what is not scored yet")
                 return 130

@@ -49,10 +49,13 @@ def records(network: Network, depends_on: tuple, make: Callable[[], list[dict]])
 
 
 def _file(network: Network, ending: str, *depends_on) -> Path:
-    digest = hashlib.blake2b(f"{_VERSION} {network.checksum} {network.resize}".encode(), digest_size=16)
-    for part in depends_on:
-        is_array = isinstance(part, np.ndarray)
-        digest.update(np.ascontiguousarray(part) if is_array else repr(part).encode())
+    digest = hashlib.blake2b(digest_size=16)
+    for part in (_VERSION, network.checksum, network.resize, sorted(network.names.items()), *depends_on):
+        if isinstance(part, np.ndarray):
+            digest.update(f"{part.dtype}{part.shape};".encode())
+            digest.update(np.ascontiguousarray(part))
+        else:
+            digest.update(f"{part!r};".encode())
     folder = cache_dir() / "statistics"
     folder.mkdir(parents=True, exist_ok=True)
     return folder / f"{network.name}-{digest.hexdigest()}.{ending}"

@@ -47,7 +47,8 @@ class MetricWriter:
 
 def write_events(folder: Path, name: str, step: int, metrics: Mapping) -> None:
     """Adds the numbers of one record to TensorBoard's events in a folder."""
-    with tensorboardX.SummaryWriter(str(folder)) as events:
+    suffix = f".{step}.{time.time_ns()}"  # files of one second would have one name
+    with tensorboardX.SummaryWriter(str(folder), filename_suffix=suffix) as events:
         for key, value in metrics.items():
             if isinstance(value, float):
                 events.add_scalar(f"{name}/{key}", value, step)

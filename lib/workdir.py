@@ -47,13 +47,17 @@ class Workdir:
             ) from error
 
     @contextlib.contextmanager
-    def lock(self) -> Iterator[None]:
+    def lock(self, name: str = ".lock", doing: str = "training") -> Iterator[None]:
         """Holds the right to write here; the system lets go of it however the process ends.
+
+        Args:
+          name: of the lock's file: training's by default.
+          doing: what its holder does, for the error.
 
         Raises:
           ConfigError: another process holds it.
         """
-        with (self.path / ".lock").open("a+") as file:
+        with (self.path / name).open("a+") as file:
             for left in reversed(range(_LOCK_TRIES)):
                 try:
                     fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -64,7 +68,7 @@ class Workdir:
                         continue
                     file.seek(0)
                     raise ConfigError(
-                        f"--workdir: process {file.read().strip() or '(unknown)'} is training in "
+                        f"--workdir: process {file.read().strip() or '(unknown)'} is {doing} in "
                         f"'{self.path}'; wait for it, or name another folder"
                     ) from error
             file.truncate(0)

@@ -16,6 +16,7 @@ from lib.schema import Run
 from lib.tensorflow import tensorflow
 
 _FEATURES = ("pool_3", "features")  # names that a module may give its features
+_BATCH = 64  # Inception takes some 12 MB for an image, whatever the samples' batches
 
 
 def inception(config: Run, data: Dataset) -> Network:
@@ -92,8 +93,10 @@ def _network(name: str, path: Path, size: int | None, data: Dataset, names: dict
     features = _check_outputs(run, data, path)
 
     def apply(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        outputs = run(tf.constant(images, tf.float32))
-        return outputs["logits"].numpy(), outputs[features].numpy()
+        parts = [
+            run(tf.constant(images[i : i + _BATCH], tf.float32)) for i in range(0, len(images), _BATCH)
+        ]
+        return tuple(np.concatenate([p[name].numpy() for p in parts]) for name in ("logits", features))
 
     resize = f"bilinear to {size}x{size}" if resizes else "none"
     return Network(name, _checksum(path), resize, apply, names)

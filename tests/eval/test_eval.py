@@ -17,7 +17,9 @@ from eval.networks.network import prefixed
 from eval.scores import Scores
 from lib import checkpoints
 from lib.data import load
+from lib.logging import write_events
 from lib.runner import NotFiniteError
+from lib.tensorflow import tensorflow
 
 SHORT = ["--config.num_steps=20", "--config.checkpoint_every=10", "--config.eval_every=0"]
 
@@ -190,6 +192,14 @@ def test_scores_that_are_not_finite_are_one_line_and_no_record(make):
     with pytest.raises(NotFiniteError, match="step 3: not finite: .*it is not recorded"):
         Evaluator(runner).evaluate(broken, 3)
     assert not (runner.workdir.metrics / "eval.jsonl").exists()
+
+
+def test_events_of_one_second_do_not_overwrite_each_other(tmp_path):
+    read_events = tensorflow().compat.v1.train.summary_iterator
+    for step in (1, 2, 3):
+        write_events(tmp_path, "scores", step, {"score": float(step)})
+    events = [event for file in tmp_path.iterdir() for event in read_events(str(file))]
+    assert {event.step for event in events if event.summary.value} == {1, 2, 3}
 
 
 def test_runner_evaluates_every_example_of_the_split_once(make):

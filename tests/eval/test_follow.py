@@ -10,7 +10,7 @@ from conftest import program, run, small_config
 
 from eval import follow
 from eval.evaluation import Evaluator
-from eval.follow import Follower
+from eval.follow import Follower, recover_best
 from lib import checkpoints
 from lib.config import ConfigError, save_json
 from lib.workdir import Workdir
@@ -39,6 +39,9 @@ def test_followed_run_is_scored_once_a_step_and_the_best_is_kept(make, capsys):
     assert checkpoints.steps(kept.checkpoints) == [best["step"]]
     assert checkpoints.restore_newest(kept.checkpoints, runner.abstract_state())[0] == best["step"]
     # A restart scores nothing again, and keeps what a kill before the copy left out.
+    kept.path.rename(runner.workdir.path / "best.old")
+    recover_best(runner.workdir)
+    assert kept.path.exists()
     shutil.rmtree(kept.path)
     assert Follower(Evaluator(runner)).follow() == best
     assert checkpoints.steps(kept.checkpoints) == [best["step"]]
@@ -67,7 +70,8 @@ def test_best_metric_must_be_one_of_the_record(make):
 
 
 def test_lower_is_better_of_a_distance_and_a_loss(make, monkeypatch):
-    for metric, best in (("a_score", 2), ("a_frechet", 4), ("test_loss", 4), ("KID", 2)):
+    metrics = ("a_score", 2), ("-a_score", 4), ("a_frechet", 4), ("test_loss", 4), ("KID", 2)
+    for metric, best in metrics:
         evaluator = Evaluator(make("gan/digits", f"eval.best_metric={metric}"))
         values = {"a_score": 2.0, "a_frechet": 9.0, "test_loss": 1.0, "KID": -0.1}
         records = {2: {"step": 2, **values}, 4: {"step": 4, **dict.fromkeys(values, 0.5)}}
@@ -82,12 +86,12 @@ def test_a_step_that_training_drops_before_its_turn_is_mentioned(make, capsys, m
     evaluator, scored = Evaluator(runner), []
     folder = runner.workdir.checkpoints
 
-    def evaluate(state, step):
+    def score(state, step):
         scored.append(step)
         shutil.rmtree(folder / "4", ignore_errors=True)  # as training does, while step 2 is scored
-        return Evaluator.evaluate(evaluator, state, step)
+        return Evaluator.score(evaluator, state, step)
 
-    monkeypatch.setattr(evaluator, "evaluate", evaluate)
+    monkeypatch.setattr(evaluator, "score", score)
     follower = Follower(evaluator, training_runs=lambda: False)
     assert follower.follow()["step"] == 2
     assert scored == [2]
@@ -116,6 +120,19 @@ def test_following_ends_where_training_has_failed(make, capsys):
     assert Follower(Evaluator(runner)).follow()["step"] == 6
 
 
+def test_two_followers_of_one_run_are_kept_apart(make):
+    runner = make("gan/digits")
+    with runner.workdir.lock(".follow", "scoring"), pytest.raises(ConfigError, match="is scoring in"):
+        Follower(Evaluator(runner)).follow()
+
+
+def test_a_run_that_went_beyond_its_last_step_has_ended(make):
+    runner = make("gan/digits", "num_steps=4")
+    runner.train(runner.init(), 0)
+    save_json(small_config("gan/digits", "num_steps=3"), runner.workdir.config)
+    assert Follower(Evaluator(runner)).follow()["step"] in (2, 4)
+
+
 def test_an_evaluator_follows_a_live_run_and_reads_nothing_half(tmp_path, program_env):
     workdir = Workdir(tmp_path / "run")
     steps = ["--config.num_steps=60", "--config.checkpoint_every=5", "--config.keep_checkpoints=20"]
@@ -135,6 +152,9 @@ def test_an_evaluator_follows_a_live_run_and_reads_nothing_half(tmp_path, progra
     best = max(scored, key=lambda r: r["digits_cnn_score"])["step"]
     assert f"best by digits_cnn_score: step {best} with" in followed.stdout
     assert checkpoints.steps(Workdir(workdir.path / "best").checkpoints) == [best]
+    alone = run(program_env, "eval.main", f"--config.restore_path={workdir.path / 'best'}", *FEW)
+    assert alone.returncode == 0, alone.stderr  # best/ is a work directory like any other
+    assert [r["step"] for r in records_in(workdir.path / "best")] == [best]
 
 
 def test_train_eval_scores_all_and_passes_on_how_training_ended(tmp_path, program_env):
