@@ -14,6 +14,8 @@ usage: ./run.sh VERB [options]
             ./run.sh eval --config.restore_path=runs/mnist --follow
   train_eval  train, and score each checkpoint as it appears; the best one is kept in best/
             ./run.sh train_eval --config=configs/gan/digits.py
+  sweep   run a config under many overrides, here or on Slurm; the same command goes on with what is missing
+            ./run.sh sweep --config=configs/gan/digits.py --sweep=configs/sweeps/drift_cancel.py --jobs=2
   bench   measure what things cost on this machine: eval
             ./run.sh bench eval
   list    print every config with the first line of its docstring
@@ -58,6 +60,7 @@ case "$verb" in
   train) module=(-m experiments.main) ;;
   eval) module=(-m eval.main) ;;
   train_eval) module=(-m eval.train_eval) ;;
+  sweep) module=(-m experiments.sweep.main) ;;
   bench) module=(-m eval.bench) ;;
   list) module=(-m experiments.catalogue) ;;
   test) module=(-m pytest -c "$root/pyproject.toml" --rootdir "$root") ;;

@@ -1,0 +1,17 @@
+"""Learning rates x seeds of a GAN, with the interaction terms of its drift as they are, and cancelled.
+
+Rosca, Wu, Dherin, Barrett, 'Discretization Drift in Two-Player Games', ICML 2021, figure 3: where the drift is
+cancelled, larger learning rates still train.
+
+    ./run.sh sweep --config=configs/gan/digits.py --sweep=configs/sweeps/drift_cancel.py --eval
+
+24 runs of 12,000 steps with the digits: about an hour on 2 CPU cores with --jobs=2.
+"""
+
+INTERACTION = "gan.grad_regularizes.dd_coeffs_multiplier.{}.other_dot_prod"
+RATE = "gan.optimizers.{}.learning_rate"
+
+
+def get_sweep(h):
+    both = lambda field, values: h.zipped(*(h.values(field.format(p), values) for p in ("disc", "gen")))
+    return h.product(both(INTERACTION, [0.0, -1.0]), both(RATE, [0.01, 0.02, 0.05, 0.1]), h.seeds(3))

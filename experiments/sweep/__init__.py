@@ -1,0 +1,1 @@
+"""Sweeps: many runs of one config, here or on a cluster, and what came out of them."""

@@ -1,0 +1,112 @@
+"""One run of a sweep, as the launcher sends it away. Its programs run in processes of their own.
+
+Nothing heavy is imported here: this process only starts them, passes signals on, and writes down how it went.
+"""
+
+import contextlib
+import dataclasses
+import fcntl
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import submitit
+
+from lib.workdir import Workdir
+
+ROOT = Path(__file__).resolve().parents[2]
+LOG = "log.txt"
+
+
+@dataclasses.dataclass(frozen=True)
+class Job:
+    """Trains a run, and scores it if asked to. Called in the job; pickled there and back by submitit.
+
+    Attributes:
+      workdir: of the run.
+      programs: command lines, `(module, *arguments)`, run one after another until one fails.
+      cores: numbers of the cores it may use; empty: all that it is given.
+      env: what its programs see in their environment; None: without that variable.
+    """
+
+    workdir: str
+    programs: tuple[tuple[str, ...], ...]
+    cores: tuple[int, ...] = ()
+    env: Mapping[str, str | None] = dataclasses.field(default_factory=dict)
+
+    def __call__(self) -> int:
+        """Runs the programs; returns the exit code of the last one."""
+        if self.cores:
+            os.sched_setaffinity(0, self.cores)
+        Path(self.workdir).mkdir(parents=True, exist_ok=True)
+        with _held(Path(self.workdir)) as ours:
+            if not ours:  # a launcher that was killed has left it running
+                return 0
+            for module, *arguments in self.programs:
+                code = self._run([sys.executable, "-u", "-m", module, *arguments])
+                if code:
+                    self._write_down(code, module)
+                    return code
+        return 0
+
+    def checkpoint(self) -> submitit.helpers.DelayedSubmission:
+        """Before a preemption or the end of the time: the program saves and stops, and is queued again."""
+        if _children:
+            _children[-1].terminate()
+            _children[-1].wait()
+        return submitit.helpers.DelayedSubmission(self)
+
+    def _run(self, command: list[str]) -> int:
+        env = os.environ | {"PYTHONPATH": str(ROOT)} | self.env
+        env = {name: value for name, value in env.items() if value is not None}
+        with (Path(self.workdir) / LOG).open("ab") as log:
+            child = subprocess.Popen(
+                command, stdout=log, stderr=log, env=env, preexec_fn=_ignore_preemption
+            )
+        _children.append(child)
+        signal.signal(signal.SIGTERM, lambda number, frame: child.terminate())  # a program saves first
+        signal.signal(signal.SIGINT, lambda number, frame: None)  # the terminal has told the program too
+        return child.wait()
+
+    def _write_down(self, code: int, module: str) -> None:
+        """A program that failed before it could say so itself."""
+        run = Workdir(self.workdir)
+        status = run.status()
+        stopped = code in (128 + signal.SIGINT, 128 + signal.SIGTERM, -signal.SIGTERM, -signal.SIGKILL)
+        if not stopped and status.get("status") != "failed":
+            lines = [line for line in (run.path / LOG).read_text(errors="replace").splitlines() if line]
+            error = lines[-1] if lines else f"{module} ended with code {code}"
+            run.set_status("failed", status.get("step", 0), error.removeprefix("error: "))
+
+
+_children: list[subprocess.Popen] = []  # of this job's process; submitit calls checkpoint() in it
+
+
+def _ignore_preemption() -> None:
+    """Slurm sends SIGUSR2 to every process of a job; the job's own tells the program what to do."""
+    signal.signal(signal.SIGUSR2, signal.SIG_IGN)
+
+
+@contextlib.contextmanager
+def _held(run: Path) -> Iterator[bool]:
+    """Holds the right to run the job of a run; False if another process has it."""
+    with (run / ".job").open("a") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+            return
+        yield True
+
+
+def is_alive(run: Path) -> bool:
+    """Whether a process, of whatever launcher, works on a run."""
+    with contextlib.suppress(FileNotFoundError), (run / ".job").open() as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False

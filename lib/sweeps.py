@@ -1,0 +1,135 @@
+"""What a sweep varies: lists of overrides, and the helpers with which sweep files write them.
+
+A sweep is a list of runs, and a run a dict {field of the config: value}. A sweep file defines
+
+    def get_sweep(h):
+        return h.product(h.log_spaced("gan.optimizers.disc.learning_rate", 1e-3, 1e-1, 5), h.seeds(3))
+
+where h is this module.
+"""
+
+import hashlib
+import os
+import re
+import runpy
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lib.config import ConfigError
+
+Overrides = dict[str, Any]
+Sweep = list[Overrides]
+
+_LONGEST_NAME = 120  # of a run's folder
+
+
+def values(field: str, values: Iterable[Any]) -> Sweep:
+    """One run for every value of a field."""
+    return [{field: value} for value in values]
+
+
+def fixed(field: str, value: Any) -> Sweep:
+    """One run; in a product, the same value of a field in all runs."""
+    return [{field: value}]
+
+
+def log_spaced(field: str, low: float, high: float, n: int) -> Sweep:
+    """n values from low to high with equal ratios, to three significant digits."""
+    return values(field, [float(f"{value:.3g}") for value in np.geomspace(low, high, n)])
+
+
+def seeds(n: int, first: int = 0) -> Sweep:
+    """n seeds, first, first + 1, ..; results are averaged over them."""
+    return values("seed", range(first, first + n))
+
+
+def product(*sweeps: Sweep) -> Sweep:
+    """Every combination of one run of each; the last one varies fastest.
+
+    Raises:
+      ValueError: two of them set the same field.
+    """
+    runs: Sweep = [{}]
+    for sweep in sweeps:
+        runs = [_joined(a, b) for a in runs for b in sweep]
+    return runs
+
+
+def zipped(*sweeps: Sweep) -> Sweep:
+    """The first runs of each together, the second ones together, and so on.
+
+    Raises:
+      ValueError: they are not equally long, or set the same field.
+    """
+    return [product(*([run] for run in runs))[0] for runs in zip(*sweeps, strict=True)]
+
+
+def chain(*sweeps: Sweep) -> Sweep:
+    """The runs of one after those of the other."""
+    return [run for sweep in sweeps for run in sweep]
+
+
+def _joined(a: Overrides, b: Overrides) -> Overrides:
+    if twice := a.keys() & b.keys():
+        raise ValueError(f"'{min(twice)}' is set twice in one run")
+    return a | b
+
+
+def load(path: str | os.PathLike) -> Sweep:
+    """The runs of a sweep file.
+
+    Raises:
+      ConfigError: the file is missing or fails, has no get_sweep, gives no list of overrides, or gives the
+        same run twice.
+    """
+    path = Path(path)
+    if not path.is_file():
+        known = ", ".join(str(p) for p in sorted(path.parent.glob("*.py")))
+        raise ConfigError(f"--sweep: no file '{path}'{f'; there are {known}' if known else ''}")
+    import lib.sweeps as helpers
+
+    try:
+        runs = runpy.run_path(str(path)).get("get_sweep", _absent)(helpers)
+    except Exception as error:  # whatever a user's file may raise
+        text = " ".join(f"{type(error).__name__}: {error}".split())
+        raise ConfigError(f"--sweep: '{path}' fails: {text}") from error
+    if not (isinstance(runs, list) and runs and all(isinstance(run, Mapping) for run in runs)):
+        raise ConfigError(f"--sweep: get_sweep of '{path}' must return a list of dicts, one for every run")
+    for i, run in enumerate(runs):
+        if run in runs[:i]:
+            raise ConfigError(f"--sweep: '{path}' has the same run twice: {run}")
+    return [dict(run) for run in runs]
+
+
+def _absent(helpers: Any) -> Sweep:
+    raise KeyError("it defines no function get_sweep(h)")
+
+
+def short_names(fields: Iterable[str]) -> dict[str, str]:
+    """{field: its shortest last part that no other field ends with}."""
+    fields = list(dict.fromkeys(fields))
+    short = {}
+    for field in fields:
+        parts = field.split(".")
+        ends = [".".join(parts[-n:]) for n in range(1, len(parts) + 1)]
+        unique = lambda end: sum(f == end or f.endswith(f".{end}") for f in fields) == 1
+        short[field] = next((end for end in ends if unique(end)), field)
+    return short
+
+
+def names(runs: Sequence[Overrides]) -> list[str]:
+    """A folder's name for every run: its overrides, with the fields as short as they can be."""
+    short = short_names(field for run in runs for field in run)
+    texts = [",".join(f"{short[field]}={value}" for field, value in run.items()) for run in runs]
+    return [_as_folder(text or "base") for text in texts]
+
+
+def _as_folder(text: str) -> str:
+    name = re.sub(r"[^\w.,=+-]+", "_", text)
+    if len(name) <= _LONGEST_NAME and name == text:
+        return name
+    digest = hashlib.sha256(text.encode()).hexdigest()[:8]  # so that no two are the same
+    return f"{name[: _LONGEST_NAME - 9]}-{digest}"
