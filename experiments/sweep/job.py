@@ -10,6 +10,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -56,7 +57,7 @@ class Job:
         """Before a preemption or the end of the time: the program saves and stops, and is queued again."""
         if _children:
             _children[-1].terminate()
-            _children[-1].wait()
+            _ended(_children[-1])
         return submitit.helpers.DelayedSubmission(self)
 
     def _run(self, command: list[str]) -> int:
@@ -69,7 +70,7 @@ class Job:
         _children.append(child)
         signal.signal(signal.SIGTERM, lambda number, frame: child.terminate())  # a program saves first
         signal.signal(signal.SIGINT, lambda number, frame: None)  # the terminal has told the program too
-        return child.wait()
+        return _ended(child)
 
     def _write_down(self, code: int, module: str) -> None:
         """A program that failed before it could say so itself."""
@@ -83,6 +84,13 @@ class Job:
 
 
 _children: list[subprocess.Popen] = []  # of this job's process; submitit calls checkpoint() in it
+
+
+def _ended(child: subprocess.Popen) -> int:
+    """Waits for a process. Popen.wait holds a lock, on which checkpoint(), a signal's handler, would hang."""
+    while child.poll() is None:
+        time.sleep(0.1)
+    return child.returncode
 
 
 def _ignore_preemption() -> None:
