@@ -16,6 +16,8 @@ usage: ./run.sh VERB [options]
             ./run.sh train_eval --config=configs/gan/digits.py
   bench   measure what things cost on this machine: eval
             ./run.sh bench eval
+  plot    draw results: curves or a heat map over the runs of a sweep
+            ./run.sh plot sweep sweeps/rates --x=disc.learning_rate --y=digits_cnn_frechet --hue=updates
   list    print every config with the first line of its docstring
             ./run.sh list
   test    run the tests; options go to pytest
@@ -59,6 +61,7 @@ case "$verb" in
   eval) module=(-m eval.main) ;;
   train_eval) module=(-m eval.train_eval) ;;
   bench) module=(-m eval.bench) ;;
+  plot) module=(-m experiments.plot) ;;
   list) module=(-m experiments.catalogue) ;;
   test) module=(-m pytest -c "$root/pyproject.toml" --rootdir "$root") ;;
   lint) ;;

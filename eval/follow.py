@@ -6,14 +6,13 @@ import time
 from collections.abc import Callable
 
 from eval.evaluation import Evaluator
-from lib import checkpoints
+from lib import checkpoints, metrics
 from lib.config import ConfigError, load_json
 from lib.experiment import State
 from lib.runner import NotFiniteError
 from lib.workdir import Workdir
 
 _SECONDS_BETWEEN_LOOKS = 2.0
-_LOWER_IS_BETTER = ("frechet", "FID", "kernel", "KID", "loss")
 
 
 class Follower:
@@ -59,8 +58,7 @@ class Follower:
         records = list(self._evaluator.records().values())
         if not records:
             return None
-        name = self.metric(records[0])
-        return (min if name.endswith(_LOWER_IS_BETTER) else max)(records, key=lambda r: r[name])
+        return metrics.best(records, self.metric(records[0]))
 
     def metric(self, record: dict) -> str:
         """The metric that the best checkpoint is chosen by.
