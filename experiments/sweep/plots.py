@@ -187,7 +187,7 @@ def _is_numeric(column: pd.Series) -> bool:
 
 
 def _label(value: object) -> str:
-    return text(value) or "not set"
+    return text(value).replace("$", r"\$") or "not set"  # or matplotlib would read it as mathematics
 
 
 def _is_log_spaced(values: list[float]) -> bool:
