@@ -18,6 +18,8 @@ usage: ./run.sh VERB [options]
             ./run.sh sweep --config=configs/gan/digits.py --sweep=configs/sweeps/drift_cancel.py --jobs=2
   bench   measure what things cost on this machine: eval
             ./run.sh bench eval
+  plot    draw results: curves or a heat map over the runs of a sweep
+            ./run.sh plot sweep sweeps/rates --x=disc.learning_rate --y=digits_cnn_frechet --hue=updates
   list    print every config with the first line of its docstring
             ./run.sh list
   test    run the tests; options go to pytest
@@ -62,6 +64,7 @@ case "$verb" in
   train_eval) module=(-m eval.train_eval) ;;
   sweep) module=(-m experiments.sweep.main) ;;
   bench) module=(-m eval.bench) ;;
+  plot) module=(-m experiments.plot) ;;
   list) module=(-m experiments.catalogue) ;;
   test) module=(-m pytest -c "$root/pyproject.toml" --rootdir "$root") ;;
   lint) ;;

@@ -6,14 +6,13 @@ import time
 from collections.abc import Callable
 
 from eval.evaluation import Evaluator
-from lib import checkpoints
+from lib import checkpoints, metrics
 from lib.config import ConfigError, load_json
 from lib.experiment import State
 from lib.runner import NotFiniteError
 from lib.workdir import Workdir
 
 _SECONDS_BETWEEN_LOOKS = 2.0
-_LOWER_IS_BETTER = ("frechet", "FID", "kernel", "KID", "loss")
 
 
 class Follower:
@@ -74,8 +73,8 @@ class Follower:
         if not records:
             return None
         name = self.metric(records[0])
-        lower = self._evaluator.config.eval.best_metric.startswith("-") or name.endswith(_LOWER_IS_BETTER)
-        return (min if lower else max)(records, key=lambda r: r[name])
+        sign = "-" if self._evaluator.config.eval.best_metric.startswith("-") else ""
+        return metrics.best(records, sign + name)
 
     def metric(self, record: dict) -> str:
         """The metric that the best checkpoint is chosen by.

@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 
+from lib.tables import aligned, mean_and_spread
+
 _NOT_SHOWN = ("network", "network_checksum", "resize", "classes")
 
 
@@ -9,8 +11,7 @@ def table(records: Sequence[Mapping]) -> str:
     """Records as aligned columns; a `<name>_std` stands behind its mean as +-."""
     names = [n for n in records[0] if n not in _NOT_SHOWN and not n.endswith("_std")]
     rows = [names] + [[_cell(record, name) for name in names] for record in records]
-    widths = [max(len(row[i]) for row in rows) for i in range(len(names))]
-    return "\n".join("  ".join(f"{c:>{w}}" for c, w in zip(row, widths, strict=True)) for row in rows)
+    return aligned(rows)
 
 
 def shares(counts: Sequence[int]) -> str:
@@ -24,6 +25,5 @@ def shares(counts: Sequence[int]) -> str:
 def _cell(record: Mapping, name: str) -> str:
     value = record[name]
     if isinstance(value, float):
-        spread = record.get(f"{name}_std", 0.0)
-        return f"{value:.4g} +- {spread:.2g}" if spread else f"{value:.4g}"
+        return mean_and_spread(value, record.get(f"{name}_std", 0.0))
     return f"{value:,}" if isinstance(value, int) else value

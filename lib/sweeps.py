@@ -108,16 +108,17 @@ def _absent(helpers: Any) -> Sweep:
     raise KeyError("it defines no function get_sweep(h)")
 
 
-def short_names(fields: Iterable[str]) -> dict[str, str]:
-    """{field: its shortest last part that no other field ends with}."""
-    fields = list(dict.fromkeys(fields))
-    short = {}
-    for field in fields:
-        parts = field.split(".")
-        ends = [".".join(parts[-n:]) for n in range(1, len(parts) + 1)]
-        unique = lambda end: sum(f == end or f.endswith(f".{end}") for f in fields) == 1
-        short[field] = next((end for end in ends if unique(end)), field)
-    return short
+def short_names(names: Iterable[str], reserved: Sequence[str] = ()) -> dict[str, str]:
+    """{name: its shortest end, at dots and slashes, that means no other of `names`, and none of `reserved`}."""
+    ends = {name: name_ends(name) for name in names}  # each once
+    meant = [*reserved, *(end for found in ends.values() for end in found)]
+    return {name: next((e for e in found if meant.count(e) == 1), name) for name, found in ends.items()}
+
+
+def name_ends(name: str) -> list[str]:
+    """The ends of a name, shortest first: of a.b/c they are c, b/c and a.b/c."""
+    begins = [0, *(match.end() for match in re.finditer(r"[./]", name))]
+    return [name[begin:] for begin in reversed(begins)]
 
 
 def names(runs: Sequence[Overrides]) -> list[str]:

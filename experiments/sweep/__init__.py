@@ -1,1 +1,1 @@
-"""Sweeps: many runs of one config, here or on a cluster, and what came out of them."""
+"""Sweeps: one config, many runs that differ in some fields, and what came out of them."""

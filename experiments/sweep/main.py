@@ -16,6 +16,7 @@ from lib import sweeps
 from lib.command_line import parse
 from lib.config import ConfigError, apply_overrides, load_file, one_line_errors
 from lib.files import replacing
+from lib.tables import aligned
 from lib.workdir import Workdir
 
 _USAGE = """Runs a config under many overrides. The same command goes on with what is missing or unfinished.
@@ -95,9 +96,7 @@ def show(runs: list[Planned]) -> None:
     short = sweeps.short_names(field for run in runs for field in run.overrides)
     rows = [("status", *short.values())]
     rows += [(run.status(), *(str(run.overrides.get(field, "")) for field in short)) for run in runs]
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    for row in rows:
-        print("  ".join(f"{cell:{width}}" for cell, width in zip(row, widths, strict=True)).rstrip())
+    print(aligned(rows))
 
 
 def launch(values: flags.FlagValues, folder: Path, runs: list[Planned]) -> int:

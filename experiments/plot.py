@@ -1,0 +1,92 @@
+"""Draws a picture of results: `./run.sh plot PICTURE ...`."""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from absl import flags
+
+from experiments.sweep import plots
+from lib.command_line import parse
+from lib.config import ConfigError, lookup, one_line_errors
+from lib.files import replacing
+
+_USAGE = """Draws a picture of results. Each picture's own options: ./run.sh plot PICTURE --help
+
+  ./run.sh plot sweep DIR --x=FIELD --y=METRIC   curves or a heat map over the runs of a sweep
+"""
+_SWEEP_USAGE = """Draws a metric of the runs of a sweep; names of fields and metrics may be short.
+
+  ./run.sh plot sweep DIR --x=FIELD --y=METRIC [--hue=FIELD]   mean and spread over seeds at each value
+  ./run.sh plot sweep DIR --x=step --y=METRIC [--hue=FIELD]    learning curves
+  ./run.sh plot sweep DIR --x=FIELD --y=FIELD --hue=METRIC     a heat map
+"""
+_FORMATS = (".png", ".pdf", ".svg")
+
+
+def sweep(argv: list[str]) -> None:
+    """Draws a picture of a sweep.
+
+    Raises:
+      ConfigError: unknown flags, fields or metrics, or no sweep in the folder.
+    """
+
+    def define(values: flags.FlagValues) -> None:
+        flags.DEFINE_string("x", None, "A field, or step.", flag_values=values)
+        flags.DEFINE_string("y", None, "A metric; a field for a heat map.", flag_values=values)
+        flags.DEFINE_string("hue", "", "A field, one colour each; a heat map's metric.", flag_values=values)
+        flags.DEFINE_string("out", None, "The file; default: DIR/figures/<names>.png.", flag_values=values)
+        flags.DEFINE_enum(
+            "select", "last", ["last", "best"], "A run's last value or its best.", flag_values=values
+        )
+
+    folder, argv = (Path(argv[0]), argv[1:]) if argv and not argv[0].startswith("-") else (None, argv)
+    values, overrides = parse(argv, define, _SWEEP_USAGE)
+    if overrides:
+        raise ConfigError(f"plot sweep: '{overrides[0]}': results have no config to set")
+    if folder is None:
+        raise ConfigError(
+            "plot sweep: name the sweep's folder first: ./run.sh plot sweep DIR --x=... --y=..."
+        )
+    for flag in ("x", "y"):
+        if not values[flag].value:
+            raise ConfigError(f"--{flag}: missing; ./run.sh plot sweep --help shows how to set it")
+    figure = plots.draw(folder, values.x, values.y, values.hue, values.select)
+    names = [values.y, values.x, values.hue, "best" if values.select == "best" else ""]
+    name = "-".join(filter(None, names)).replace("/", "_")
+    save(figure, Path(values.out or folder / "figures" / f"{name}.png"))
+
+
+def save(figure, path: Path) -> None:
+    """Writes a matplotlib figure and says where.
+
+    Raises:
+      ConfigError: the ending is none of a picture's, or the place cannot be written.
+    """
+    if path.suffix not in _FORMATS:
+        raise ConfigError(f"--out: '{path}' must end in {', '.join(_FORMATS)}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(path) as temporary:
+            figure.savefig(temporary, format=path.suffix[1:], dpi=150)
+    except OSError as error:
+        raise ConfigError(f"--out: cannot write '{path}' ({error.strerror}); name another file") from error
+    print(path)
+
+
+PICTURES: dict[str, Callable[[list[str]], None]] = {"sweep": sweep}
+
+
+def main(argv: list[str]) -> int:
+    with one_line_errors():
+        if not argv:
+            raise ConfigError(f"plot: name a picture; known: {', '.join(PICTURES)}")
+        if argv[0] in ("-h", "--help"):
+            print(_USAGE)
+            return 0
+        lookup(PICTURES, argv[0], "plot")(argv[1:])
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

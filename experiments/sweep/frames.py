@@ -1,0 +1,91 @@
+"""Runs of a sweep as tables: one row per run, per record, or per setting with its spread over seeds."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from experiments.sweep import records
+from experiments.sweep.names import resolve
+from experiments.sweep.records import Sweep
+from lib.config import ConfigError
+
+SEED = "seed"
+
+
+def gather(folder: Path, select: str = "last", metric: str | None = None) -> pd.DataFrame:
+    """One row per run: name, each overridden field, status, step, error, and the run's metrics.
+
+    Args:
+      folder: of the sweep.
+      select: "last" takes each metric's last value; "best" those of the step where `metric` was best.
+      metric: for "best"; a suffix will do.
+
+    Returns:
+      Columns of metrics are called `eval/...`, `test/...` and `train/...`, see `SweepRun`. `step` is how far
+      the run is, or the best step. What a run does not have is missing (NaN).
+
+    Raises:
+      ConfigError: no sweep is in the folder, or "best" without a known metric.
+    """
+    return of_runs(records.read(folder), select, metric)
+
+
+def of_runs(sweep: Sweep, select: str = "last", metric: str | None = None) -> pd.DataFrame:
+    """`gather` of a sweep that has been read."""
+    if select not in ("last", "best"):
+        raise ConfigError(f"--select: '{select}' is neither last nor best")
+    if select == "best":
+        metric = resolve(metric or "", sweep.metrics, "best metric")
+    rows = [
+        {"name": run.name, "status": run.status, "error": run.error}
+        | run.overrides
+        | (run.best(metric) if select == "best" else run.last())
+        for run in sweep.runs
+    ]
+    frame = pd.DataFrame(rows, columns=["name", *sweep.fields, "status", "step", "error", *sweep.metrics])
+    return frame.astype({"step": "Int64"} | dict.fromkeys(sweep.metrics, float))
+
+
+def of_records(sweep: Sweep, metric: str) -> pd.DataFrame:
+    """One row per run and step that has a value of `metric`: the fields, `step` and the metric."""
+    rows = []
+    for run in sweep.runs:
+        by_step = {record["step"]: record[metric] for record in run.records if metric in record}
+        rows += [{**run.overrides, "step": step, metric: value} for step, value in by_step.items()]
+    return pd.DataFrame(rows, columns=[*sweep.fields, "step", metric])
+
+
+def fields(frame: pd.DataFrame) -> list[str]:
+    """The overridden fields of a table of runs: the columns between `name` and `status`."""
+    return list(frame.columns[1 : frame.columns.get_loc("status")])
+
+
+def metrics(frame: pd.DataFrame) -> list[str]:
+    """The metrics of a table of runs: the columns behind `error`."""
+    return list(frame.columns[frame.columns.get_loc("error") + 1 :])
+
+
+def varying(frame: pd.DataFrame, among: list[str]) -> list[str]:
+    """The fields that do not have one value in all rows."""
+    return [field for field in among if frame[field].nunique(dropna=False) > 1]
+
+
+def without_failed(frame: pd.DataFrame) -> pd.DataFrame:
+    """A table of runs where failed ones have no metrics: their last values are of where they broke."""
+    sound = frame["status"] != "failed"
+    return frame.assign(**{name: frame[name].where(sound) for name in metrics(frame)})
+
+
+def spread(frame: pd.DataFrame, by: list[str], values: str | list[str]) -> pd.DataFrame:
+    """Mean, standard deviation (n - 1; missing for one) and count of columns, in groups of equal `by`."""
+    keys = by or [pd.Series(0, frame.index)]  # one group of all
+    return frame.groupby(keys, dropna=False, sort=False)[values].agg(["mean", "std", "count"])
+
+
+def over_seeds(frame: pd.DataFrame) -> pd.DataFrame:
+    """`spread` of all metrics of a table of runs over the seed; failed runs do not count.
+
+    Returns:
+      Index: the other fields. Columns: (metric, "mean" | "std" | "count").
+    """
+    return spread(without_failed(frame), [f for f in fields(frame) if f != SEED], metrics(frame))

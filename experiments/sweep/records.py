@@ -1,0 +1,139 @@
+"""What the runs of a sweep have written: sweep.json, and each run's work directory beside it."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from lib import metrics
+from lib.config import ConfigError
+from lib.logging import read_json_lines
+from lib.workdir import Workdir
+
+_SOURCES = ("eval", "test", "train")
+_CURVES = ("train", "eval", "scores")  # pictures that are not of samples
+
+
+@dataclass(frozen=True)
+class SweepRun:
+    """One run.
+
+    `records` are in the order of their steps, each {"step": n, "<source>/<metric>": value}; the source is
+    `train`, `test` (the run's own held-out data) or `eval` (the separate evaluator).
+    """
+
+    name: str
+    overrides: Mapping[str, object]
+    status: str
+    error: str
+    step: int | None
+    records: list[dict]
+    samples: Path | None  # the newest picture of samples
+
+    def last(self) -> dict:
+        """{"step": how far the run is, metric: its last value}."""
+        return {"step": self.step} | _merged(self.records)
+
+    def best(self, metric: str) -> dict:
+        """`last` as it was at the step with the best value of a metric; without metrics if there is none."""
+        having = [record for record in self.records if metric in record]
+        if not having:
+            return {"step": self.step}
+        best = metrics.best(having, metric)
+        return _merged([r for r in self.records if r["step"] <= best["step"]]) | best
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """All runs of a sweep, begun or not."""
+
+    folder: Path
+    config: str  # the config file
+    sweep: str  # the sweep file
+    runs: list[SweepRun]
+
+    @property
+    def fields(self) -> list[str]:
+        """Every field that a run overrides, in the order in which they are first named."""
+        return list(dict.fromkeys(field for run in self.runs for field in run.overrides))
+
+    @property
+    def metrics(self) -> list[str]:
+        """Every metric that a run has recorded: the main ones first."""
+        found = self._recorded()
+        main = self.main_metrics
+        return main + [name for name in found if name not in main]
+
+    @property
+    def main_metrics(self) -> list[str]:
+        """Metrics of which one can say what is better; all, if there is none.
+
+        What the evaluator repeats of the run's own held-out metrics is not among them.
+        """
+        found = self._recorded()
+        repeated = [name.replace("test/", "eval/", 1) for name in found if name.startswith("test/")]
+        return [name for name in found if metrics.is_score(name) and name not in repeated] or found
+
+    def _recorded(self) -> list[str]:
+        """Names of metrics, by source."""
+        found = dict.fromkeys(name for run in self.runs for record in run.records for name in record)
+        found.pop("step", None)
+        return sorted(found, key=lambda name: _SOURCES.index(name.split("/")[0]))
+
+
+def read(folder: Path) -> Sweep:
+    """Reads a sweep's folder.
+
+    Raises:
+      ConfigError: there is no sweep.json, or it is damaged.
+    """
+    path = folder / "sweep.json"
+    try:
+        written = json.loads(path.read_text())
+        config, sweep = written["config"], written["sweep"]
+        named = {run["name"]: dict(run["overrides"]) for run in written["runs"]}
+    except OSError as error:
+        raise ConfigError(
+            f"no sweep.json in '{folder}': name a folder that ./run.sh sweep has made"
+        ) from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise ConfigError(f"'{path}' is damaged ({type(error).__name__}); start the sweep again") from error
+    runs = [_read_run(folder, name, overrides) for name, overrides in named.items()]
+    return Sweep(folder, config, sweep, runs)
+
+
+def _read_run(folder: Path, name: str, overrides: Mapping) -> SweepRun:
+    workdir = Workdir(folder / name)
+    status = workdir.status()
+    records = [_numbers("train", r) for r in read_json_lines(workdir.metrics / "train.jsonl")]
+    for record in read_json_lines(workdir.metrics / "eval.jsonl"):
+        records.append(_numbers("eval" if record.get("by") == "eval" else "test", record))
+    records.sort(key=lambda record: record["step"])
+    steps = [record["step"] for record in (status, *records[-1:]) if record]
+    pictures = [p for p in workdir.figures.glob("*.png") if p.stem not in _CURVES]
+    return SweepRun(
+        name,
+        {field: _scalar(value) for field, value in overrides.items()},
+        status.get("status", "not begun"),
+        status.get("error", ""),
+        max(steps, default=None),
+        records,
+        max(pictures, key=lambda p: (p.stat().st_mtime, p.name), default=None),
+    )
+
+
+def _numbers(source: str, record: Mapping) -> dict:
+    """A record's metrics; `<metric>_std` beside <metric> is the spread of one record's score, and left out."""
+    spread = lambda n: n.endswith("_std") and n.removesuffix("_std") in record
+    found = {n: v for n, v in record.items() if isinstance(v, float) and not spread(n)}
+    return {"step": record["step"]} | {f"{source}/{name}": value for name, value in found.items()}
+
+
+def _merged(records: list[dict]) -> dict:
+    """The last value of each metric."""
+    return {n: v for record in records for n, v in record.items() if n != "step"}
+
+
+def _scalar(value: object) -> object:
+    """The value of a field, as JSON if it is a list or a dict: what tables can group by."""
+    return json.dumps(value) if isinstance(value, list | dict) else value

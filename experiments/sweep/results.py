@@ -1,0 +1,61 @@
+"""What came out of a sweep: results.csv, report.html and tables on the terminal."""
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from experiments.sweep import columns, frames, records, report
+from experiments.sweep.columns import Column
+from lib.files import replacing
+from lib.tables import aligned
+
+
+def show(folder: Path) -> None:
+    """Writes results.csv and report.html into a sweep's folder, and prints its tables.
+
+    Raises:
+      ConfigError: no sweep is in the folder.
+    """
+    sweep = records.read(folder)
+    runs = frames.of_runs(sweep)
+    with replacing(folder / "results.csv") as temporary:
+        runs.to_csv(temporary, index=False)
+    report.write(sweep, runs, folder / "report.html")
+    print(tables(runs, shutil.get_terminal_size().columns))
+    print(f"\nresults  {folder / 'results.csv'} (all {len(runs.columns)} columns)")
+    print(f"report   {folder / 'report.html'}")
+
+
+def tables(runs: pd.DataFrame, width: int) -> str:
+    """The table of runs, that of means over seeds, and the failed runs with the last line of their errors.
+
+    Args:
+      runs: as `frames.of_runs` makes it.
+      width: of the terminal; metrics that do not fit are left out.
+    """
+    statuses, alike = columns.summary(runs)
+    parts = [statuses + (f"\nall with {alike}" if alike else "")]
+    parts.append(_fitting(columns.of_runs(runs), frames.metrics(runs), width))
+    if seeds := columns.of_seeds(runs):
+        parts.append(
+            f"mean +- standard deviation over seeds\n{_fitting(seeds, frames.metrics(runs), width)}"
+        )
+    failed = runs[runs["status"] == "failed"]
+    if len(failed):
+        errors = [(error.splitlines() or [""])[-1] for error in failed["error"]]
+        lines = [f"  {name}: {error}" for name, error in zip(failed["name"], errors, strict=True)]
+        parts.append("\n".join(["failed", *lines]))
+    return "\n\n".join(parts)
+
+
+def _fitting(table: Sequence[Column], metrics: Sequence[str], width: int) -> str:
+    """A table without the last of its metrics if it is too wide, which it then says."""
+    shown = list(table)
+    as_text = lambda: aligned(list(zip(*([c.title, *c.texts] for c in shown), strict=True)))
+    while len(as_text().split("\n", 1)[0]) > width and shown[-1].name in metrics:
+        shown.pop()
+    left_out = len(table) - len(shown)
+    note = f"\n({left_out} more columns in results.csv and report.html)" if left_out else ""
+    return as_text() + note
