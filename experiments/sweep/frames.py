@@ -35,7 +35,7 @@ def of_runs(sweep: Sweep, select: str = "last", metric: str | None = None) -> pd
     if select not in ("last", "best"):
         raise ConfigError(f"--select: '{select}' is neither last nor best")
     if select == "best":
-        metric = resolve(metric or "", sweep.metrics, "best metric")
+        metric = resolve(metric or "", sweep.metrics, "--best")
     rows = [
         {"name": run.name, "status": run.status, "error": run.error}
         | run.overrides

@@ -10,7 +10,7 @@ from absl import flags
 
 from experiments import registry
 from experiments.runs import ROOT, check_classifier, check_same_run, default_workdir
-from experiments.sweep.job import LOG
+from experiments.sweep import results
 from experiments.sweep.launch import Launcher, Planned, Resources
 from lib import sweeps
 from lib.command_line import parse
@@ -40,6 +40,7 @@ def _define(values: flags.FlagValues) -> None:
     text("sweep", None, "The sweep file.")
     text("workdir", None, "The sweep's folder; default: runs/sweeps/<config name>/<sweep name>.")
     text("results", None, "Gather the results of this sweep's folder, and run nothing.")
+    text("best", "", "Results of the step where this metric was best, instead of the last.")
     switch("dry_run", "Print the table of runs, and run nothing.")
     switch("eval", "Score every run's last checkpoint with the evaluator when it is trained.")
     switch("retry", "Run again what has failed.")
@@ -122,12 +123,9 @@ def launch(values: flags.FlagValues, folder: Path, runs: list[Planned]) -> int:
         launcher = Launcher(folder, resources)
         _write_sweep(values, folder, runs)
         launcher.launch(missing)
-    _write_sweep(values, folder, runs)
-    unfinished = [run for run in runs if run.status() != "finished"]
-    for run in unfinished:
-        error = run.workdir.status().get("error") or f"see {run.workdir.path / LOG}"
-        print(f"{run.status()}: {run.workdir.path.name}: {error}")
-    return int(bool(unfinished))
+    else:
+        _write_sweep(values, folder, runs)
+    return int(any(run.status() != "finished" for run in runs))
 
 
 def _write_sweep(values: flags.FlagValues, folder: Path, runs: list[Planned]) -> None:
@@ -144,9 +142,7 @@ def main(argv: list[str]) -> int:
     with one_line_errors():
         values, overrides = parse(argv, _define, _USAGE)
         if values.results:
-            from experiments.sweep import results
-
-            results.show(Path(values.results))
+            results.show(Path(values.results), values.best)
             return 0
         if values.cluster not in ("local", "slurm"):
             raise ConfigError(f"--cluster: unknown cluster '{values.cluster}'; use local or slurm")
@@ -159,7 +155,7 @@ def main(argv: list[str]) -> int:
         except KeyboardInterrupt:
             print("the same command goes on with what is missing")
             return 130
-        print(f"results  ./run.sh sweep --results={folder}")
+        results.show(folder, values.best)
     return code
 
 

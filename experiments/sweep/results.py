@@ -12,14 +12,18 @@ from lib.files import replacing
 from lib.tables import aligned
 
 
-def show(folder: Path) -> None:
+def show(folder: Path, best: str = "") -> None:
     """Writes results.csv and report.html into a sweep's folder, and prints its tables.
 
+    Args:
+      folder: of the sweep.
+      best: a metric: each run's values are those of the step where it was best; by default the last ones.
+
     Raises:
-      ConfigError: no sweep is in the folder.
+      ConfigError: no sweep is in the folder, or no such metric.
     """
     sweep = records.read(folder)
-    runs = frames.of_runs(sweep)
+    runs = frames.of_runs(sweep, "best" if best else "last", best)
     with replacing(folder / "results.csv") as temporary:
         runs.to_csv(temporary, index=False)
     report.write(sweep, runs, folder / "report.html")
