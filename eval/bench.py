@@ -87,13 +87,11 @@ def bench(config) -> None:
 
 def main(argv: list[str]) -> int:
     with one_line_errors():
-        if argv[:1] != ["eval"]:
-            raise ConfigError(f"bench: unknown benchmark '{' '.join(argv[:1])}'; known: eval")
         default = str(ROOT / "configs/gan/digits.py")
         define = lambda values: flags.DEFINE_string(
             "config", default, "The config file.", flag_values=values
         )
-        values, overrides = parse(argv[1:], define, _USAGE)
+        values, overrides = parse(argv, define, _USAGE)
         config = apply_overrides(load_file(values.config), overrides)
         devices.use_compilation_cache()
         bench(registry.validated(config))

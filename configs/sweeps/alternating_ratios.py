@@ -16,6 +16,11 @@ def get_sweep(h):
         h.fixed("gan.updates", "alternating"),
         h.fixed("gan.optimizers.disc.learning_rate", 0.05),
         h.values("gan.optimizers.gen.learning_rate", GEN_RATES),
-        h.product(*(h.fixed(f"gan.grad_regularizes.dd_coeffs_multiplier.{p}.other_dot_prod", 0.0) for p in ("disc", "gen"))),
+        h.product(
+            *(
+                h.fixed(f"gan.grad_regularizes.dd_coeffs_multiplier.{p}.other_dot_prod", 0.0)
+                for p in ("disc", "gen")
+            )
+        ),
         h.seeds(3),
     )

@@ -13,7 +13,9 @@ Legend: b batch, p rows and u columns of the large image, q rows and v columns o
 i rows and j columns of the kernel, s stride, c channels of the large image, f of the small one.
 """
 
+import contextlib
 import functools
+from collections.abc import Iterator
 
 import flax.linen as nn
 import jax
@@ -23,6 +25,9 @@ import numpy as np
 # The band matrix costs width / kernel times the convolution's operations, at several times its rate. XLA is
 # slowest at the gradients of strided convolutions: there more of that pays.
 _MAX_WASTE = {"strided": 6, "dense": 3}
+_MAX_CHANNELS = (
+    64 * 128
+)  # in times out: beyond, XLA's convolutions come near to the rate of a matrix product
 
 
 class _Layer(nn.Module):
@@ -46,7 +51,7 @@ class Conv(_Layer):
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         weights, bias = self.weights(x.shape[-1])
-        if prefers_bands(x.shape[2], self.kernel, self.stride):
+        if prefers_bands(x.shape[2], weights.shape, self.stride):
             return band_conv(x, weights, self.stride) + bias.reshape(1, 1, 1, -1)
         return xla_conv(x, weights, self.stride) + bias.reshape(1, 1, 1, -1)
 
@@ -57,15 +62,36 @@ class ConvTranspose(_Layer):
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         weights, bias = self.weights(x.shape[-1])
-        if prefers_bands(x.shape[2] * self.stride, self.kernel, self.stride):
+        if prefers_bands(x.shape[2] * self.stride, weights.shape, self.stride):
             return band_conv_transpose(x, weights, self.stride) + bias.reshape(1, 1, 1, -1)
         return xla_conv_transpose(x, weights, self.stride) + bias.reshape(1, 1, 1, -1)
 
 
-def prefers_bands(width: int, kernel: int, stride: int) -> bool:
-    """Whether the band form is the faster one for a large image of this width, on this backend."""
+def prefers_bands(width: int, shape: tuple[int, int, int, int], stride: int) -> bool:
+    """Whether the band form is the faster one for a large image of this width, on this backend.
+
+    Args:
+      shape: of the weights, [i, j, channels in, features].
+    """
+    if _only_xla or jax.default_backend() != "cpu":
+        return False
+    kernel, _, channels, features = shape
     waste = _MAX_WASTE["strided" if stride > 1 else "dense"]
-    return jax.default_backend() == "cpu" and width <= waste * kernel
+    return width <= waste * kernel and channels * features <= _MAX_CHANNELS
+
+
+_only_xla = False
+
+
+@contextlib.contextmanager
+def only_xla() -> Iterator[None]:
+    """Programs traced within use XLA's convolutions alone: the form whose operations are counted."""
+    global _only_xla
+    _only_xla = True
+    try:
+        yield
+    finally:
+        _only_xla = False
 
 
 def xla_conv(x: jax.Array, weights: jax.Array, stride: int) -> jax.Array:

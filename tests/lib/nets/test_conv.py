@@ -130,9 +130,20 @@ def test_a_layer_adds_its_bias_to_every_pixel(module):
 
 
 @pytest.mark.parametrize(
-    "backend, width, expected",
-    [("cpu", 8, True), ("cpu", 300, False), ("gpu", 8, False), ("tpu", 8, False)],
+    "backend, width, channels, expected",
+    [
+        ("cpu", 8, 32, True),
+        ("cpu", 300, 32, False),
+        ("cpu", 8, 256, False),
+        ("gpu", 8, 32, False),
+        ("tpu", 8, 32, False),
+    ],
 )
-def test_bands_are_for_narrow_images_on_cpus(backend, width, expected, monkeypatch):
+def test_bands_are_for_narrow_images_of_few_channels_on_cpus(
+    backend, width, channels, expected, monkeypatch
+):
     monkeypatch.setattr(jax, "default_backend", lambda: backend)
-    assert conv.prefers_bands(width, kernel=3, stride=1) is expected
+    shape = (3, 3, channels, channels)
+    assert conv.prefers_bands(width, shape, stride=1) is expected
+    with conv.only_xla():
+        assert not conv.prefers_bands(width, shape, stride=1)
