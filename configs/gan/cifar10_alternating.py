@@ -1,0 +1,16 @@
+"""CIFAR-10, alternating SGD with equal learning rates, drift as it is; ratios: configs/sweeps/alternating_ratios.py.
+
+Rosca, Wu, Dherin, Barrett, 'Discretization Drift in Two-Player Games', ICML 2021: the generator's interaction
+drift vanishes where the discriminator, which moves first, has half its rate. Meant for an accelerator.
+
+    ./run.sh train --config=configs/gan/cifar10_alternating.py
+"""
+
+from configs.gan import cifar10_plain
+
+
+def get_config():
+    config = cifar10_plain.get_config()
+    config.gan.updates = "alternating"
+    config.gan.optimizers.gen.learning_rate = 1e-2
+    return config
