@@ -46,8 +46,7 @@ def tanh_gan() -> tuple[Game, dict, jax.Array]:
     def losses(p, state, batch, key):
         real, fake = disc(p["disc"], batch[:, :2]), disc(p["disc"], gen(p["gen"], batch[:, 2:]))
         first = jax.nn.softplus(-real).mean() + jax.nn.softplus(fake).mean()
-        count = {"evaluations": state["evaluations"] + 1} if state else state
-        return {"disc": first, "gen": jax.nn.softplus(-fake).mean()}, Aux(count, {})
+        return {"disc": first, "gen": jax.nn.softplus(-fake).mean()}, Aux(state, {})
 
     return Game(PLAYERS, losses), params, jax.random.normal(keys[4], (8, 4))
 

@@ -6,8 +6,8 @@ For a player x and another player y,
     other_dot_prod   grad_x <grad_y L_x, sg(grad_y L_y)>  =  (d/dtheta_y)(grad_x L_x) v_y
     other_norm       grad_x <grad_y L_y, sg(grad_y L_y)>  =  (d/dtheta_y)(grad_x L_y) v_y
 
-with v_x = grad_x L_x and v_y = grad_y L_y stopped: each is a directional derivative of a gradient, and
-those along several directions of one gradient are one directional derivative along their weighted sum.
+with v_x = grad_x L_x and v_y = grad_y L_y stopped: each is a directional derivative of a gradient along v, which
+needs no stop_gradient and so leaves the step differentiable, for its Jacobian; and those along several directions of one gradient are one directional derivative along their weighted sum.
 So a player's whole regulariser costs at most two forward-over-reverse passes, and terms that are not
 asked for cost nothing.
 
@@ -69,7 +69,6 @@ def regularizer_gradients(
     directions, _, _ = gradients(game, params, net_state, *stopped, players=moving)
     if estimator.endswith("averaged"):
         directions = pmean(directions)
-    directions = jax.lax.stop_gradient(directions)
 
     def gradient(x: str, y: str, moved: Mapping[str, Any]):
         """grad_x L_y where the players in `moved` stand elsewhere."""

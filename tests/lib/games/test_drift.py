@@ -74,10 +74,10 @@ def error(rule, first, num, ratio, clock, h, *, cancel=False, modified=False, re
     return np.abs(np.asarray(stepper(rule, num, first, clock, cancel)(np.array(POINT), rates)) - end).max()
 
 
-def slope(*args, **kwargs) -> float:
+def slope(*args, sizes=SIZES, **kwargs) -> float:
     """The fitted order of the local error."""
-    errors = [error(*args, h, **kwargs) for h in SIZES]
-    return np.polyfit(np.log(SIZES), np.log(errors), 1)[0]
+    errors = [error(*args, h, **kwargs) for h in sizes]
+    return np.polyfit(np.log(sizes), np.log(errors), 1)[0]
 
 
 # (rule, first player, updates of disc and gen)
@@ -108,6 +108,12 @@ def test_with_unequal_rates_one_clock_s_coefficients_are_wrong_on_the_other(rule
         assert abs(slope(rule, "disc", (1, 1), 0.4, clock, read=read, **way) - 2) < 0.1
         # The same coefficients, read on their own clock.
         assert abs(slope(rule, "disc", (1, 1), 0.4, clock, **way) - 3) < 0.1
+
+
+@pytest.mark.parametrize(("rule", "order"), [("runge_kutta_2", 3), ("runge_kutta_4", 5)])
+def test_runge_kutta_follows_the_flow_of_unequal_rates_on_the_shared_clock(rule, order):
+    sizes = 8 * SIZES
+    assert abs(slope(rule, "disc", (1, 1), 0.4, "shared", sizes=sizes) - order) < 0.15
 
 
 def test_coefficients_of_the_paper():
@@ -156,9 +162,7 @@ def test_modified_flow_of_a_two_dimensional_game(rule, trace):
         terms = regularizer_gradients(game, drifts[rule], active, params, {}, None, KEY, "biased")
         return -jnp.stack([grads[x] + terms[x] for x in PLAYERS])
 
-    # The field is linear; its Jacobian is not jacfwd's, which keeps the stopped factors.
-    matrix = jnp.stack([velocity(v) for v in jnp.eye(2)], 1)
-    assert jnp.trace(matrix) == pytest.approx(trace, abs=5e-5)
+    assert jnp.trace(jax.jacfwd(velocity)(jnp.zeros(2))) == pytest.approx(trace, abs=5e-5)
 
 
 @pytest.mark.parametrize(("e", "squared_radius"), [(0.2, 0.9616), (0.09, (1 - 0.018) ** 2 + 0.04)])
