@@ -94,7 +94,7 @@ def test_a_scheduled_base_rate_stays_in_the_state():
     [
         (("cosine_decay", {}), r"f\.name: unknown schedule .*'cosine_decay_schedule'"),
         (("join_schedules", {}), r"f\.name: unknown schedule"),
-        (("linear_schedule", {"end": 1.0}), r"f\.kwargs\.end: .*did you mean 'end_value'"),
+        (("linear_schedule", {"end_valu": 1.0}), r"f\.kwargs\.end_valu: .*did you mean 'end_value'"),
         (("constant", {"end": 1.0}), r"f\.kwargs\.end: 'constant' takes no such argument"),
         (("linear_schedule", {"end_value": 1.0}), r"f\.kwargs: 'linear_schedule' refuses"),
         (("constant_schedule", {"value": -1.0}), r"begins with the factor -1.0"),
