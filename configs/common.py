@@ -42,3 +42,18 @@ def base() -> ConfigDict:
     # they are lower; say so of any other metric with a minus before its name.
     config.eval.best_metric = ""
     return config
+
+
+def optimizer(name: str, learning_rate: float, **kwargs) -> ConfigDict:
+    """An optimiser by name: one of this project's or any of optax's, with its keyword arguments."""
+    section = ConfigDict()
+    section.name = name
+    section.learning_rate = learning_rate
+    section.kwargs = ConfigDict(kwargs)  # such as momentum (may be negative) and nesterov of sgd
+    # A factor on learning_rate: constant, or any public optax schedule with its arguments. Unless they say
+    # otherwise it starts at 1 (where it has a peak: rises from 0 to 1); boundaries_and_scales are pairs.
+    # Counted in this optimiser's own updates, of which a step may have several.
+    section.schedule = ConfigDict({"name": "constant", "kwargs": {}})
+    section.clip_norm = 0.0  # of the whole gradient, after clip_value; 0: not clipped
+    section.clip_value = 0.0  # of every component of the gradient; 0: not clipped
+    return section

@@ -4,7 +4,7 @@ import math
 from typing import Annotated, Literal
 
 import pydantic
-from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 
 from lib.config import Section
 
@@ -22,12 +22,27 @@ class Dataset(Section):
     device_limit_gb: Annotated[float, Field(ge=0.0)]
 
 
+class Schedule(Section):
+    """A factor on a learning rate by name, as a function of the number of updates."""
+
+    name: str
+    kwargs: dict[str, Scalar | tuple[Scalar | tuple[Scalar, ...], ...]]
+
+
 class Optimizer(Section):
-    """An optimiser by name, with its learning rate and any other keyword arguments."""
+    """An optimiser by name. See `optimizer` in configs/common.py for what each field means."""
 
     name: str
     learning_rate: PositiveFloat
     kwargs: dict[str, Scalar | tuple[Scalar, ...]]
+    schedule: Schedule
+    clip_norm: NonNegativeFloat
+    clip_value: NonNegativeFloat
+
+    @property
+    def is_plain_sgd(self) -> bool:
+        """Whether an update is -learning_rate * gradient and nothing else."""
+        return self.name == "sgd" and not (self.kwargs.get("momentum") or self.clip_norm or self.clip_value)
 
 
 class Evaluation(Section):

@@ -14,8 +14,5 @@ def base() -> ConfigDict:
     cnn.channels = (32, 64)  # of the 3x3 convolutions, each followed by 2x2 max pooling
     cnn.hidden = 128  # width of the dense layer; its activations are the evaluator's features
     cnn.dropout = 0.25
-    optimizer = config.classifier.optimizer = ConfigDict()
-    optimizer.name = "adam"  # one of this project's optimisers or any of optax's
-    optimizer.learning_rate = 1e-3
-    optimizer.kwargs = ConfigDict()  # its other keyword arguments
+    config.classifier.optimizer = common.optimizer("adam", 1e-3)  # its fields: configs/common.py
     return config

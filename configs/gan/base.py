@@ -3,6 +3,7 @@
 from ml_collections import ConfigDict
 
 from configs import common
+from configs.common import optimizer
 
 
 def base() -> ConfigDict:
@@ -18,9 +19,14 @@ def base() -> ConfigDict:
     # (cross entropy, zero-sum), non_saturating, and the last three of these
     gan.disc_loss = "cross_entropy"
     gan.gen_loss = "saturating"
-    gan.updates = "simultaneous"  # simultaneous, alternating (the discriminator first)
+    # simultaneous, alternating, runge_kutta_1, _2 (Heun's) and _4, extragradient, optimistic (past
+    # extragradient): lib/games/updates. All but alternating move both players at once.
+    gan.updates = "simultaneous"
     gan.num_disc_updates = 1  # each on a batch of its own; more than 1 only when alternating
     gan.num_gen_updates = 1
+    gan.first_player = "disc"  # disc, gen: whose turn comes first when alternating
+    # same, fresh: batches and latents of the stages of Runge-Kutta and extragradient updates
+    gan.stage_batches = "same"
 
     gan.optimizers = ConfigDict()
     gan.optimizers.disc = optimizer("sgd", 1e-2)
@@ -31,18 +37,23 @@ def base() -> ConfigDict:
     gan.grad_regularizes = ConfigDict()
     gan.grad_regularizes.dd_coeffs_multiplier = terms()
     gan.grad_regularizes.explicit_non_dd_coeffs = terms()
+    # Added once to a Runge-Kutta step's combined gradient, at the step's initial parameters.
+    gan.grad_regularizes.rk_after_explicit_coeffs = terms()
     # biased, biased_averaged, unbiased, unbiased_averaged: lib/games/regularizers.py
     gan.grad_regularizes.estimator = "unbiased_averaged"
+    # per_player, shared: on whose clock the drift is measured; the same where learning rates are equal.
+    # per_player is as published; shared is right for one flow of both players.
+    gan.grad_regularizes.drift_clock = "per_player"
+
+    gan.sga = ConfigDict()  # symplectic gradient adjustment, lib/games/symplectic.py
+    gan.sga.weight = 0.0  # lambda; 0: off
+    gan.sga.align = True  # with the sign of its alignment, or always positive
+
+    # Multipliers of the drift are refused where there is no theory of it: with other rules than simultaneous,
+    # alternating and runge_kutta_1, with other optimisers than plain SGD, and with sga. True: used all the
+    # same; rules without a theory then take the coefficients of simultaneous updates.
+    gan.allow_unsound = False
     return config
-
-
-def optimizer(name: str, learning_rate: float, **kwargs) -> ConfigDict:
-    """An optimiser by name: one of this project's or any of optax's, with its keyword arguments."""
-    section = ConfigDict()
-    section.name = name
-    section.learning_rate = learning_rate
-    section.kwargs = ConfigDict(kwargs)
-    return section
 
 
 def terms() -> ConfigDict:
@@ -55,3 +66,53 @@ def cancel_interaction_drift(config: ConfigDict) -> None:
     """Cancels the interaction terms of the drift for both players, as the paper's default does."""
     for player in ("disc", "gen"):
         config.gan.grad_regularizes.dd_coeffs_multiplier[player].other_dot_prod = -1.0
+
+
+def consensus(config: ConfigDict, weight: float) -> None:
+    """Consensus optimisation (Mescheder, Nowozin, Geiger, 'The Numerics of GANs', NeurIPS 2017).
+
+    Every player also descends weight 1/2 ||v||^2, v being the joint gradient of both.
+    """
+    for player in ("disc", "gen"):
+        explicit = config.gan.grad_regularizes.explicit_non_dd_coeffs[player]
+        explicit.self_norm = explicit.other_norm = weight
+
+
+def symplectic(config: ConfigDict, weight: float) -> None:
+    """Symplectic gradient adjustment xi + weight s A^T xi with alignment s (Balduzzi et al., ICML 2018).
+
+    'The Mechanics of n-Player Differentiable Games', Algorithm 1.
+    """
+    config.gan.sga.weight = weight
+    config.gan.sga.align = True
+
+
+def symplectic_regularizer(config: ConfigDict, weight: float) -> None:
+    """SGA as a regulariser (Rosca et al., ICML 2021): weight 1/2 ||other player's gradient||^2 for both.
+
+    In a zero-sum game it is `symplectic` without alignment.
+    """
+    for player in ("disc", "gen"):
+        config.gan.grad_regularizes.explicit_non_dd_coeffs[player].other_norm = weight
+
+
+def ode_gan(config: ConfigDict, weight: float) -> None:
+    """ODE-GAN: Runge-Kutta 4, then a step of the discriminator down weight 1/2 ||generator's gradient||^2.
+
+    Qin et al., 'Training Generative Adversarial Networks by Solving Ordinary Differential Equations',
+    NeurIPS 2020. For a penalty without the factor 1/2, give twice its weight.
+    """
+    config.gan.updates = "runge_kutta_4"
+    config.gan.grad_regularizes.rk_after_explicit_coeffs.disc.other_norm = weight
+
+
+def negative_momentum(config: ConfigDict, disc: float, gen: float) -> None:
+    """Alternating SGD with a momentum for each player (Gidel et al., AISTATS 2019).
+
+    'Negative Momentum for Improved Game Dynamics'. Learning rates stay as they are; the drift of momentum has
+    no theory, so its multipliers must be 0.
+    """
+    config.gan.updates = "alternating"
+    for player, momentum in {"disc": disc, "gen": gen}.items():
+        config.gan.optimizers[player].name = "sgd"
+        config.gan.optimizers[player].kwargs = ConfigDict({"momentum": momentum})

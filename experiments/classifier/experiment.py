@@ -26,11 +26,7 @@ def build(config: ClassifierConfig, spec: DataSpec) -> Experiment:
     """
     section = config.classifier
     net = CNN(**section.cnn.model_dump(), num_classes=spec.num_classes)
-    opt = section.optimizer
-    optimizer = {
-        _PLAYER: optimizers.make(opt.name, opt.learning_rate, opt.kwargs, "config.classifier.optimizer")
-    }
-    regularizers = Regularizers.none((_PLAYER,))
+    optimizer = {_PLAYER: optimizers.from_config(section.optimizer, "config.classifier.optimizer")}
 
     def losses(params, net_state, batch: Batch, key: jax.Array):
         logits, _ = net.apply(
@@ -43,9 +39,11 @@ def build(config: ClassifierConfig, spec: DataSpec) -> Experiment:
         accuracy = jnp.mean(logits.argmax(-1) == batch["label"])
         return {_PLAYER: loss}, Aux(net_state, {"accuracy": accuracy})
 
+    rule = updates.make("simultaneous", Game((_PLAYER,), losses), optimizer, Regularizers.none((_PLAYER,)))
+
     def init(key: jax.Array, batch: Batch) -> GameState:
         params = net.init(key, to_signed(batch["image"][:2]), train=False)["params"]
-        return updates.init({_PLAYER: params}, {}, optimizer, regularizers)
+        return rule.init({_PLAYER: params}, {})
 
     def logits_head(state: GameState, images: jax.Array):
         return net.apply({"params": state.params[_PLAYER]}, images, train=False)
@@ -60,7 +58,7 @@ def build(config: ClassifierConfig, spec: DataSpec) -> Experiment:
 
     return Experiment(
         init=init,
-        train_step=updates.simultaneous(Game((_PLAYER,), losses), optimizer, regularizers),
+        train_step=rule.step,
         eval_step=eval_step,
         heads={"logits": logits_head},
         main_metrics=(f"{_PLAYER}_loss", "accuracy"),

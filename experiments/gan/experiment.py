@@ -78,29 +78,18 @@ def build(config: GanConfig, spec: DataSpec) -> Experiment:
     disc_loss = lookup(losses.DISC, gan.disc_loss, "config.gan.disc_loss")
     gen_loss = lookup(losses.GEN, gan.gen_loss, "config.gan.gen_loss")
     game = Game(PLAYERS, functools.partial(gan_losses, nets, disc_loss, gen_loss))
-    optimizer = {}
-    for x in PLAYERS:
-        section = getattr(gan.optimizers, x)
-        optimizer[x] = optimizers.make(
-            section.name, section.learning_rate, section.kwargs, f"config.gan.optimizers.{x}"
-        )
-    regularizers = gan.grad_regularizes.as_regularizers()
-    if gan.updates == "simultaneous":
-        step = updates.simultaneous(game, optimizer, regularizers)
-    else:
-        step = updates.alternating(
-            game,
-            optimizer,
-            regularizers,
-            {"disc": gan.num_disc_updates, "gen": gan.num_gen_updates},
-        )
+    optimizer = {
+        x: optimizers.from_config(getattr(gan.optimizers, x), f"config.gan.optimizers.{x}") for x in PLAYERS
+    }
+    regularizers = gan.as_regularizers()
+    rule = updates.make(gan.updates, game, optimizer, regularizers, gan.as_options())
 
     def init(key: jax.Array, batch: Batch) -> GameState:
         params, net_state = init_nets(nets, key, to_signed(batch["image"][:2]))
-        return updates.init(params, net_state, optimizer, regularizers)
+        return rule.init(params, net_state)
 
     def train_step(state: GameState, batch: Batch, key: jax.Array):
-        return step(state, to_signed(batch["image"]), key)
+        return rule.step(state, to_signed(batch["image"]), key)
 
     def sample(state: GameState, key: jax.Array, n: int) -> jax.Array:
         latents = nets.latents(key, n)
@@ -111,7 +100,7 @@ def build(config: GanConfig, spec: DataSpec) -> Experiment:
         train_step=train_step,
         eval_step=functools.partial(gan_eval, nets),
         heads={"sample": sample, "figures": lambda s, key: {"samples": sample(s, key, _GRID)}},
-        batches_per_step=max(gan.num_disc_updates, gan.num_gen_updates),
+        batches_per_step=rule.batches_per_step,
         min_device_batch=min_batch(regularizers.estimator),
         main_metrics=("disc_loss", "gen_loss"),
     )

@@ -6,16 +6,24 @@ For a player x and another player y,
     other_dot_prod   grad_x <grad_y L_x, sg(grad_y L_y)>  =  (d/dtheta_y)(grad_x L_x) v_y
     other_norm       grad_x <grad_y L_y, sg(grad_y L_y)>  =  (d/dtheta_y)(grad_x L_y) v_y
 
-with v_x = grad_x L_x and v_y = grad_y L_y stopped: each is a directional derivative of a gradient, and
-those along several directions of one gradient are one directional derivative along their weighted sum.
+with v_x = grad_x L_x and v_y = grad_y L_y stopped: each is a directional derivative of a gradient along v, which
+needs no stop_gradient and so leaves the step differentiable, for its Jacobian; and those along several directions of one gradient are one directional derivative along their weighted sum.
 So a player's whole regulariser costs at most two forward-over-reverse passes, and terms that are not
 asked for cost nothing.
 
-Estimators. A term is a product of two expectations over the data. With both factors on one batch
-(`biased`) the estimate carries their covariance. `unbiased` takes them on two independent halves of the
-batch, each with its own latents: its expectation is the product of the expectations over batches of half
-the size. The stopped factor may be averaged over devices (`_averaged`), which leaves the expectation of
-`unbiased` and lowers its variance.
+Estimators. A term is a product of a differentiated and a stopped factor, both expectations over the data. Let
+D be this device's batch, D_1 and D_2 its halves with latents of their own, g(D) a gradient on it, and
+mean g the mean of g over all devices. After the average over devices that follows,
+
+    biased             <g(D), sg(g(D))>           estimates E <g(D), g(D)>: the product of expectations and
+                                                  the covariance of both factors on a device's batch
+    biased_averaged    <g(D), sg(mean g(D))>      the same on the whole batch: the exact term of its mean loss
+    unbiased           <g(D_1), sg(g(D_2))>       estimates <E g, E g>, E g the mean of gradients on batches
+                                                  of half a device's size
+    unbiased_averaged  <g(D_1), sg(mean g(D_2))>  estimates the same with a lower variance (the paper's default)
+
+(E g is the gradient of the expected loss unless a net mixes examples, as batch norm does: then it depends on
+the size of the batch.)
 """
 
 import functools
@@ -61,7 +69,6 @@ def regularizer_gradients(
     directions, _, _ = gradients(game, params, net_state, *stopped, players=moving)
     if estimator.endswith("averaged"):
         directions = pmean(directions)
-    directions = jax.lax.stop_gradient(directions)
 
     def gradient(x: str, y: str, moved: Mapping[str, Any]):
         """grad_x L_y where the players in `moved` stand elsewhere."""
@@ -81,7 +88,8 @@ def regularizer_gradients(
                 tangent = {z: jax.tree.map(lambda v, w=w: w * v, directions[z]) for z, w in weights.items()}
                 # The primal passes of all these are the same program: the compiler runs one.
                 parts.append(jax.jvp(functools.partial(gradient, x, y), (at,), (tangent,))[1])
-        totals[x] = jax.tree.map(lambda *leaves: sum(leaves), *parts)
+        if parts:  # none where there is no other player
+            totals[x] = jax.tree.map(lambda *leaves: sum(leaves), *parts)
     return totals
 
 

@@ -1,5 +1,5 @@
-"""Optimisers by name."""
+"""Optimisers by name, with schedules and clipping."""
 
-from lib.optimizers.table import Optimizer, make
+from lib.optimizers.table import Optimizer, from_config, make
 
-__all__ = ["Optimizer", "make"]
+__all__ = ["Optimizer", "from_config", "make"]

@@ -1,5 +1,6 @@
 """Optimisers by name: this project's own, and every public optax optimiser."""
 
+import functools
 import inspect
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
@@ -8,7 +9,9 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from lib import schema
 from lib.config import ConfigError, nearest
+from lib.optimizers import schedules
 
 # This project's own optimisers: {name: factory(learning_rate, **kwargs)}.
 OWN: dict[str, Callable[..., optax.GradientTransformation]] = {}
@@ -20,7 +23,7 @@ class Optimizer(NamedTuple):
     Attributes:
       init: `(params) -> opt_state`.
       update: `(grads, opt_state, params, **extra) -> (updates, opt_state)`; accepts any extras.
-      learning_rate: `(opt_state) -> scalar`: what the next update will use.
+      learning_rate: `(opt_state) -> scalar`: what the next update will use, its schedule included.
     """
 
     init: Callable[[Any], Any]
@@ -40,14 +43,39 @@ def optax_optimizers() -> dict[str, Callable[..., optax.GradientTransformation]]
     return found
 
 
-def make(name: str, learning_rate: float, kwargs: Mapping[str, Any], field: str) -> Optimizer:
+def from_config(section: schema.Optimizer, field: str) -> Optimizer:
+    """The optimiser of a section of the config; `field` is its name there. Raises as `make` does."""
+    return make(
+        section.name,
+        section.learning_rate,
+        section.kwargs,
+        field,
+        schedule=schedules.make(section.schedule.name, section.schedule.kwargs, f"{field}.schedule"),
+        clip_norm=section.clip_norm,
+        clip_value=section.clip_value,
+    )
+
+
+def make(
+    name: str,
+    learning_rate: float,
+    kwargs: Mapping[str, Any],
+    field: str,
+    *,
+    schedule: schedules.Schedule | None = None,
+    clip_norm: float = 0.0,
+    clip_value: float = 0.0,
+) -> Optimizer:
     """Builds an optimiser; its learning rate and other float arguments live in its state as arrays.
 
     Args:
       name: of this project's own optimisers or of an optax optimiser.
-      learning_rate: initial; a sweep may vary it in the state without compiling again.
+      learning_rate: the base rate; a sweep may vary it in the state without compiling again.
       kwargs: the factory's other keyword arguments.
       field: the config's name for it, for error messages.
+      schedule: `(number of updates so far) -> factor` on the base rate; None: constant.
+      clip_norm: the largest norm of the whole gradient, larger ones are scaled down to it; 0: any.
+      clip_value: the largest size of a gradient's component, clipped before the norm is; 0: any.
 
     Raises:
       ConfigError: an unknown optimiser or keyword argument, or a value that the optimiser refuses.
@@ -55,7 +83,7 @@ def make(name: str, learning_rate: float, kwargs: Mapping[str, Any], field: str)
     factories = optax_optimizers() | OWN
     if name not in factories:
         raise ConfigError(f"{field}.name: unknown optimiser '{name}'{nearest(name, factories)}")
-    factory = factories[name]
+    factory = _clipped(factories[name], clip_norm, clip_value)
     known = [p for p in inspect.signature(factory).parameters if p != "learning_rate"]
     for key in kwargs:
         if key not in known:
@@ -74,12 +102,39 @@ def make(name: str, learning_rate: float, kwargs: Mapping[str, Any], field: str)
     except Exception as error:  # optax and JAX refuse bad values in many ways
         text = str(error).splitlines()[0]
         raise ConfigError(f"{field}.kwargs: '{name}' refuses {dict(kwargs)}: {text}") from error
-    return Optimizer(
-        # Without weak types, or the second step would compile again.
-        init=lambda params: jax.tree.map(lambda x: jnp.asarray(x, x.dtype), transform.init(params)),
-        update=transform.update,
-        learning_rate=lambda state: state.hyperparams["learning_rate"],
-    )
+    # Without weak types, or the second step would compile again.
+    init = lambda params: jax.tree.map(lambda x: jnp.asarray(x, x.dtype), transform.init(params))
+    base_rate = lambda state: state.hyperparams["learning_rate"]
+    if schedule is None:
+        return Optimizer(init, transform.update, base_rate)
+
+    def learning_rate_now(state):
+        base = base_rate(state)
+        return (base * schedule(state.count)).astype(base.dtype)
+
+    def update(grads, state, params=None, **extra):
+        updates, new = transform.update(grads, _with_rate(state, learning_rate_now(state)), params, **extra)
+        return updates, _with_rate(new, base_rate(state))
+
+    return Optimizer(init, update, learning_rate_now)
+
+
+def _with_rate(state: Any, learning_rate: jax.Array) -> Any:
+    return state._replace(hyperparams={**state.hyperparams, "learning_rate": learning_rate})
+
+
+def _clipped(factory: Callable, clip_norm: float, clip_value: float) -> Callable:
+    """The factory, its optimiser preceded by the clipping that is asked for."""
+    clips = [optax.clip(clip_value)] if clip_value else []
+    clips += [optax.clip_by_global_norm(clip_norm)] if clip_norm else []
+    if not clips:
+        return factory
+
+    @functools.wraps(factory)
+    def clipped(**kwargs):
+        return optax.chain(*clips, factory(**kwargs))
+
+    return clipped
 
 
 def _check(transform: optax.GradientTransformationExtraArgs) -> None:

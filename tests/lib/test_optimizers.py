@@ -2,9 +2,12 @@
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
 
 from lib import optimizers
+from lib.config import ConfigError
+from lib.optimizers import schedules
 from lib.optimizers.table import OWN, optax_optimizers
 
 NAMES = sorted(set(optax_optimizers()) | set(OWN))
@@ -46,3 +49,78 @@ def test_the_learning_rate_in_the_state_is_the_one_used():
     state = state._replace(hyperparams={"learning_rate": jnp.float32(3.0)})
     updates, _ = optimizer.update(PARAMS, state, PARAMS)
     assert (updates["w"] == -6).all()
+
+
+def rates(optimizer, n):
+    """The learning rates that n updates announce, and those that they use on a gradient of ones."""
+    params = grads = {"w": jnp.ones(3)}
+    state, announced, used = optimizer.init(params), [], []
+    for _ in range(n):
+        announced.append(float(optimizer.learning_rate(state)))
+        updates, state = optimizer.update(grads, state, params)
+        used.append(-float(updates["w"][0]))
+    return announced, used
+
+
+@pytest.mark.parametrize(
+    ("name", "kwargs", "factors"),
+    [
+        ("constant", {}, [1, 1, 1, 1]),
+        ("constant_schedule", {"value": 0.5}, [0.5, 0.5, 0.5, 0.5]),
+        ("exponential_decay", {"transition_steps": 1, "decay_rate": 0.5}, [1, 0.5, 0.25, 0.125]),
+        ("linear_schedule", {"end_value": 0.0, "transition_steps": 4}, [1, 0.75, 0.5, 0.25]),
+        ("piecewise_constant_schedule", {"boundaries_and_scales": ((2, 0.2),)}, [1, 1, 0.2, 0.2]),
+        ("warmup_constant_schedule", {"warmup_steps": 2}, [0, 0.5, 1, 1]),
+    ],
+)
+def test_a_schedule_is_a_factor_that_the_next_update_uses(name, kwargs, factors):
+    schedule = schedules.make(name, kwargs, "")
+    announced, used = rates(optimizers.make("sgd", 0.4, {}, "", schedule=schedule), 4)
+    assert used == pytest.approx([0.4 * f for f in factors], abs=1e-7)
+    assert announced == pytest.approx(used, abs=1e-7)
+
+
+def test_a_scheduled_base_rate_stays_in_the_state():
+    schedule = schedules.make("linear_schedule", {"end_value": 0.0, "transition_steps": 4}, "")
+    optimizer = optimizers.make("adam", 0.4, {}, "", schedule=schedule)
+    _, state = optimizer.update(PARAMS, optimizer.init(PARAMS), PARAMS)
+    assert state.hyperparams["learning_rate"] == pytest.approx(0.4)
+    state = state._replace(hyperparams=state.hyperparams | {"learning_rate": jnp.float32(0.8)})
+    assert optimizer.learning_rate(state) == pytest.approx(0.6)
+
+
+@pytest.mark.parametrize(
+    ("kwargs", "line"),
+    [
+        (("cosine_decay", {}), r"f\.name: unknown schedule .*'cosine_decay_schedule'"),
+        (("join_schedules", {}), r"f\.name: unknown schedule"),
+        (("linear_schedule", {"end_valu": 1.0}), r"f\.kwargs\.end_valu: .*did you mean 'end_value'"),
+        (("constant", {"end": 1.0}), r"f\.kwargs\.end: 'constant' takes no such argument"),
+        (("linear_schedule", {"end_value": 1.0}), r"f\.kwargs: 'linear_schedule' refuses"),
+        (("constant_schedule", {"value": -1.0}), r"begins with the factor -1.0"),
+    ],
+)
+def test_bad_schedules_are_one_line(kwargs, line):
+    with pytest.raises(ConfigError, match=line) as caught:
+        schedules.make(*kwargs, "f")
+    assert "\n" not in str(caught.value)
+
+
+def test_clipping_is_of_values_and_then_of_the_norm():
+    grads = {"w": jnp.array([3.0, -8.0]), "b": jnp.array([0.5])}
+    step = lambda **clips: (lambda o: jax.tree.map(jnp.negative, o.update(grads, o.init(grads), grads)[0]))(
+        optimizers.make("sgd", 1.0, {}, "", **clips)
+    )
+    assert step()["w"].tolist() == [3.0, -8.0]
+    assert step(clip_value=4.0)["w"].tolist() == [3.0, -4.0]
+    both = step(clip_value=4.0, clip_norm=1.0)
+    np.testing.assert_allclose(both["w"], np.array([3.0, -4.0]) / np.sqrt(25.25), rtol=1e-6)
+    assert step(clip_norm=100.0)["b"] == 0.5
+
+
+def test_momentum_may_be_negative_and_nesterov():
+    """b = g + m b; x = x - h b, or with Nesterov x - h (g + m b)."""
+    _, used = rates(optimizers.make("sgd", 1.0, {"momentum": -0.5}, ""), 3)
+    assert used == pytest.approx([1, 0.5, 0.75])
+    _, used = rates(optimizers.make("sgd", 1.0, {"momentum": -0.5, "nesterov": True}, ""), 3)
+    assert used == pytest.approx([0.5, 0.75, 0.625])

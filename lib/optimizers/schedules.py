@@ -1,0 +1,62 @@
+"""Learning-rate schedules by name: factors on a base rate, as functions of the optimiser's own updates."""
+
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from lib.config import ConfigError, nearest
+
+Schedule = Callable[[Any], jax.Array]
+
+CONSTANT = "constant"
+
+
+def optax_schedules() -> dict[str, Callable[..., Schedule]]:
+    """Every public optax function that makes a schedule from numbers, by name."""
+    return {
+        name: function
+        for name, function in vars(optax.schedules).items()
+        # sgdr_schedule and its like take lists of other schedules' arguments.
+        if name.endswith(("_schedule", "_decay")) and name != "sgdr_schedule"
+    }
+
+
+def make(name: str, kwargs: Mapping[str, Any], field: str) -> Schedule:
+    """Builds a schedule `(number of updates so far) -> factor on the learning rate`.
+
+    What is not in `kwargs` of `value`, `init_value` and `peak_value` is such that the plain rate has factor
+    1: a schedule with a peak rises from 0 to 1, the others begin at 1.
+
+    Args:
+      name: `constant` (the factor 1) or a public optax schedule.
+      kwargs: the schedule's arguments. `boundaries_and_scales` is written as pairs (update, scale).
+      field: the config's name for it, for error messages.
+
+    Raises:
+      ConfigError: an unknown schedule or argument, or values that the schedule refuses.
+    """
+    schedules = {CONSTANT: lambda: lambda count: 1.0} | optax_schedules()
+    if name not in schedules:
+        raise ConfigError(f"{field}.name: unknown schedule '{name}'{nearest(name, schedules)}")
+    known = inspect.signature(schedules[name]).parameters
+    for key in kwargs:
+        if key not in known:
+            hint = nearest(key, known) if known else ""
+            raise ConfigError(f"{field}.kwargs.{key}: '{name}' takes no such argument{hint}")
+    units = {"value": 1.0, "init_value": 0.0 if "peak_value" in known else 1.0, "peak_value": 1.0}
+    arguments = {key: unit for key, unit in units.items() if key in known} | dict(kwargs)
+    try:
+        if "boundaries_and_scales" in arguments:
+            arguments["boundaries_and_scales"] = dict(arguments["boundaries_and_scales"])
+        schedule = schedules[name](**arguments)
+        first = float(schedule(jnp.zeros([], jnp.int32)))
+    except Exception as error:  # optax refuses bad values in many ways
+        text = str(error).splitlines()[0]
+        raise ConfigError(f"{field}.kwargs: '{name}' refuses {dict(kwargs)}: {text}") from error
+    if not 0 <= first < float("inf"):
+        raise ConfigError(f"{field}.kwargs: '{name}' begins with the factor {first}; use one of at least 0")
+    return schedule

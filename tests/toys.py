@@ -1,0 +1,107 @@
+"""Small games with closed forms, and one step of an update rule as a function of a vector."""
+
+import jax
+import jax.numpy as jnp
+
+from lib import optimizers
+from lib.games import updates
+from lib.games.drift import Coefficients
+from lib.games.game import Aux, Game
+from lib.games.updates import Options, Regularizers, Weights
+
+PLAYERS = ("disc", "gen")
+KEY = jax.random.key(0)
+NO_DATA = jnp.zeros((12, 0))  # divides by all numbers of stages and updates here
+
+
+def toy_game(disc, gen) -> Game:
+    """A game of two scalars without data."""
+    losses = lambda p, s, b, k: (
+        {"disc": disc(p["disc"], p["gen"]), "gen": gen(p["disc"], p["gen"])},
+        Aux(s, {}),
+    )
+    return Game(PLAYERS, losses)
+
+
+BILINEAR = toy_game(lambda x, y: x * y, lambda x, y: -x * y)
+# Smooth, not zero-sum, and with every second derivative different from zero.
+NONLINEAR = toy_game(
+    lambda x, y: jnp.sin(x) * jnp.exp(0.3 * y) + 0.4 * x**2,
+    lambda x, y: -jnp.cos(x) * jnp.sin(1.3 * y) + 0.3 * y**2 * x + 0.2 * y**3,
+)
+# Mescheder et al. 2018: phi, theta scalars, zero-sum, equilibrium (0, 0).
+DIRAC = toy_game(lambda x, y: jax.nn.log_sigmoid(x * y), lambda x, y: -jax.nn.log_sigmoid(x * y))
+
+
+def tanh_gan() -> tuple[Game, dict, jax.Array]:
+    """A GAN of two tiny tanh nets on data that is in the batch, latents included: no randomness."""
+    keys = jax.random.split(KEY, 5)
+    params = {
+        "disc": {"a": jax.random.normal(keys[0], (2, 3)), "b": jax.random.normal(keys[1], (3,))},
+        "gen": {"a": jax.random.normal(keys[2], (2, 2)), "c": jax.random.normal(keys[3], (2, 2))},
+    }
+    disc = lambda p, x: jnp.tanh(x @ p["a"]) @ p["b"]
+    gen = lambda p, z: jnp.tanh(z @ p["a"]) @ p["c"]
+
+    def losses(p, state, batch, key):
+        real, fake = disc(p["disc"], batch[:, :2]), disc(p["disc"], gen(p["gen"], batch[:, 2:]))
+        first = jax.nn.softplus(-real).mean() + jax.nn.softplus(fake).mean()
+        return {"disc": first, "gen": jax.nn.softplus(-fake).mean()}, Aux(state, {})
+
+    return Game(PLAYERS, losses), params, jax.random.normal(keys[4], (8, 4))
+
+
+def both(self_norm=0.0, other_norm=0.0, other_dot_prod=0.0) -> dict[str, Coefficients]:
+    """The same coefficients for both players."""
+    return {x: Coefficients(self_norm, other_norm, other_dot_prod) for x in PLAYERS}
+
+
+def make_rule(
+    game,
+    name,
+    rates,
+    *,
+    momentum=None,
+    options=None,
+    estimator="biased_averaged",
+    clock="per_player",
+    align=True,
+    **weights,
+) -> updates.Rule:
+    """A rule with SGD of rates (disc, gen) and the weights that are named; the others are zero."""
+    kwargs = {} if momentum is None else {"momentum": momentum}
+    optimizer = {x: optimizers.make("sgd", h, kwargs, "") for x, h in zip(PLAYERS, rates, strict=True)}
+    weights = Weights.none(PLAYERS)._replace(**weights)
+    return updates.make(name, game, optimizer, Regularizers(weights, estimator, clock, align), options)
+
+
+def turns(disc=1, gen=1, first="disc") -> Options:
+    """Options of alternating updates."""
+    return Options(PLAYERS if first == "disc" else PLAYERS[::-1], {"disc": disc, "gen": gen})
+
+
+def initial(rule, point):
+    """The rule's first state at a vector (x, y)."""
+    return rule.init({x: jnp.asarray(v, float) for x, v in zip(PLAYERS, point, strict=True)}, {})
+
+
+def with_rates(state, rates):
+    """The state with other learning rates (disc, gen), which may be traced."""
+    opt_state = {
+        x: state.opt_state[x]._replace(
+            hyperparams=state.opt_state[x].hyperparams | {"learning_rate": jnp.asarray(h, float)}
+        )
+        for x, h in zip(PLAYERS, rates, strict=True)
+    }
+    return state._replace(opt_state=opt_state)
+
+
+def take(rule):
+    """`(point, rates) -> point` after one step of two scalars, as arrays [2]."""
+
+    @jax.jit
+    def step(point, rates):
+        state, _ = rule.step(with_rates(initial(rule, point), rates), NO_DATA, KEY)
+        return jnp.stack([state.params[x] for x in PLAYERS])
+
+    return step
