@@ -1,14 +1,15 @@
 """The `gan` section of the config; configs/gan/base.py says what each field means."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import pydantic
-from pydantic import PositiveInt
+from pydantic import Field, PositiveInt
 
 from lib.config import Section
 from lib.games.drift import Terms
 from lib.games.regularizers import Estimator
 from lib.games.updates import Regularizers
+from lib.nets import spectral_norm
 from lib.schema import Optimizer, Run
 
 PLAYERS = ("disc", "gen")
@@ -40,10 +41,17 @@ class GradRegularizes(Section):
         )
 
 
+class MLP(Section):
+    num_layers: PositiveInt
+    num_units: PositiveInt
+
+
 class GanSection(Section):
     nets: str
+    mlp: MLP
     num_latents: PositiveInt
-    spectral_norm: Literal["none", "power_iteration"]
+    spectral_norm: spectral_norm.Method
+    gradient_penalty: Annotated[float, Field(ge=0.0)]
     disc_loss: str
     gen_loss: str
     updates: Literal["simultaneous", "alternating"]
