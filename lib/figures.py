@@ -15,17 +15,15 @@ _MAX_STRIP = 6  # pictures side by side
 
 
 class Points(NamedTuple):
-    """Points in the plane, and the discs where they ought to lie.
+    """Points in the plane, and the places where they ought to lie.
 
     Attributes:
       points: [n, 2].
-      centres: of the discs, [k, 2].
-      radius: of every disc.
+      places: [k, 2].
     """
 
     points: Any
-    centres: Any
-    radius: Any
+    places: Any
 
 
 def draw(content: np.ndarray | Points, folder: Path, name: str, step: int) -> None:
@@ -66,18 +64,19 @@ def image_grid(images: np.ndarray, path: Path, columns: int | None = None) -> No
 
 
 def scatter(content: Points, title: str, path: Path) -> None:
-    """Writes a square picture of points over discs. The discs alone set the axes: points may lie outside."""
-    from matplotlib.collections import PatchCollection
+    """Writes a square picture of points and, as rings, of their places.
+
+    The places alone set the axes, so that pictures compare; points far away are not seen.
+    """
     from matplotlib.figure import Figure
-    from matplotlib.patches import Circle
 
     figure = Figure(figsize=(3, 3), layout="constrained")
     axis = figure.subplots()
-    half = 1.4 * np.abs(content.centres).max()
-    axis.plot(*content.points.T, ".", color=COLOURS[0], alpha=0.25, ms=3, mew=0, rasterized=True)
-    discs = [Circle(centre, content.radius) for centre in content.centres]
-    axis.add_collection(PatchCollection(discs, facecolor="none", edgecolor=COLOURS[1], lw=1))
+    half = 1.3 * np.abs(content.places).max()
+    axis.plot(*content.places.T, "o", mfc="none", mec=COLOURS[1], ms=9)
+    axis.plot(*content.points.T, ".", color=COLOURS[0], alpha=0.3, ms=3, mew=0)
     axis.set(xlim=(-half, half), ylim=(-half, half), xlabel="x", ylabel="y", title=title, aspect="equal")
+    axis.locator_params(nbins=5)
     with replacing(path) as temporary:
         figure.savefig(temporary, format="png", dpi=120)
 

@@ -27,7 +27,7 @@ def near(points: jax.Array, mixture: Mixture) -> jax.Array:
 
 
 def sums(points: jax.Array, mask: jax.Array, mixture: Mixture) -> dict[str, jax.Array]:
-    """{"mode_shares": number of points at each mode [k]}, of those with mask 1."""
+    """{"mode_shares": number of points at each mode [k]}, where mask [n] is 1."""
     return {_SHARES: jnp.sum(mask[:, None] * near(points, mixture), 0)}
 
 
@@ -43,5 +43,5 @@ def summary(means: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def picture(points: jax.Array, mixture: Mixture) -> Points:
-    """The points over the discs in which they are of high quality."""
-    return Points(points, jnp.asarray(mixture.means), jnp.asarray(_STDS * mixture.std))
+    """The points, and the modes as their places."""
+    return Points(points, jnp.asarray(mixture.means))
