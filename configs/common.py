@@ -22,7 +22,7 @@ def base() -> ConfigDict:
     config.restore_path = ""
 
     config.dataset = ConfigDict()
-    config.dataset.name = "digits"  # digits (built in), or any TFDS image-classification set
+    config.dataset.name = "digits"  # digits, ring8, grid16 (built in), or any TFDS image set
     config.dataset.data_dir = ""  # of TFDS; empty: TFDS_DATA_DIR, or TFDS's own default
     config.dataset.train_split = "train"
     config.dataset.eval_split = "test"

@@ -43,7 +43,7 @@ def bench(config) -> None:
     runner = make_runner(config, Workdir(cache_dir()))
     if "sample" not in runner.experiment.heads:
         raise ConfigError(
-            f"--config: experiment '{config.experiment}' makes no samples to score; use a GAN's"
+            f"--config: experiment '{config.experiment}' makes no images to score; use a GAN's on images"
         )
     section = config.eval
     n, b = min(section.num_samples, 10_000), section.batch_size

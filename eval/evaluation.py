@@ -26,7 +26,7 @@ class Evaluator:
 
     @functools.cached_property
     def network(self) -> Network | None:
-        """What scores samples; None for experiments without samples."""
+        """What scores images; None for experiments that generate none."""
         if not self._generates:
             return None
         return NETWORKS[self.config.eval.network](self.config, self.runner.data[0])

@@ -23,14 +23,17 @@ class Experiment:
     Attributes:
       init: `(key, batch) -> State`. Called once, without the device axis; `batch` is a training batch.
       train_step: `(state, batch, key) -> (State, metrics)`. `batch` is this device's share: uint8
-        `image` [b, h, w, c] and int32 `label` [b]. `metrics` are scalars, equal on all devices.
+        `image` [b, h, w, c] (of points: float32 [b, d]) and int32 `label` [b]. `metrics` are scalars, equal on all devices.
         Runs under an axis named `lib.devices.AXIS`, over which losses and gradients are averaged.
-      eval_step: `(state, batch, key) -> {name: (sum, count)}`, scalars already summed over devices.
+      eval_step: `(state, batch, key) -> {name: (sum, count)}`, already summed over devices.
         `batch` has one more leaf: `mask` [b], 0 for the padding of the last batch.
+      eval_summary: `{name: mean over the split} -> {name: scalar}`: for metrics that are no means over
+        examples but functions of such, whose sums may be arrays.
       heads: what evaluators and plots may call, by name:
-        `sample`: `(state, key, n) -> images`, float32 [n, h, w, c] in [-1, 1], on this device;
+        `sample`: `(state, key, n) -> images`, float32 [n, h, w, c] in [-1, 1], on this device; an
+          experiment without it has no images to score, and is evaluated by its own metrics alone;
         `logits`: `(state, images) -> (logits [b, classes], features [b, d])`, images as of `sample`;
-        `figures`: `(state, key) -> {name: images}`, drawn as grids.
+        `figures`: `(state, key) -> {name: images}`, drawn as grids, or `lib.figures.Points`, as scatters.
       state_axes: a pytree prefix of State for pmap: None replicated, 0 split over devices.
       batches_per_step: how many batches of the config's size one train_step takes, concatenated.
       min_device_batch: the least examples of a batch that a device needs.
@@ -40,6 +43,7 @@ class Experiment:
     init: Callable[[jax.Array, Batch], State]
     train_step: Callable[[State, Batch, jax.Array], tuple[State, Metrics]]
     eval_step: Callable[[State, Batch, jax.Array], Mapping[str, tuple[jax.Array, jax.Array]]]
+    eval_summary: Callable[[dict[str, Any]], Mapping[str, Any]] = dict
     heads: Mapping[str, Callable] = dataclasses.field(default_factory=dict)
     state_axes: Any = None
     batches_per_step: int = 1

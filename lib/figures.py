@@ -1,7 +1,8 @@
-"""Pictures: grids of images, and curves of metrics."""
+"""Pictures: grids of images, scatters of points, and curves of metrics."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -10,6 +11,32 @@ from lib.files import replacing
 # Okabe and Ito's palette: people who see colours differently can tell these apart.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 _MIN_TILE = 32  # small images are enlarged, pixel by pixel, to about this size
+_MAX_STRIP = 6  # pictures side by side
+
+
+class Points(NamedTuple):
+    """Points in the plane, and the places where they ought to lie.
+
+    Attributes:
+      points: [n, 2].
+      places: [k, 2].
+    """
+
+    points: Any
+    places: Any
+
+
+def draw(content: np.ndarray | Points, folder: Path, name: str, step: int) -> None:
+    """Writes `<name>_<step>.png`: a grid of images, or a scatter.
+
+    Scatters of all steps so far are also put side by side, in `modes.png`.
+    """
+    path = folder / f"{name}_{step:07}.png"
+    if isinstance(content, Points):
+        scatter(content, f"step {step:,}", path)
+        strip(sorted(p for p in folder.glob(f"{name}_*.png") if p <= path), folder / "modes.png")
+    else:
+        image_grid(content, path)
 
 
 def image_grid(images: np.ndarray, path: Path, columns: int | None = None) -> None:
@@ -34,6 +61,34 @@ def image_grid(images: np.ndarray, path: Path, columns: int | None = None) -> No
     canvas = canvas.reshape(rows * (h * zoom + 1), columns * (w * zoom + 1), c)[:-1, :-1]
     with replacing(path) as temporary:
         Image.fromarray(canvas.squeeze()).save(temporary, format="PNG")
+
+
+def scatter(content: Points, title: str, path: Path) -> None:
+    """Writes a square picture of points and, as rings, of their places.
+
+    The places alone set the axes, so that pictures compare; points far away are not seen.
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(3, 3), layout="constrained")
+    axis = figure.subplots()
+    half = 1.3 * np.abs(content.places).max()
+    axis.plot(*content.places.T, "o", mfc="none", mec=COLOURS[1], ms=9)
+    axis.plot(*content.points.T, ".", color=COLOURS[0], alpha=0.3, ms=3, mew=0)
+    axis.set(xlim=(-half, half), ylim=(-half, half), xlabel="x", ylabel="y", title=title, aspect="equal")
+    axis.locator_params(nbins=5)
+    with replacing(path) as temporary:
+        figure.savefig(temporary, format="png", dpi=120)
+
+
+def strip(pictures: Sequence[Path], path: Path) -> None:
+    """Writes pictures of one size side by side: the first, the last, and some evenly spaced between them."""
+    from PIL import Image
+
+    chosen = np.unique(np.linspace(0, len(pictures) - 1, _MAX_STRIP).round().astype(int))
+    images = [np.asarray(Image.open(pictures[i]).convert("RGB")) for i in chosen]
+    with replacing(path) as temporary:
+        Image.fromarray(np.concatenate(images, 1)).save(temporary, format="PNG")
 
 
 def curves(records: Sequence[Mapping[str, float]], panels: Mapping[str, Sequence[str]], path: Path) -> None:

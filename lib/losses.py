@@ -1,5 +1,7 @@
 """Losses of the players of a GAN, and of a classifier. Logits are of the discriminator, [b]."""
 
+from collections.abc import Callable
+
 import jax
 import jax.numpy as jnp
 import optax
@@ -52,6 +54,31 @@ def gen_wasserstein(real: jax.Array, fake: jax.Array) -> jax.Array:
     """-E D(G(z))."""
     del real
     return -jnp.mean(fake)
+
+
+def gradient_penalty(
+    disc: Callable[[jax.Array], jax.Array], real: jax.Array, fake: jax.Array, key: jax.Array
+) -> jax.Array:
+    """E (|grad_x D(x)| - 1)^2 at x uniform on the line between a real image and a sample.
+
+    Gulrajani et al., 'Improved Training of Wasserstein GANs', NeurIPS 2017, Equation 3. Added to the
+    discriminator's loss, it depends on the generator's parameters too, through the samples: interaction
+    terms of the drift see that, the generator's own gradient does not.
+
+    Args:
+      disc: images [b, ..] to logits [b], each of its own image alone (no batch statistics).
+      real: [b, ..].
+      fake: like `real`.
+
+    Returns:
+      A scalar. Where a gradient is zero, its norm is taken to have the derivative zero.
+    """
+    t = jax.random.uniform(key, (len(real), *(1,) * (real.ndim - 1)), real.dtype)
+    gradients = jax.grad(lambda x: disc(x).sum())(real + t * (fake - real))
+    squared = jnp.sum(gradients.reshape(len(real), -1) ** 2, -1)
+    zero = squared == 0
+    norms = jnp.where(zero, 0, jnp.sqrt(jnp.where(zero, 1, squared)))
+    return jnp.mean((norms - 1) ** 2)
 
 
 def classifier_cross_entropy(logits: jax.Array, labels: jax.Array) -> jax.Array:

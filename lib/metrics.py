@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 _LOWER_IS_BETTER = ("frechet", "FID", "kernel", "KID", "loss")
-_HIGHER_IS_BETTER = ("score", "IS", "accuracy")
+_HIGHER_IS_BETTER = ("score", "IS", "accuracy", "captured_modes", "high_quality")
 
 
 def lower_is_better(name: str) -> bool:

@@ -274,21 +274,25 @@ class Runner:
 
     def evaluate(self, state: State) -> dict[str, float]:
         """Means of the experiment's own metrics over the whole held-out split."""
-        totals: dict[str, np.ndarray] = {}
+        sums: dict[str, np.ndarray] = {}
+        counts: dict[str, float] = {}
         n = len(self.devices)
         batches = eval_batches(self.data[1], -(-self.config.batch_size // n) * n)
         for i, batch in enumerate(batches):
             batch = jax.tree.map(lambda x: x.reshape(n, -1, *x.shape[1:]), batch)
-            sums = jax.device_get(self._eval(state, batch, jax.random.fold_in(self._key, i)))
-            for name, pair in sums.items():
-                totals[name] = totals.get(name, 0) + np.asarray(pair, np.float64)
-        return {name: float(total / count) for name, (total, count) in totals.items()}
+            totals = jax.device_get(self._eval(state, batch, jax.random.fold_in(self._key, i)))
+            for name, (total, count) in totals.items():
+                sums[name] = sums.get(name, 0) + np.asarray(total, np.float64)
+                counts[name] = counts.get(name, 0) + float(count)
+        means = {name: sums[name] / counts[name] for name in sums}
+        return {name: float(value) for name, value in self.experiment.eval_summary(means).items()}
 
     def draw(self, state: State, step: int) -> None:
         """Writes the experiment's pictures, and the curves of the metrics so far."""
         if draw := self.experiment.heads.get("figures"):
-            for name, images in jax.jit(draw)(state, jax.random.key(_FIGURES_SEED)).items():
-                figures.image_grid(np.asarray(images), self.workdir.figures / f"{name}_{step:07}.png")
+            pictures = jax.device_get(jax.jit(draw)(state, jax.random.key(_FIGURES_SEED)))
+            for name, content in pictures.items():
+                figures.draw(content, self.workdir.figures, name, step)
         records = read_json_lines(self.workdir.metrics / "train.jsonl")
         held_out = read_json_lines(self.workdir.metrics / "eval.jsonl")
         held_out = [r for r in held_out if r.get("by") != "eval"]

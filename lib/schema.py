@@ -13,7 +13,7 @@ Scalar = bool | int | float | str | None
 
 
 class Dataset(Section):
-    """Which images, from where. See configs/common.py for what each field means."""
+    """Which images or points, from where. See configs/common.py for what each field means."""
 
     name: str
     data_dir: str

@@ -11,14 +11,19 @@ def base() -> ConfigDict:
     config = common.base()
     config.experiment = "gan"
     config.gan = gan = ConfigDict()
-    gan.nets = "digits"  # digits (8x8 grey), mnist (28x28 grey), cifar10 (32x32 colour)
+    gan.nets = "digits"  # digits (8x8 grey), mnist (28x28 grey), cifar10 (32x32 colour), mlp (points)
+    gan.mlp = ConfigDict({"num_layers": 2, "num_units": 25})  # hidden layers of both networks `mlp`
     gan.num_latents = 128
-    # On the discriminator's weights, not its biases. `none` still logs their singular values.
-    gan.spectral_norm = "none"  # none, power_iteration
+    # Of the discriminator's weights, not its biases: none (still logs their singular values),
+    # power_iteration (the papers'; its second derivatives, which drift terms are made of, are off),
+    # exact. See lib/nets/spectral_norm.py.
+    gan.spectral_norm = "none"
     # cross_entropy, least_squares, sigmoid_least_squares, wasserstein; for the generator saturating
     # (cross entropy, zero-sum), non_saturating, and the last three of these
     gan.disc_loss = "cross_entropy"
     gan.gen_loss = "saturating"
+    # On the discriminator's loss: this times E (|grad_x D(x)| - 1)^2 between real images and samples.
+    gan.gradient_penalty = 0.0
     # simultaneous, alternating, runge_kutta_1, _2 (Heun's) and _4, extragradient, optimistic (past
     # extragradient): lib/games/updates. All but alternating move both players at once.
     gan.updates = "simultaneous"

@@ -1,15 +1,16 @@
 """The `gan` section of the config; configs/gan/base.py says what each field means."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import pydantic
-from pydantic import PositiveInt
+from pydantic import Field, PositiveInt
 
 from lib.config import Section
 from lib.games.drift import Clock, Terms
 from lib.games.regularizers import Estimator
 from lib.games.updates import RULES, Options, Regularizers, Weights
 from lib.games.updates.state import active_terms
+from lib.nets import spectral_norm
 from lib.schema import Optimizer, Run
 
 PLAYERS = ("disc", "gen")
@@ -48,10 +49,17 @@ class SGA(Section):
     align: bool
 
 
+class MLP(Section):
+    num_layers: PositiveInt
+    num_units: PositiveInt
+
+
 class GanSection(Section):
     nets: str
+    mlp: MLP
     num_latents: PositiveInt
-    spectral_norm: Literal["none", "power_iteration"]
+    spectral_norm: spectral_norm.Method
+    gradient_penalty: Annotated[float, Field(ge=0.0)]
     disc_loss: str
     gen_loss: str
     updates: Literal[tuple(RULES)]

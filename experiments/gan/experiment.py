@@ -13,10 +13,12 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from experiments.gan.config import PLAYERS, GanConfig
+from experiments.gan import modes
+from experiments.gan.config import PLAYERS, GanConfig, GanSection
 from lib import losses, optimizers
 from lib.config import ConfigError, lookup
 from lib.data import DataSpec
+from lib.data.gaussians import Mixture
 from lib.data.pipeline import to_signed
 from lib.devices import device_share, psum
 from lib.experiment import Batch, Experiment
@@ -24,14 +26,26 @@ from lib.games import updates
 from lib.games.game import Aux, Game
 from lib.games.regularizers import min_batch
 from lib.games.updates import GameState
-from lib.nets import gan_cifar10, gan_digits, gan_mnist, spectral_norm
+from lib.nets import gan_cifar10, gan_digits, gan_mlp, gan_mnist, spectral_norm
 
-NETS = {  # {name: (generator, discriminator, image shape)}
-    "digits": (gan_digits.Generator, gan_digits.Discriminator, (8, 8, 1)),
-    "mnist": (gan_mnist.Generator, gan_mnist.Discriminator, (28, 28, 1)),
-    "cifar10": (gan_cifar10.Generator, gan_cifar10.Discriminator, (32, 32, 3)),
+
+def _mlp(gan: GanSection) -> dict:
+    return gan.mlp.model_dump()
+
+
+def _no_options(gan: GanSection) -> dict:
+    del gan
+    return {}
+
+
+NETS = {  # {name: (module, what its two networks are made with, shape of an image or a point)}
+    "digits": (gan_digits, _no_options, (8, 8, 1)),
+    "mnist": (gan_mnist, _no_options, (28, 28, 1)),
+    "cifar10": (gan_cifar10, _no_options, (32, 32, 3)),
+    "mlp": (gan_mlp, _mlp, (2,)),
 }
 _GRID = 100  # images in a sample grid
+_POINTS = 2_000  # points in a scatter
 
 
 class Nets(NamedTuple):
@@ -40,25 +54,25 @@ class Nets(NamedTuple):
     gen: nn.Module
     disc: nn.Module
     num_latents: int
-    normalize: bool  # spectral norm on the discriminator's weights
+    spectral_norm: spectral_norm.Method  # of the discriminator's weights
 
     def latents(self, key: jax.Array, n: int) -> jax.Array:
         """z ~ N(0, I), [n, num_latents]."""
         return jax.random.normal(key, (n, self.num_latents))
 
     def generate(self, params, net_state, latents, train: bool):
-        """(images [n, h, w, c], the generator's new net_state)."""
+        """(images [n, h, w, c] or points [n, d], the generator's new net_state)."""
         variables = {"params": params["gen"], **net_state["gen"]}
         if not train:
             return self.gen.apply(variables, latents, train=False), net_state["gen"]
         return self.gen.apply(variables, latents, train=True, mutable=list(net_state["gen"]))
 
-    def discriminate(self, params, net_state, *images):
-        """(logits [n] of each batch of images, the new singular vectors, metrics)."""
+    def discriminator(self, params, net_state):
+        """(the function from images to logits [n], the new singular vectors, metrics)."""
         weights, vectors, metrics = spectral_norm.normalize(
-            params["disc"], net_state["disc"], apply=self.normalize
+            params["disc"], net_state["disc"], self.spectral_norm
         )
-        return [self.disc.apply({"params": weights}, x) for x in images], vectors, metrics
+        return functools.partial(self.disc.apply, {"params": weights}), vectors, metrics
 
 
 def build(config: GanConfig, spec: DataSpec) -> Experiment:
@@ -68,16 +82,18 @@ def build(config: GanConfig, spec: DataSpec) -> Experiment:
       ConfigError: unknown names, or nets that do not fit the data.
     """
     gan = config.gan
-    make_gen, make_disc, shape = lookup(NETS, gan.nets, "config.gan.nets")
+    module, options, shape = lookup(NETS, gan.nets, "config.gan.nets")
     if shape != spec.image_shape:
         raise ConfigError(
-            f"config.gan.nets: '{gan.nets}' is for images of shape {shape}, but those of "
+            f"config.gan.nets: '{gan.nets}' is for data of shape {shape}, but those of "
             f"'{config.dataset.name}' are {spec.image_shape}"
         )
-    nets = Nets(make_gen(), make_disc(), gan.num_latents, gan.spectral_norm != "none")
+    generator, discriminator = (make(**options(gan)) for make in (module.Generator, module.Discriminator))
+    nets = Nets(generator, discriminator, gan.num_latents, gan.spectral_norm)
     disc_loss = lookup(losses.DISC, gan.disc_loss, "config.gan.disc_loss")
     gen_loss = lookup(losses.GEN, gan.gen_loss, "config.gan.gen_loss")
-    game = Game(PLAYERS, functools.partial(gan_losses, nets, disc_loss, gen_loss))
+    losses_of = functools.partial(gan_losses, nets, disc_loss, gen_loss, gan.gradient_penalty)
+    game = Game(PLAYERS, losses_of)
     optimizer = {
         x: optimizers.from_config(getattr(gan.optimizers, x), f"config.gan.optimizers.{x}") for x in PLAYERS
     }
@@ -95,11 +111,20 @@ def build(config: GanConfig, spec: DataSpec) -> Experiment:
         latents = nets.latents(key, n)
         return nets.generate(state.params, state.net_state, latents, train=False)[0]
 
+    if spec.mixture is None:
+        heads = {"sample": sample, "figures": lambda s, key: {"samples": sample(s, key, _GRID)}}
+        of_points = {}
+    else:
+        drawn = lambda s, key: modes.picture(sample(s, key, _POINTS), spec.mixture)
+        heads = {"figures": lambda s, key: {"samples": drawn(s, key)}}
+        of_points = {"eval_summary": modes.summary}
+
     return Experiment(
         init=init,
         train_step=train_step,
-        eval_step=functools.partial(gan_eval, nets),
-        heads={"sample": sample, "figures": lambda s, key: {"samples": sample(s, key, _GRID)}},
+        eval_step=functools.partial(gan_eval, nets, spec.mixture),
+        heads=heads,
+        **of_points,
         batches_per_step=rule.batches_per_step,
         min_device_batch=min_batch(regularizers.estimator),
         main_metrics=("disc_loss", "gen_loss"),
@@ -112,31 +137,46 @@ def init_nets(nets: Nets, key: jax.Array, images: jax.Array):
     gen = nets.gen.init(key_gen, nets.latents(key_gen, len(images)), train=False)
     disc = nets.disc.init(key_disc, images)["params"]
     gen_state = {name: value for name, value in gen.items() if name != "params"}
-    net_state = {"disc": spectral_norm.init(disc, key_vectors), "gen": gen_state}
+    net_state = {"disc": spectral_norm.init(disc, key_vectors, nets.spectral_norm), "gen": gen_state}
     return {"disc": disc, "gen": gen["params"]}, net_state
 
 
-def gan_losses(nets: Nets, disc_loss, gen_loss, params, net_state, real: jax.Array, key: jax.Array):
-    """Both players' losses from one set of samples and one pass of the discriminator on each."""
+def gan_losses(
+    nets: Nets, disc_loss, gen_loss, penalty: float, params, net_state, real: jax.Array, key: jax.Array
+):
+    """Both players' losses from one set of samples and one pass of the discriminator on each.
+
+    The discriminator's has `penalty` times the gradient penalty added, which is not computed for 0.
+    """
     latents = nets.latents(key, len(real))
     fake, gen_state = nets.generate(params, net_state, latents, train=True)
-    (on_real, on_fake), vectors, metrics = nets.discriminate(params, net_state, real, fake)
+    disc, vectors, metrics = nets.discriminator(params, net_state)
+    on_real, on_fake = disc(real), disc(fake)
     values = {"disc": disc_loss(on_real, on_fake), "gen": gen_loss(on_real, on_fake)}
     metrics |= {"real_logit": on_real.mean(), "fake_logit": on_fake.mean()}
+    if penalty:
+        metrics["gradient_penalty"] = losses.gradient_penalty(disc, real, fake, jax.random.fold_in(key, 1))
+        values["disc"] += penalty * metrics["gradient_penalty"]
     return values, Aux({"disc": vectors, "gen": gen_state}, metrics)
 
 
-def gan_eval(nets: Nets, state: GameState, batch: Batch, key: jax.Array):
-    """How well the discriminator tells held-out images and samples apart; the same on any devices."""
+def gan_eval(nets: Nets, mixture: Mixture | None, state: GameState, batch: Batch, key: jax.Array):
+    """How well the discriminator tells held-out images and samples apart; the same on any devices.
+
+    With a mixture, also the samples at each of its modes.
+    """
     mask = batch["mask"]
     latents = device_share(lambda n: nets.latents(key, n), len(mask))
     fake, _ = nets.generate(state.params, state.net_state, latents, train=False)
     real = to_signed(batch["image"])
-    (on_real, on_fake), _, _ = nets.discriminate(state.params, state.net_state, real, fake)
+    disc, _, _ = nets.discriminator(state.params, state.net_state)
+    on_real, on_fake = disc(real), disc(fake)
     sums = {
         "real_accuracy": jnp.sum(mask * (on_real > 0)),
         "fake_accuracy": jnp.sum(mask * (on_fake < 0)),
         "real_logit": jnp.sum(mask * on_real),
         "fake_logit": jnp.sum(mask * on_fake),
     }
+    if mixture is not None:
+        sums |= modes.sums(fake, mask, mixture)
     return psum({name: (total, mask.sum()) for name, total in sums.items()})

@@ -1,4 +1,4 @@
-"""Image sets by name, as uint8 arrays, and the batches that training steps see."""
+"""Sets of images and of points by name, and the batches that training steps see."""
 
 from lib.data.dataset import Dataset, DataSpec, load
 

@@ -74,7 +74,7 @@ class Streamed:
         self._dataset, self._order = dataset, order
 
     def feed(self, step: int) -> dict[str, np.ndarray]:
-        """The batch of `step`: image [devices, b, h, w, c], label [devices, b]."""
+        """The batch of `step`: image [devices, b, ..], label [devices, b]."""
         indices = self._order.indices(step)
         # Sorted reads are kinder to a disk; the inverse puts the batch back in its order.
         ordered, inverse = np.unique(indices, return_inverse=True)
@@ -124,5 +124,7 @@ def eval_batches(dataset: Dataset, batch_size: int) -> Iterator[dict[str, np.nda
 
 
 def to_signed(image: jax.Array) -> jax.Array:
-    """uint8 in 0 .. 255 to float32 in [-1, 1]."""
+    """uint8 in 0 .. 255 to float32 in [-1, 1]. Points, which are floats, stay what they are."""
+    if jnp.issubdtype(image.dtype, jnp.floating):
+        return image
     return image.astype(jnp.float32) * (2 / 255) - 1

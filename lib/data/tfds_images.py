@@ -14,8 +14,11 @@ from pathlib import Path
 import numpy as np
 
 from lib.config import ConfigError
+from lib.data.gaussians import MIXTURES
 from lib.devices import cache_dir
 from lib.tensorflow import tensorflow_datasets
+
+_BUILT_IN = ("digits", *MIXTURES)
 
 
 def load(name: str, split: str, data_dir: str = "") -> tuple[np.ndarray, np.ndarray, int]:
@@ -65,10 +68,10 @@ def _builder(name: str, root: Path):
         builder = tfds.builder(name, data_dir=root)
     except tfds.core.DatasetNotFoundError as error:
         known = tfds.list_builders(with_community_datasets=False)
-        close = difflib.get_close_matches(name, ["digits", *known], n=1)
+        close = difflib.get_close_matches(name, [*_BUILT_IN, *known], n=1)
         hint = f"; did you mean '{close[0]}'?" if close else ""
         raise ConfigError(
-            f"config.dataset.name: no set '{name}'{hint} (known: digits, and TFDS's image sets)"
+            f"config.dataset.name: no set '{name}'{hint} (known: {', '.join(_BUILT_IN)}, and TFDS's image sets)"
         ) from error
     except Exception as error:  # TFDS raises many kinds here: bad versions, bad configs, bad files
         raise ConfigError(f"config.dataset.name: TFDS cannot use '{name}': {_first(error)}") from error

@@ -11,17 +11,23 @@ from lib.nets.conv import Conv, ConvTranspose
 
 
 class Generator(nn.Module):
-    """[b, latents] to [b, 32, 32, 3] in [-1, 1]. Batch statistics are over all devices."""
+    """[b, latents] to [b, 32, 32, channels] in [-1, 1]. Batch statistics are over all devices.
+
+    Attributes:
+      channels: of the images.
+      width: channels of the last hidden layer; the others have multiples of it.
+    """
 
     channels: int = 3
+    width: int = 64
 
     @nn.compact
     def __call__(self, latents: jax.Array, train: bool) -> jax.Array:
         norm = partial(nn.BatchNorm, use_running_average=not train, momentum=0.999, axis_name=bound_axis())
-        x = nn.Dense(4 * 4 * 512)(latents).reshape(-1, 4, 4, 512)
+        x = nn.Dense(4 * 4 * 8 * self.width)(latents).reshape(-1, 4, 4, 8 * self.width)
         x = nn.relu(norm()(x))
-        for features in (256, 128, 64):
-            x = ConvTranspose(features, kernel=4, stride=2)(x)
+        for multiple in (4, 2, 1):
+            x = ConvTranspose(multiple * self.width, kernel=4, stride=2)(x)
             x = nn.relu(norm()(x))
         return jnp.tanh(Conv(self.channels, kernel=3)(x))
 

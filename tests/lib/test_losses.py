@@ -6,6 +6,9 @@ import numpy as np
 import pytest
 
 from lib import losses
+from lib.games.drift import Coefficients
+from lib.games.game import Aux, Game
+from lib.games.regularizers import regularizer_gradients
 
 REAL = np.array([0.3, -2.0, 4.0, 0.0, 1.5])
 FAKE = np.array([-0.7, 3.0, 0.1, -5.0, 2.5])
@@ -90,3 +93,115 @@ def test_classifier_cross_entropy_is_minus_the_log_probability_of_the_label():
         values = losses.classifier_cross_entropy(jnp.asarray(logits), jnp.asarray(labels))
     assert values.shape == (6,)
     np.testing.assert_allclose(values, -np.log(probabilities[np.arange(6), labels]), rtol=1e-13)
+
+
+# The gradient penalty, on D(x) = tanh(x a) . b, whose input gradient is a (b (1 - tanh^2)).
+
+
+def tanh_disc(params, x):
+    return jnp.tanh(x @ params["a"]) @ params["b"]
+
+
+def penalty_by_hand(params, real, fake, key):
+    """The same penalty with the input gradient written out: no derivative of a derivative."""
+    t = jax.random.uniform(key, (len(real), 1), real.dtype)
+    x = (1 - t) * real + t * fake
+    gradients = ((1 - jnp.tanh(x @ params["a"]) ** 2) * params["b"][None]) @ params["a"].T
+    return jnp.mean((jnp.linalg.norm(gradients, axis=1) - 1) ** 2)
+
+
+def tanh_penalty(params, real, fake, key):
+    return losses.gradient_penalty(lambda x: tanh_disc(params, x), real, fake, key)
+
+
+@pytest.fixture
+def penalised(float64):
+    """(params of the discriminator, real, fake)."""
+    del float64
+    a, b, real, fake = (
+        jnp.asarray(np.random.default_rng(i).normal(size=s))
+        for i, s in enumerate([(2, 3), (3,), (4, 2), (4, 2)])
+    )
+    return {"a": a, "b": b}, real, fake
+
+
+def test_gradient_penalty_and_its_derivatives_are_those_by_hand(penalised):
+    params, real, fake = penalised
+    key = jax.random.key(3)
+    for function in (lambda f: f, lambda f: jax.grad(f, (0, 1, 2)), lambda f: jax.hessian(f)):
+        ours, by_hand = (
+            jax.jit(function(f))(params, real, fake, key) for f in (tanh_penalty, penalty_by_hand)
+        )
+        assert max(jnp.abs(x).max() for x in jax.tree.leaves(by_hand)) > 1e-2
+        jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-10, atol=1e-12), ours, by_hand)
+
+
+def test_gradient_penalty_of_a_linear_discriminator_needs_no_interpolates():
+    weights = np.arange(1.0, 7.0).reshape(3, 2, 1)
+    images = np.random.default_rng(0).normal(size=(2, 5, 3, 2, 1)).astype(np.float32)
+    disc = lambda x: jnp.einsum("bhwc,hwc->b", x, jnp.asarray(weights, jnp.float32))
+    value = losses.gradient_penalty(disc, *map(jnp.asarray, images), jax.random.key(0))
+    np.testing.assert_allclose(value, (np.linalg.norm(weights) - 1) ** 2, rtol=1e-6)
+
+
+def test_gradient_penalty_is_taken_between_the_two_images():
+    """D(x) = x^2 / 2, so |grad D| = x; uniform between 2 and 5, E (x - 1)^2 = (4^3 - 1) / 9 = 7."""
+    real, fake = jnp.full((100_000, 1), 2.0), jnp.full((100_000, 1), 5.0)
+    value = losses.gradient_penalty(lambda x: x[:, 0] ** 2 / 2, real, fake, jax.random.key(0))
+    np.testing.assert_allclose(value, 7, rtol=0.01)
+
+
+def test_gradient_penalty_is_finite_where_the_gradient_is_zero(penalised):
+    params, real, fake = penalised
+    params = {"a": params["a"], "b": jnp.zeros(3)}
+    loss = lambda p: tanh_penalty(p, real, fake, jax.random.key(0))
+    assert loss(params) == 1
+    product = lambda p: jax.jvp(jax.grad(loss), (p,), (jax.tree.map(jnp.ones_like, p),))
+    products = jax.jit(product)(params)
+    assert all(np.isfinite(x).all() for x in jax.tree.leaves(products))
+
+
+TERMS = ("self_norm", "other_norm", "other_dot_prod")
+
+
+@pytest.mark.parametrize("term", TERMS)
+def test_regularisers_see_the_third_derivatives_of_the_gradient_penalty(penalised, term):
+    """Through the two forms of the penalty; that of the regularised loss is by reverse mode, all dense."""
+    disc, real, latents = penalised
+    params = {"disc": disc, "gen": {"c": jnp.asarray(np.random.default_rng(9).normal(size=(2, 2)))}}
+
+    def game(penalty):
+        def both(p, state, batch, key):
+            fake = jnp.tanh(latents[: len(batch)] @ p["gen"]["c"])
+            on_real, on_fake = tanh_disc(p["disc"], batch), tanh_disc(p["disc"], fake)
+            value = losses.disc_wasserstein(on_real, on_fake) + 10 * penalty(p["disc"], batch, fake, key)
+            return {"disc": value, "gen": losses.gen_wasserstein(on_real, on_fake)}, Aux(state, {})
+
+        return Game(("disc", "gen"), both)
+
+    key = jax.random.key(5)
+    by_hand = lambda p: game(penalty_by_hand).losses(p, {}, real, key)[0]
+    gradient = lambda p, x, of: jax.grad(lambda q: by_hand({**p, x: q})[of])(p[x])
+    dot = lambda a, b: sum(jnp.vdot(*pair) for pair in zip(*map(jax.tree.leaves, (a, b)), strict=True))
+
+    def regulariser(p, x, y):
+        moving, of, against = {
+            "self_norm": (x, x, x),
+            "other_norm": (y, y, y),
+            "other_dot_prod": (y, x, y),
+        }[term]
+        return dot(gradient(p, moving, of), jax.lax.stop_gradient(gradient(p, moving, against)))
+
+    coefficients = {x: Coefficients(0.3, 0.3, 0.3) for x in params}
+    active = {x: (term,) for x in params}
+    drift = lambda p: regularizer_gradients(
+        game(tanh_penalty), coefficients, active, p, {}, real, key, "biased"
+    )
+    ours = jax.jit(drift)(params)
+    for x, y in (("disc", "gen"), ("gen", "disc")):
+        regularised = lambda q, x=x, y=y: 0.3 * regulariser({**params, x: q}, x, y)
+        expected = jax.jit(jax.grad(regularised))(params[x])
+        assert max(jnp.abs(g).max() for g in jax.tree.leaves(expected)) > 1e-3
+        jax.tree.map(
+            lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-10, atol=1e-11), ours[x], expected
+        )

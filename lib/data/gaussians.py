@@ -1,0 +1,52 @@
+"""Mixtures of Gaussians in the plane: points that show at a glance which modes a GAN has dropped."""
+
+import itertools
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+from lib.config import ConfigError
+
+_SIZES = {"train": 100_000, "test": 10_000}
+
+
+class Mixture(NamedTuple):
+    """Equally likely round Gaussians.
+
+    Attributes:
+      means: (x, y) of each mode.
+      std: of both coordinates, the same for all modes.
+    """
+
+    means: tuple[tuple[float, float], ...]
+    std: float
+
+
+def _ring(k: int, radius: float) -> tuple[tuple[float, float], ...]:
+    angles = [2 * math.pi * i / k for i in range(k)]
+    return tuple((radius * math.cos(a), radius * math.sin(a)) for a in angles)
+
+
+MIXTURES = {
+    # Metz et al., 'Unrolled Generative Adversarial Networks', ICLR 2017.
+    "ring8": Mixture(_ring(8, radius=2.0), std=0.02),
+    # Qin et al., 'Training Generative Adversarial Networks by Solving Ordinary Differential Equations',
+    # NeurIPS 2020, in its public code.
+    "grid16": Mixture(tuple(itertools.product((-1.5, -0.5, 0.5, 1.5), repeat=2)), std=0.02),
+}
+
+
+def load(name: str, split: str) -> tuple[np.ndarray, np.ndarray]:
+    """float32 points [n, 2] and int32 modes [n]; train (100,000) and test (10,000) share no noise.
+
+    Raises:
+      ConfigError: another split.
+    """
+    if split not in _SIZES:
+        raise ConfigError(f"config.dataset: {name} has no split '{split}'; known: {', '.join(_SIZES)}")
+    mixture, n = MIXTURES[name], _SIZES[split]
+    generator = np.random.Generator(np.random.Philox(key=[0, list(_SIZES).index(split)]))
+    mode = generator.integers(len(mixture.means), size=n, dtype=np.int32)
+    points = np.asarray(mixture.means)[mode] + mixture.std * generator.standard_normal((n, 2))
+    return points.astype(np.float32), mode
