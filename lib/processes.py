@@ -51,6 +51,8 @@ def joined(address: Address) -> Iterator[None]:
       ConfigError: there is no address and no launcher that tells one, or it cannot be used.
     """
     by_hand = address.coordinator is not None
+    # Orbax asks this service with numbers of its own; lib/signals.py agrees on a step without it.
+    jax.config.update("jax_enable_preemption_service", False)
     try:
         jax.distributed.initialize(*address, cluster_detection_method="deactivate" if by_hand else None)
     except (ValueError, RuntimeError) as error:
@@ -104,6 +106,15 @@ def together(kind: type[Exception]) -> Iterator[None]:
     for process, text in enumerate(told):
         if text:
             raise kind(f"process {process}: {text}")
+
+
+def largest(number: int) -> int:
+    """The largest of all processes' numbers, each in 0 .. 255."""
+    if count() == 1:
+        return number
+    numbers = np.zeros(count(), np.uint8)
+    numbers[jax.process_index()] = number
+    return int(_sum(numbers).max())
 
 
 def check_same(text: str, error: str) -> None:

@@ -198,14 +198,14 @@ class Runner:
         clock = _StepClock()
         try:
             with stop_requests() as asked:
-                for call, (step, k, feeds) in enumerate(self._dispatches(first), 1):
+                for step, k, feeds in self._dispatches(first):
                     state, metrics = self._train(state, self._constants, feeds, self._key, np.uint32(step))
                     if self._on_cpu:  # queued collectives of several CPU devices deadlock
                         jax.block_until_ready(metrics)
                     pending.append((step, metrics))
                     done = step + k
                     outputs.progress.advance(k)
-                    stop = asked(call)
+                    stop = asked()
                     if not (self._must_act(done) or stop):
                         continue
                     self._act(outputs, done, state, self._fetch(pending) | clock.rate(done), bool(stop))

@@ -1,41 +1,19 @@
 """Signals that ask training to stop: the step ends and is saved."""
 
 import contextlib
-import os
 import signal
 from collections.abc import Callable, Iterator
 
-import jax
-from jax.experimental import multihost_utils
-
-StopRequests = Callable[[int], int | None]
+from lib import processes
 
 
 @contextlib.contextmanager
-def stop_requests() -> Iterator[StopRequests]:
-    """Yields `asked(call)`: the signal that asks training to stop now, or None.
+def stop_requests() -> Iterator[Callable[[], int | None]]:
+    """Yields `asked()`: the signal that asks training to stop now, or None; a second one kills.
 
-    To be asked after every call of the devices, numbered 1, 2, ... All processes of a run get an answer
-    at the same call, whichever of them is signalled.
+    SIGTERM and Ctrl-C are caught. All processes of a run must ask equally often, for instance after every
+    call of the devices; they get the same answer, whichever of them is signalled.
     """
-    if jax.distributed.is_initialized():
-        # JAX catches SIGTERM itself then, and agrees on the call in the background.
-        with _caught(signal.SIGINT, then=lambda: os.kill(os.getpid(), signal.SIGTERM)) as caught:
-
-            def agreed(call: int) -> int | None:
-                if not multihost_utils.reached_preemption_sync_point(call):
-                    return None
-                return caught[0] if caught else signal.SIGTERM
-
-            yield agreed
-    else:
-        with _caught(signal.SIGINT, signal.SIGTERM) as caught:
-            yield lambda call: caught[0] if caught else None
-
-
-@contextlib.contextmanager
-def _caught(*numbers: int, then: Callable[[], None] = lambda: None) -> Iterator[list[int]]:
-    """Collects the first signal of each kind, and calls `then`; a second one acts as before."""
     caught: list[int] = []
     before = {}
 
@@ -43,12 +21,11 @@ def _caught(*numbers: int, then: Callable[[], None] = lambda: None) -> Iterator[
         del frame
         caught.append(number)
         signal.signal(number, before[number])
-        then()
 
-    for number in numbers:
+    for number in (signal.SIGINT, signal.SIGTERM):
         before[number] = signal.signal(number, note)
     try:
-        yield caught
+        yield lambda: processes.largest(caught[0] if caught else 0) or None
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -52,6 +52,7 @@ def conversation() -> dict:
         "gathered": processes.gather(jax.numpy.full((2, 1), 1.5 + me)).tolist(),
         "refused": refusal(refused_in_1),
         "same": refusal(lambda: processes.check_same("a", "not the same")),
+        "largest": processes.largest(7 + me),
         "other": refusal(lambda: processes.check_same(f"a{me}", "not the same")),
     }
 
@@ -90,6 +91,10 @@ def test_rows_are_gathered_in_the_order_of_processes(both):
     assert [b["gathered"] for b in both] == [[[1.5], [1.5], [2.5], [2.5]]] * 2
 
 
+def test_all_hear_the_largest_number(both):
+    assert [b["largest"] for b in both] == [8, 8]
+
+
 def test_an_error_of_one_is_raised_by_all(both):
     assert [b["refused"] for b in both] == ["process 1: no such café", "no such café"]
 
@@ -103,6 +108,7 @@ def test_one_process_says_nothing_to_itself():
     assert processes.from_first(TREE) is TREE
     rows = jax.numpy.zeros((2, 3))
     assert processes.gather(rows) is rows
+    assert processes.largest(3) == 3
     processes.check_same("a", "not the same")
     with pytest.raises(ConfigError, match="^mine$"), processes.together(ConfigError):
         raise ConfigError("mine")
