@@ -15,7 +15,8 @@ from experiments import registry
 from experiments.main import read_command_line
 from experiments.runs import check_same_run, make_runner
 from lib import checkpoints, devices
-from lib.config import one_line_errors
+from lib.config import ConfigError, one_line_errors
+from lib.workdir import Workdir
 
 _SECONDS_TO_STOP = 120
 
@@ -44,7 +45,13 @@ def main(argv: list[str]) -> int:
     # Two processes share the accelerator: neither may take most of its memory at once.
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
     with one_line_errors():
-        raw, workdir = read_command_line(argv)
+        raw, path, address = read_command_line(argv)
+        if address is not None:
+            raise ConfigError(
+                "--distributed: only `train` has it; beside it run `./run.sh eval "
+                f"--config.restore_path={path} --follow`"
+            )
+        workdir = Workdir(path)
         config = registry.validated(raw)
         if workdir.config.exists():
             check_same_run(raw, workdir, "--workdir")

@@ -1,9 +1,11 @@
 """Trains the experiment of a config: `./run.sh train`. The same command continues a stopped run."""
 
 import contextlib
+import re
 import sys
 import time
 
+import numpy as np
 from absl import flags
 
 from experiments import registry
@@ -15,17 +17,24 @@ from experiments.runs import (
     first_state,
     make_runner,
 )
-from lib import checkpoints, devices
+from lib import checkpoints, devices, processes
 from lib.command_line import parse
 from lib.config import ConfigError, apply_overrides, load_file, one_line_errors, save_json
 from lib.experiment import State
 from lib.runner import NotFiniteError, Runner
+from lib.schema import Run
 from lib.workdir import Workdir, find, find_run
 
 _USAGE = """Trains the experiment of a config. The same command continues a stopped run.
 
   ./run.sh train [--config=FILE] [--workdir=DIR] [--config.FIELD=VALUE ...]
+
+As one of several processes: under Slurm's srun, or started by hand on every machine:
+
+  srun ./run.sh train --distributed ...
+  ./run.sh train --distributed --coordinator=HOST:PORT --num_processes=N --process_id=I ...
 """
+_ADDRESS = processes.Address._fields
 
 
 def _define(values: flags.FlagValues) -> None:
@@ -35,6 +44,10 @@ def _define(values: flags.FlagValues) -> None:
     flags.DEFINE_string(
         "workdir", None, "Where the run writes; default: runs/<config name>.", flag_values=values
     )
+    flags.DEFINE_bool("distributed", False, "Train with other processes.", flag_values=values)
+    flags.DEFINE_string("coordinator", None, "HOST:PORT of process 0.", flag_values=values)
+    flags.DEFINE_integer("num_processes", None, "How many there are.", flag_values=values)
+    flags.DEFINE_integer("process_id", None, "Which one this is, from 0.", flag_values=values)
 
 
 def train(raw_config, workdir: Workdir) -> int:
@@ -43,7 +56,27 @@ def train(raw_config, workdir: Workdir) -> int:
     Raises:
       ConfigError: bad input of any kind, before anything compiles.
     """
-    config = registry.validated(raw_config)
+    with contextlib.ExitStack() as held:
+        with processes.together(ConfigError):
+            config = registry.validated(raw_config)
+            if workdir.ours:
+                _check_restore_path(raw_config, config, workdir)
+            check_classifier(config.eval.classifier)
+            runner = make_runner(config, workdir)
+            runner.check_trainable()
+            workdir.create()
+            held.enter_context(workdir.lock())
+            step, state = _begin(runner, raw_config) if workdir.ours else (0, runner.abstract_state())
+        at, state = processes.from_first((np.int64(step), state))
+        step = int(at)
+        try:
+            return _run(runner, step, state)
+        except Exception as error:
+            workdir.set_status("failed", step, f"{type(error).__name__}: {error}".splitlines()[0])
+            raise
+
+
+def _check_restore_path(raw_config, config: Run, workdir: Workdir) -> None:
     started = bool(checkpoints.steps(workdir.checkpoints))
     if config.restore_path and not started:  # later, the run's own checkpoints count
         source, at = find(config.restore_path)
@@ -58,21 +91,17 @@ def train(raw_config, workdir: Workdir) -> int:
             "config.restore_path: names a checkpoint of this very run; to go on from it, name another "
             "--workdir"
         )
-    check_classifier(config.eval.classifier)
-    runner = make_runner(config, workdir)
-    runner.check_trainable()
-    workdir.create()
-    with workdir.lock():
-        if workdir.config.exists():
-            check_same_run(raw_config, workdir, "--workdir")
-        step, state = first_state(runner, config.restore_path)
-        save_json(raw_config, workdir.config)
-        workdir.set_status("training", step)
-        try:
-            return _run(runner, step, state)
-        except Exception as error:
-            workdir.set_status("failed", step, f"{type(error).__name__}: {error}".splitlines()[0])
-            raise
+
+
+def _begin(runner: Runner, raw_config) -> tuple[int, State]:
+    """Opens the work directory for training; returns (step, state) to begin with."""
+    workdir = runner.workdir
+    if workdir.config.exists():
+        check_same_run(raw_config, workdir, "--workdir")
+    step, state = first_state(runner, runner.config.restore_path)
+    save_json(raw_config, workdir.config)
+    workdir.set_status("training", step)
+    return step, state
 
 
 def _run(runner: Runner, step: int, state: State) -> int:
@@ -120,22 +149,55 @@ def report(workdir: Workdir) -> None:
     print(f"evaluate    ./run.sh eval --config.restore_path={workdir.path}")
 
 
-def read_command_line(argv: list[str]):
-    """(config with overrides, work directory).
+def _address(values: flags.FlagValues) -> processes.Address | None:
+    """Where the processes of a distributed run meet; None for a run of one process.
 
     Raises:
-      ConfigError: unknown flags or fields, or a bad config file.
+      ConfigError: the flags contradict one another.
+    """
+    address = processes.Address(*(values[name].value for name in _ADDRESS))
+    given = [f"--{name}" for name, value in zip(_ADDRESS, address, strict=True) if value is not None]
+    missing = [f"--{name}" for name in _ADDRESS if f"--{name}" not in given]
+    if given and not values.distributed:
+        raise ConfigError(f"{given[0]}: needs --distributed")
+    if given and missing:
+        raise ConfigError(f"{given[0]}: needs {' and '.join(missing)} too, or none of them under Slurm")
+    if not given:
+        return address if values.distributed else None
+    if not re.fullmatch(r".+:\d+", address.coordinator):
+        raise ConfigError(f"--coordinator: '{address.coordinator}' is not of the form HOST:PORT")
+    if address.num_processes < 1:
+        raise ConfigError(f"--num_processes: must be at least 1, not {address.num_processes}")
+    if not 0 <= address.process_id < address.num_processes:
+        raise ConfigError(
+            f"--process_id: {address.process_id} is not in 0 .. {address.num_processes - 1}, as of "
+            f"--num_processes={address.num_processes}"
+        )
+    return address
+
+
+def read_command_line(argv: list[str]):
+    """(config with overrides, path of the work directory, address of a distributed run or None).
+
+    Raises:
+      ConfigError: unknown or contradictory flags, unknown fields, or a bad config file.
     """
     values, overrides = parse(argv, _define, _USAGE)
     config = apply_overrides(load_file(values.config), overrides)
-    return config, Workdir(values.workdir or default_workdir(values.config))
+    return config, values.workdir or default_workdir(values.config), _address(values)
 
 
 def main(argv: list[str]) -> int:
     with one_line_errors():
-        config, workdir = read_command_line(argv)
+        config, path, address = read_command_line(argv)
         devices.use_compilation_cache()
-        return train(config, workdir)
+        if address is None:
+            return train(config, Workdir(path))
+        with processes.joined(address):
+            processes.check_same(
+                config.to_json(), "--config: the processes were started with different ones"
+            )
+            return train(config, Workdir(path, ours=processes.is_first()))
 
 
 if __name__ == "__main__":

@@ -28,7 +28,7 @@ def splits(section: Dataset) -> tuple[str, str]:
     return section.train_split, section.eval_split
 
 
-def make_runner(config: Run, workdir: Workdir, local_devices: list[jax.Device] | None = None) -> Runner:
+def make_runner(config: Run, workdir: Workdir, use_devices: list[jax.Device] | None = None) -> Runner:
     """The runner of a validated config, on all devices unless told otherwise; loads its data.
 
     Raises:
@@ -37,7 +37,7 @@ def make_runner(config: Run, workdir: Workdir, local_devices: list[jax.Device] |
     data = config.dataset
     train, held_out = (load(data.name, split, data.data_dir) for split in splits(data))
     experiment = registry.build(config, DataSpec.of(train))
-    return Runner(experiment, config, train, held_out, workdir, local_devices)
+    return Runner(experiment, config, train, held_out, workdir, use_devices)
 
 
 def check_classifier(name: str) -> Path:

@@ -30,11 +30,14 @@ class Writer:
     """Saves states in the background, keeping the newest `keep` of them."""
 
     def __init__(self, folder: Path, keep: int):
+        folder.mkdir(parents=True, exist_ok=True)
         self._manager = ocp.CheckpointManager(
             folder.absolute(),
             options=ocp.CheckpointManagerOptions(
                 preservation_policy=ocp.checkpoint_managers.LatestN(keep),
                 cleanup_tmp_directories=True,
+                create=False,
+                multiprocessing_options=_alone(),
             ),
         )
 
@@ -68,6 +71,19 @@ class Writer:
                 manager.close()
 
 
+def _alone() -> ocp.options.MultiprocessingOptions:
+    """Orbax shall not wait for other processes: a state is whole in each, and one writes or reads it."""
+    own = jax.process_index()
+    return ocp.options.MultiprocessingOptions(primary_host=own, active_processes={own})
+
+
+def _checkpointer() -> ocp.Checkpointer:
+    handler = ocp.CompositeCheckpointHandler(
+        composite_options=ocp.CompositeOptions(multiprocessing_options=_alone())
+    )
+    return ocp.Checkpointer(handler, multiprocessing_options=_alone())
+
+
 @contextlib.contextmanager
 def _write_errors():
     try:
@@ -99,7 +115,7 @@ def restore(folder: Path, step: int, target: State) -> State:
     _check_layout(layout(target), saved_layout, f"{folder / str(step)}")
     try:
         state = (
-            ocp.Checkpointer(ocp.CompositeCheckpointHandler())
+            _checkpointer()
             .restore(
                 folder.absolute() / str(step),
                 args=ocp.args.Composite(state=ocp.args.StandardRestore(target)),
@@ -124,10 +140,11 @@ def saved_checksum(folder: Path, step: int) -> str | None:
 def _meta(folder: Path, step: int) -> tuple[dict[str, str], str]:
     """(layout, checksum) that were saved with a step."""
     try:
-        checkpointer = ocp.Checkpointer(ocp.CompositeCheckpointHandler())
-        meta = checkpointer.restore(
-            folder.absolute() / str(step), args=ocp.args.Composite(meta=ocp.args.JsonRestore())
-        ).meta
+        meta = (
+            _checkpointer()
+            .restore(folder.absolute() / str(step), args=ocp.args.Composite(meta=ocp.args.JsonRestore()))
+            .meta
+        )
         return meta["layout"], meta["checksum"]
     except PermissionError as error:
         raise ConfigError(f"cannot read the checkpoint '{folder / str(step)}'") from error

@@ -1,7 +1,7 @@
 """Devices: the axis that training steps are mapped over, and reductions over it."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,17 @@ import jax
 from lib.config import ConfigError
 
 AXIS = "devices"  # the name of the pmapped axis
+
+
+def all_devices() -> list[jax.Device]:
+    """The devices of all processes of this run, one process after the other."""
+    return sorted(jax.devices(), key=lambda device: (device.process_index, device.id))
+
+
+def local_part(devices: Sequence[jax.Device]) -> slice:
+    """Where this process's own devices are among `devices`, which are ordered by process."""
+    own = [i for i, device in enumerate(devices) if device.process_index == jax.process_index()]
+    return slice(own[0], own[-1] + 1)
 
 
 def cache_dir() -> Path:

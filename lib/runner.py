@@ -6,10 +6,8 @@
 stopped, in whatever way, and started again is bitwise the run that never stopped.
 """
 
-import contextlib
 import functools
 import math
-import signal
 import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
@@ -18,13 +16,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lib import checkpoints, devices, figures
+from lib import checkpoints, devices, figures, processes
 from lib.config import ConfigError
 from lib.data import Dataset
 from lib.data.pipeline import Order, eval_batches, make
 from lib.experiment import Experiment, State
-from lib.logging import MetricWriter, Progress, first_not_finite, read_json_lines
+from lib.logging import first_not_finite, read_json_lines
+from lib.outputs import Outputs
 from lib.schema import Run
+from lib.signals import stop_requests
 from lib.workdir import Workdir
 
 _STEPS_PER_DISPATCH = 50  # on accelerators, where a call costs more than it does on a CPU
@@ -52,12 +52,17 @@ class Runner:
         train: Dataset,
         held_out: Dataset,
         workdir: Workdir,
-        local_devices: list[jax.Device] | None = None,
+        use_devices: list[jax.Device] | None = None,
     ):
-        """Places the data; compiles nothing."""
+        """Places the data; compiles nothing.
+
+        Args:
+          use_devices: ordered by process, of every process equally many; default: all.
+        """
         self.experiment, self.config, self.workdir = experiment, config, workdir
         self.data = (train, held_out)
-        self.devices = local_devices or jax.local_devices()
+        self.devices = use_devices or devices.all_devices()
+        self._local = devices.local_part(self.devices)
         self._on_cpu = self.devices[0].platform == "cpu"
         order = Order(
             train.size,
@@ -65,9 +70,10 @@ class Runner:
             config.seed,
             len(self.devices),
             experiment.batches_per_step,
+            self._local,
         )
         self._batches = make(train, order, config.dataset.device_limit_gb)
-        mesh = jax.sharding.Mesh(np.array(self.devices), (devices.AXIS,))
+        mesh = jax.sharding.Mesh(np.array(self.devices[self._local]), (devices.AXIS,))
         placed = lambda *axes: jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec(*axes))
         self._state_sharding = jax.tree.map(
             lambda axis: placed() if axis is None else placed(devices.AXIS),
@@ -146,8 +152,22 @@ class Runner:
         return jax.jit(self.experiment.init)(key, batch)
 
     def place(self, state: State) -> State:
-        """Puts a state on the devices, as its axes have it."""
-        return jax.device_put(state, self._state_sharding)
+        """Puts a whole state on the devices, as its axes have it."""
+        own = self._by_axes(lambda leaf: leaf[self._local], state)
+        return jax.device_put(own, self._state_sharding)
+
+    def whole(self, state: State) -> State:
+        """The state of `place`, with the parts of split leaves from all processes."""
+        return self._by_axes(processes.gather, state)
+
+    def _by_axes(self, change_split: Callable, state: State) -> State:
+        """The state with its leaves that are split over devices changed."""
+        return jax.tree.map(
+            lambda axis, part: part if axis is None else jax.tree.map(change_split, part),
+            self.experiment.state_axes,
+            state,
+            is_leaf=lambda axis: axis is None,
+        )
 
     def abstract_state(self) -> State:
         """Shapes and types of the state."""
@@ -173,54 +193,51 @@ class Runner:
         """
         self.check_trainable()
         state = self.place(state)  # or the second call would compile again
-        config, workdir = self.config, self.workdir
-        writer = checkpoints.Writer(workdir.checkpoints, config.keep_checkpoints)
-        train_log, eval_log = (
-            MetricWriter(workdir.metrics, name, workdir.tensorboard, first) for name in ("train", "eval")
-        )
-        progress = Progress(config.num_steps, first)
-        done, saved, pending = first, first if first else None, []
+        outputs = Outputs(self.workdir, self.config, first)
+        done, pending, stop = first, [], None
         clock = _StepClock()
         try:
-            with _caught_signals() as caught:
+            with stop_requests() as asked:
                 for step, k, feeds in self._dispatches(first):
                     state, metrics = self._train(state, self._constants, feeds, self._key, np.uint32(step))
                     if self._on_cpu:  # queued collectives of several CPU devices deadlock
                         jax.block_until_ready(metrics)
                     pending.append((step, metrics))
                     done = step + k
-                    progress.advance(k)
-                    if not (self._must_act(done) or caught):
+                    outputs.progress.advance(k)
+                    stop = asked()
+                    if not (self._must_act(done) or stop):
                         continue
-                    values = self._fetch(pending)
+                    self._act(outputs, done, state, self._fetch(pending) | clock.rate(done), bool(stop))
                     pending = []
-                    progress.show({n: values[n] for n in self.experiment.main_metrics})
-                    if self._due(config.log_every, done):
-                        train_log.write(done, values | clock.rate(done))
-                    if self._due(config.eval_every, done):
-                        eval_log.write(done, self._checked(done, self.evaluate(state)))
-                    if self._due(config.checkpoint_every, done) or caught:
-                        self._check_finite(state, done)
-                        for log in (train_log, eval_log):
-                            log.flush()
-                        writer.save(done, state)
-                        saved = done
-                    if self._due(config.figures_every, done) or done == config.num_steps:
-                        self.draw(state, done)
                     clock.restart(done)
-                    if caught:
-                        progress.print(f"stopping at step {done:,}: saving")
+                    if stop:
+                        outputs.progress.print(f"stopping at step {done:,}: saving")
                         break
-                writer.close()
+                outputs.finish()
         except NotFiniteError as error:
+            saved = outputs.saved
             kept = f"the checkpoint of step {saved} is kept" if saved else "nothing was saved"
             raise NotFiniteError(f"{error}; {kept}") from error
         finally:
-            progress.close()
-            train_log.close()
-            eval_log.close()
-            writer.close()
-        return Stopped(done, caught[0] if caught else None)
+            outputs.close()
+        return Stopped(done, stop)
+
+    def _act(
+        self, outputs: Outputs, done: int, state: State, metrics: Mapping[str, float], stopping: bool
+    ) -> None:
+        """Logs, evaluates, saves and draws what is due after `done` steps."""
+        outputs.progress.show({n: metrics[n] for n in self.experiment.main_metrics})
+        if self._due(self.config.log_every, done):
+            outputs.log("train", done, metrics)
+        if self._due(self.config.eval_every, done):
+            outputs.log("eval", done, self._checked(done, self.evaluate(state)))
+        if self._due(self.config.checkpoint_every, done) or stopping:
+            whole = self.whole(state)
+            self._check_finite(whole, done)
+            outputs.save(done, whole)
+        if self._due(self.config.figures_every, done) or done == self.config.num_steps:
+            self.draw(self.whole(state), done)
 
     def _due(self, every: int, done: int) -> bool:
         return bool(every) and (done % every == 0 or done == self.config.num_steps)
@@ -276,10 +293,11 @@ class Runner:
         """Means of the experiment's own metrics over the whole held-out split."""
         sums: dict[str, np.ndarray] = {}
         counts: dict[str, float] = {}
-        n = len(self.devices)
-        batches = eval_batches(self.data[1], -(-self.config.batch_size // n) * n)
+        n, local = len(self.devices), self._local
+        b = -(-self.config.batch_size // n)  # examples on each device
+        batches = eval_batches(self.data[1], n * b, slice(local.start * b, local.stop * b))
         for i, batch in enumerate(batches):
-            batch = jax.tree.map(lambda x: x.reshape(n, -1, *x.shape[1:]), batch)
+            batch = jax.tree.map(lambda x: x.reshape(-1, b, *x.shape[1:]), batch)
             totals = jax.device_get(self._eval(state, batch, jax.random.fold_in(self._key, i)))
             for name, (total, count) in totals.items():
                 sums[name] = sums.get(name, 0) + np.asarray(total, np.float64)
@@ -288,7 +306,9 @@ class Runner:
         return {name: float(value) for name, value in self.experiment.eval_summary(means).items()}
 
     def draw(self, state: State, step: int) -> None:
-        """Writes the experiment's pictures, and the curves of the metrics so far."""
+        """Writes the experiment's pictures of a whole state, and the curves of the metrics so far."""
+        if not self.workdir.ours:
+            return
         if draw := self.experiment.heads.get("figures"):
             pictures = jax.device_get(jax.jit(draw)(state, jax.random.key(_FIGURES_SEED)))
             for name, content in pictures.items():
@@ -322,23 +342,3 @@ def _largest_divisor(numbers: list[int], limit: int) -> int:
     """The largest number up to `limit` that divides all of `numbers`."""
     common = math.gcd(*numbers)
     return max(k for k in range(1, limit + 1) if common % k == 0)
-
-
-@contextlib.contextmanager
-def _caught_signals() -> Iterator[list[int]]:
-    """Collects SIGTERM and the first Ctrl-C, so that a step ends and is saved; a second one kills."""
-    caught: list[int] = []
-    before = {}
-
-    def note(number, frame):
-        del frame
-        caught.append(number)
-        signal.signal(number, before[number])
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        before[number] = signal.signal(number, note)
-    try:
-        yield caught
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -19,10 +19,16 @@ _LOCK_TRIES, _LOCK_PAUSE = 10, 0.1  # is_training holds the lock for an instant
 
 
 class Workdir:
-    """Paths of one run."""
+    """Paths of one run.
 
-    def __init__(self, path: str | os.PathLike):
+    Attributes:
+      ours: whether this process writes here; of the processes of one run only the first does, and in the
+        others `create`, `lock` and `set_status` do nothing.
+    """
+
+    def __init__(self, path: str | os.PathLike, ours: bool = True):
         self.path = Path(path).absolute()
+        self.ours = ours
         self.config = self.path / "config.json"
         self.checkpoints = self.path / CHECKPOINTS
         self.metrics = self.path / "metrics"
@@ -35,6 +41,8 @@ class Workdir:
         Raises:
           ConfigError: the place cannot be written.
         """
+        if not self.ours:
+            return
         try:
             for folder in (self.checkpoints, self.metrics, self.tensorboard, self.figures):
                 folder.mkdir(parents=True, exist_ok=True)
@@ -57,6 +65,9 @@ class Workdir:
         Raises:
           ConfigError: another process holds it.
         """
+        if not self.ours:
+            yield
+            return
         with (self.path / name).open("a+") as file:
             for left in reversed(range(_LOCK_TRIES)):
                 try:
@@ -89,6 +100,8 @@ class Workdir:
 
     def set_status(self, status: str, step: int, error: str = "") -> None:
         """Writes down how far training is: "training", "stopped" (by a signal), "failed" or "finished"."""
+        if not self.ours:
+            return
         with replacing(self.path / "status.json") as temporary:
             temporary.write_text(json.dumps({"status": status, "step": step, "error": error}) + "\n")
 

@@ -2,7 +2,7 @@
 
 Both kinds have the same three parts and give the same batches for the same seed:
 - `constants`: arrays that stay on the devices (the whole set, or nothing);
-- `feed(step)`: what the host hands over for that step, leaves [devices, b, ...];
+- `feed(step)`: what the host hands over to its own devices for that step, leaves [local, b, ...];
 - `batch(constants, feed)`: pure, inside the step: this device's share, {image, label}.
 """
 
@@ -30,6 +30,7 @@ class Order(NamedTuple):
       seed: fixes the order.
       num_devices: must divide the batch size.
       batches_per_step: how many batches one step takes.
+      local: which of the devices are this process's own.
     """
 
     size: int
@@ -37,13 +38,14 @@ class Order(NamedTuple):
     seed: int
     num_devices: int
     batches_per_step: int = 1
+    local: slice = slice(None)
 
     def indices(self, step: int) -> np.ndarray:
-        """int32 [devices, batches_per_step * b]: every device's share of each batch in turn."""
+        """int32 [local, batches_per_step * b]: every local device's share of each batch in turn."""
         m = self.batches_per_step
         indices = batch_indices(self.size, m * self.batch_size, self.seed, step)
         shares = indices.reshape(m, self.num_devices, self.batch_size // self.num_devices)
-        return shares.swapaxes(0, 1).reshape(self.num_devices, -1)
+        return shares.swapaxes(0, 1).reshape(self.num_devices, -1)[self.local]
 
 
 class Resident:
@@ -54,7 +56,7 @@ class Resident:
         self._order = order
 
     def feed(self, step: int) -> np.ndarray:
-        """int32 [devices, b]: indices of the batch of `step`."""
+        """int32 [local, b]: indices of the batch of `step`."""
         return self._order.indices(step)
 
     def feeds(self, first: int, last: int) -> Iterator[np.ndarray]:
@@ -74,7 +76,7 @@ class Streamed:
         self._dataset, self._order = dataset, order
 
     def feed(self, step: int) -> dict[str, np.ndarray]:
-        """The batch of `step`: image [devices, b, ..], label [devices, b]."""
+        """The batch of `step`: image [local, b, ..], label [local, b]."""
         indices = self._order.indices(step)
         # Sorted reads are kinder to a disk; the inverse puts the batch back in its order.
         ordered, inverse = np.unique(indices, return_inverse=True)
@@ -110,10 +112,18 @@ def make(dataset: Dataset, order: Order, device_limit_gb: float) -> Resident | S
     return kind(dataset, order)
 
 
-def eval_batches(dataset: Dataset, batch_size: int) -> Iterator[dict[str, np.ndarray]]:
-    """The whole set in order, in batches of one size; `mask` [b] is 0 for the last one's padding."""
+def eval_batches(
+    dataset: Dataset, batch_size: int, part: slice = slice(None)
+) -> Iterator[dict[str, np.ndarray]]:
+    """The whole set in order, in batches of one size; `mask` [b] is 0 for the last one's padding.
+
+    Args:
+      dataset: n examples.
+      batch_size: of a whole batch.
+      part: which rows of each batch to make.
+    """
     for start in range(0, dataset.size, batch_size):
-        indices = np.arange(start, start + batch_size)
+        indices = np.arange(start, start + batch_size)[part]
         mask = indices < dataset.size
         indices = np.where(mask, indices, 0)
         yield {

@@ -1,0 +1,183 @@
+"""One run of several processes: two with a device each are one with two devices."""
+
+import contextlib
+import fcntl
+import json
+import signal
+import socket
+import time
+
+import jax
+import pytest
+from conftest import program
+
+from experiments.main import main
+from lib import checkpoints
+
+GAN = ["--config.checkpoint_every=6", "--config.batch_size=8", "--config.gan.num_latents=4"]
+GAN += ["--config.eval_every=30", "--config.log_every=6"]
+CLASSIFIER = ["--config=configs/classifier/digits.py", "--config.num_steps=4", "--config.log_every=2"]
+CLASSIFIER += ["--config.checkpoint_every=2", "--config.eval_every=2", "--config.batch_size=8"]
+CLASSIFIER += ["--config.dataset.device_limit_gb=0.0"]
+TIMEOUT = 200
+
+
+@pytest.fixture(scope="module")
+def env(program_env):
+    """Of programs that meet on this machine alone."""
+    outside = {k: v for k, v in program_env.items() if not k.lower().endswith("_proxy")}
+    return outside | {"JAX_NUM_CPU_DEVICES": "1"}
+
+
+@contextlib.contextmanager
+def started(env, *args, num_processes=2, last_args=()):
+    """The processes of one run, killed at the end of the block if they have not ended."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+    shared = [*args, "--distributed", f"--coordinator={address}", f"--num_processes={num_processes}"]
+    env = env | {"JAX_COORDINATOR_BIND_ADDRESS": address}
+    processes = []
+    try:
+        for i in range(num_processes):
+            last = last_args if i == num_processes - 1 else ()
+            processes.append(program(env, *shared, f"--process_id={i}", *last))
+        yield processes
+    finally:
+        for process in processes:
+            process.kill()
+            process.wait()
+
+
+def ended(processes) -> list[tuple[int, str, str]]:
+    """(exit code, standard output, standard error) of each."""
+    deadline = time.monotonic() + TIMEOUT
+    done = [p.communicate(timeout=max(deadline - time.monotonic(), 1)) for p in processes]
+    return [(p.returncode, *texts) for p, texts in zip(processes, done, strict=True)]
+
+
+def codes(results) -> list[int]:
+    return [code for code, _, _ in results]
+
+
+def lines(err: str) -> list[str]:
+    """What the program itself says: warnings of JAX's begin with their level and date."""
+    return [line for line in err.splitlines() if line.startswith("error: ")]
+
+
+def records(workdir, name) -> list[dict]:
+    found = [json.loads(line) for line in (workdir / "metrics" / f"{name}.jsonl").open()]
+    return [{k: v for k, v in r.items() if k != "steps_per_second"} for r in found]
+
+
+def checksums(workdir) -> dict[int, str]:
+    folder = workdir / "checkpoints"
+    return {step: checkpoints.saved_checksum(folder, step) for step in checkpoints.steps(folder)}
+
+
+def one_process(workdir, *args) -> None:
+    """The same in this process, which has two devices."""
+    assert main([*args, f"--workdir={workdir}"]) == 0
+
+
+def test_two_processes_equal_one_with_two_devices(tmp_path, env):
+    """Bitwise, with the same checkpoints and metrics; batches are streamed, and one process writes."""
+    one_process(tmp_path / "one", *CLASSIFIER)
+    with started(env, *CLASSIFIER, f"--workdir={tmp_path}/two") as processes:
+        results = ended(processes)
+    assert codes(results) == [0, 0], results
+    expected = checksums(tmp_path / "one")
+    assert list(expected) == [2, 4]
+    assert len(set(expected.values())) == 2
+    assert checksums(tmp_path / "two") == expected
+    for name in ("train", "eval"):
+        assert len(records(tmp_path / "one", name)) == 2
+        assert records(tmp_path / "two", name) == records(tmp_path / "one", name)
+    events = lambda workdir: len(list((tmp_path / workdir).rglob("events.*")))
+    assert events("two") == events("one")
+    assert "trained 4 steps" in results[0][1]
+    assert "trained" not in results[1][1]
+
+
+def test_a_signal_to_one_stops_all_and_any_number_of_processes_continues(tmp_path, env):
+    """Two processes are stopped twice, with a signal to one and to both; then one process finishes."""
+    workdir = tmp_path / "stopped"
+    args = [*GAN, f"--workdir={workdir}"]
+    before = 0
+    for signalled in ([1], [0, 1]):
+        with started(env, *args, "--config.num_steps=100000") as processes:
+            wait_for_step(workdir, before + 1, processes)
+            for i in signalled:
+                processes[i].send_signal(signal.SIGTERM)
+            results = ended(processes)
+        assert codes(results) == [128 + signal.SIGTERM] * 2, results
+        stopped_at = max(checksums(workdir))
+        assert stopped_at > before
+        assert f"stopped and saved at step {stopped_at:,}" in results[0][1]
+        assert json.loads((workdir / "status.json").read_text())["status"] == "stopped"
+        before = stopped_at
+    one_process(workdir, *GAN, f"--config.num_steps={before + 6}")
+    one_process(tmp_path / "never", *GAN, f"--config.num_steps={before + 6}")
+    assert checksums(workdir)[before + 6] == checksums(tmp_path / "never")[before + 6]
+
+
+def wait_for_step(workdir, step, processes):
+    deadline = time.monotonic() + TIMEOUT
+    while all(p.poll() is None for p in processes) and time.monotonic() < deadline:
+        if any(s >= step for s in checkpoints.steps(workdir / "checkpoints")):
+            return
+        time.sleep(0.02)
+    raise AssertionError(f"no checkpoint of step {step}; exit codes {[p.poll() for p in processes]}")
+
+
+def test_if_process_0_is_refused_all_end_with_its_line(tmp_path, env):
+    (tmp_path / ".lock").touch()
+    with (tmp_path / ".lock").open("a+") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        with started(env, *GAN, f"--workdir={tmp_path}") as processes:
+            results = ended(processes)
+    assert codes(results) == [2, 2], results
+    first, second = (lines(err) for _, _, err in results)
+    assert len(first) == len(second) == 1
+    assert "is training in" in first[0]
+    assert second[0] == first[0].replace("error: ", "error: process 0: ")
+
+
+def test_processes_with_other_configs_are_refused(tmp_path, env):
+    with started(env, *GAN, f"--workdir={tmp_path}", last_args=["--config.seed=1"]) as processes:
+        results = ended(processes)
+    assert codes(results) == [2, 2], results
+    assert all("started with different ones" in lines(err)[0] for _, _, err in results)
+    assert not (tmp_path / "config.json").exists()
+
+
+BY_HAND = ["--distributed", "--coordinator=127.0.0.1:1", "--num_processes=2", "--process_id=1"]
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (BY_HAND[1:], "--coordinator: needs --distributed"),
+        (BY_HAND[:2], "--coordinator: needs --num_processes and --process_id too"),
+        ([*BY_HAND[:1], *BY_HAND[2:]], "--num_processes: needs --coordinator too"),
+        ([*BY_HAND, "--process_id=2"], "--process_id: 2 is not in 0 .. 1"),
+        ([*BY_HAND, "--process_id=-1"], "--process_id: -1 is not in 0 .. 1"),
+        ([*BY_HAND, "--num_processes=0"], "--num_processes: must be at least 1, not 0"),
+        ([*BY_HAND, "--coordinator=here"], "--coordinator: 'here' is not of the form HOST:PORT"),
+    ],
+)
+def test_contradictory_flags_are_one_line(capsys, monkeypatch, args, message):
+    monkeypatch.setattr(jax.distributed, "initialize", lambda *a, **k: pytest.fail("went on"))
+    with pytest.raises(SystemExit) as stop:
+        main(args)
+    assert stop.value.code == 2
+    err = capsys.readouterr().err
+    assert err.startswith(f"error: {message}")
+    assert err.count("\n") == 1
+
+
+def test_without_a_launcher_addresses_are_asked_for(tmp_path, env):
+    bare = {k: v for k, v in env.items() if not k.startswith(("SLURM_", "OMPI_", "PMI"))}
+    [(code, _, err)] = ended([program(bare, "--distributed", f"--workdir={tmp_path}/run")])
+    assert code == 2
+    assert lines(err)[0].startswith("error: --distributed: no launcher tells where")
