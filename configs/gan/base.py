@@ -14,9 +14,10 @@ def base() -> ConfigDict:
     gan.nets = "digits"  # digits (8x8 grey), mnist (28x28 grey), cifar10 (32x32 colour), mlp (points)
     gan.mlp = ConfigDict({"num_layers": 2, "num_units": 25})  # hidden layers of both networks `mlp`
     gan.num_latents = 128
-    # Of the discriminator's weights, not its biases: none (still logs their singular values),
-    # power_iteration (the papers'; its second derivatives, which drift terms are made of, are off),
-    # exact. See lib/nets/spectral_norm.py.
+    # Of the discriminator's weights, not its biases: none (still logs their singular values), power_iteration
+    # (what the configs of papers choose, because the papers do; its second derivatives, which drift terms
+    # are made of, are off), exact. See lib/nets/spectral_norm.py. For cifar10 one gradient through power
+    # iteration takes 6 ms on 2 CPU cores, and exact 0.25 s; a Hessian-vector product 11 ms and 0.43 s.
     gan.spectral_norm = "none"
     # cross_entropy, least_squares, sigmoid_least_squares, wasserstein; for the generator saturating
     # (cross entropy, zero-sum), non_saturating, and the last three of these

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 
 from experiments.classifier.config import ClassifierConfig
 from lib import optimizers
+from lib.config import ConfigError
 from lib.data import DataSpec
 from lib.data.pipeline import to_signed
 from lib.devices import psum
@@ -22,8 +23,10 @@ def build(config: ClassifierConfig, spec: DataSpec) -> Experiment:
     """Builds the experiment of a validated config.
 
     Raises:
-      ConfigError: unknown names.
+      ConfigError: unknown names, or points instead of images.
     """
+    if len(spec.image_shape) != 3:
+        raise ConfigError(f"config.dataset.name: '{config.dataset.name}' has no images to classify")
     section = config.classifier
     net = CNN(**section.cnn.model_dump(), num_classes=spec.num_classes)
     optimizer = {_PLAYER: optimizers.from_config(section.optimizer, "config.classifier.optimizer")}

@@ -85,8 +85,8 @@ def build(config: GanConfig, spec: DataSpec) -> Experiment:
     module, options, shape = lookup(NETS, gan.nets, "config.gan.nets")
     if shape != spec.image_shape:
         raise ConfigError(
-            f"config.gan.nets: '{gan.nets}' is for data of shape {shape}, but those of "
-            f"'{config.dataset.name}' are {spec.image_shape}"
+            f"config.gan.nets: '{gan.nets}' is for data of shape {shape}, but that of "
+            f"'{config.dataset.name}' has {spec.image_shape}"
         )
     generator, discriminator = (make(**options(gan)) for make in (module.Generator, module.Discriminator))
     nets = Nets(generator, discriminator, gan.num_latents, gan.spectral_norm)
@@ -113,18 +113,18 @@ def build(config: GanConfig, spec: DataSpec) -> Experiment:
 
     if spec.mixture is None:
         heads = {"sample": sample, "figures": lambda s, key: {"samples": sample(s, key, _GRID)}}
-        of_points = {}
+        summary = dict
     else:
         drawn = lambda s, key: modes.picture(sample(s, key, _POINTS), spec.mixture)
         heads = {"figures": lambda s, key: {"samples": drawn(s, key)}}
-        of_points = {"eval_summary": modes.summary}
+        summary = modes.summary
 
     return Experiment(
         init=init,
         train_step=train_step,
         eval_step=functools.partial(gan_eval, nets, spec.mixture),
+        eval_summary=summary,
         heads=heads,
-        **of_points,
         batches_per_step=rule.batches_per_step,
         min_device_batch=min_batch(regularizers.estimator),
         main_metrics=("disc_loss", "gen_loss"),

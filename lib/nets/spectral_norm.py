@@ -9,7 +9,8 @@ Two ways to sigma:
   vectors its gradient v u^T is right, but as a linear function of W it has no second derivatives, and
   Hessian-vector products through it miss those of sigma: by several percent on a small net. What drift
   terms regularise is then not quite the gradient norm of the loss that is trained.
-- `exact`: the largest singular value itself, with all its derivatives.
+- `exact`: the largest singular value itself, with all its derivatives; from an eigendecomposition of the
+  smaller Gram matrix, which costs 20 to 50 times as much.
 """
 
 from collections.abc import Mapping

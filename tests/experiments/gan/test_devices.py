@@ -19,8 +19,9 @@ from lib.nets import gan_cifar10
 DRIFT = [
     "gan.updates=simultaneous",
     "gan.grad_regularizes.estimator=biased_averaged",
-    *(f"gan.grad_regularizes.dd_coeffs_multiplier.{x}.other_dot_prod=-1.0" for x in ("disc", "gen")),
-    *(f"gan.grad_regularizes.dd_coeffs_multiplier.{x}.self_norm=1.0" for x in ("disc", "gen")),
+    "gan.grad_regularizes.dd_coeffs_multiplier.disc.other_dot_prod=0.0",
+    "gan.grad_regularizes.dd_coeffs_multiplier.gen.other_dot_prod=-1.0",
+    "gan.grad_regularizes.dd_coeffs_multiplier.gen.self_norm=1.0",
 ]
 
 

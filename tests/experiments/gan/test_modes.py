@@ -11,6 +11,7 @@ from eval.evaluation import Evaluator
 from eval.follow import Follower
 from experiments.gan import modes
 from lib import metrics
+from lib.config import ConfigError
 from lib.data import load
 from lib.data.gaussians import MIXTURES, Mixture
 
@@ -103,3 +104,15 @@ def test_a_run_logs_modes_draws_them_and_is_scored_by_them(make, capsys):
     assert {k: v for k, v in record.items() if k in records[-1]} == records[-1]
     assert (runner.workdir.figures / "scores.png").exists()
     assert Follower(evaluator).metric(record) == "captured_modes"
+
+
+@pytest.mark.parametrize(
+    ("name", "overrides", "message"),
+    [
+        ("gan/digits", ["dataset.name=ring8"], r"config.gan.nets: 'digits' is .* 'ring8' has \(2,\)"),
+        ("classifier/digits", ["dataset.name=ring8"], "config.dataset.name: 'ring8' has no images"),
+    ],
+)
+def test_points_where_images_are_needed(make, name, overrides, message):
+    with pytest.raises(ConfigError, match=message):
+        make(name, *overrides)
