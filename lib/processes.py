@@ -56,13 +56,13 @@ def joined(address: Address) -> Iterator[None]:
     try:
         jax.distributed.initialize(*address, cluster_detection_method="deactivate" if by_hand else None)
     except (ValueError, RuntimeError) as error:
-        if by_hand:
-            reason = str(error).splitlines()[0][:200]
-            raise ConfigError(f"--coordinator: cannot use '{address.coordinator}': {reason}") from error
-        raise ConfigError(
-            "--distributed: no launcher tells where the processes meet; start them with Slurm's srun, or "
-            "give --coordinator=HOST:PORT --num_processes=N --process_id=I"
-        ) from error
+        if isinstance(error, ValueError) and not by_hand:
+            raise ConfigError(
+                "--distributed: no launcher tells where the processes meet; start them with Slurm's srun, or "
+                "give --coordinator=HOST:PORT --num_processes=N --process_id=I"
+            ) from error
+        reason = str(error).splitlines()[0][:200]
+        raise ConfigError(f"--distributed: cannot join the other processes: {reason}") from error
     _sum(np.zeros(1, np.uint8))  # connects all devices now: later, a slow process would be too late
     try:
         with contextlib.nullcontext() if is_first() else _silence():

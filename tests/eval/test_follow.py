@@ -8,7 +8,7 @@ import time
 import pytest
 from conftest import program, run, small_config
 
-from eval import follow
+from eval import follow, train_eval
 from eval.evaluation import Evaluator
 from eval.follow import Follower, recover_best
 from lib import checkpoints
@@ -177,6 +177,15 @@ def test_train_eval_scores_all_and_passes_on_how_training_ended(tmp_path, progra
     assert "not finite" in bad.stderr
     assert "Traceback" not in bad.stderr
     assert Workdir(tmp_path / "bad").status()["status"] == "failed"
+
+
+def test_train_eval_is_not_for_several_processes(tmp_path, capsys):
+    with pytest.raises(SystemExit) as stop:
+        train_eval.main(["--distributed", f"--workdir={tmp_path / 'run'}"])
+    assert stop.value.code == 2
+    err = capsys.readouterr().err
+    assert err.startswith("error: --distributed: only `train` has it")
+    assert err.count("\n") == 1
 
 
 def test_terminated_train_eval_stops_its_training(tmp_path, program_env):

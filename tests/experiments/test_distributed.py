@@ -24,24 +24,37 @@ TIMEOUT = 200
 
 @pytest.fixture(scope="module")
 def env(program_env):
-    """Of programs that meet on this machine alone."""
-    outside = {k: v for k, v in program_env.items() if not k.lower().endswith("_proxy")}
-    return outside | {"JAX_NUM_CPU_DEVICES": "1"}
+    """Of programs that meet on this machine alone, whatever has started the tests."""
+    launchers = ("SLURM_", "OMPI_", "PMI")
+    own = {k: v for k, v in program_env.items() if not k.startswith(launchers)}
+    own = {k: v for k, v in own.items() if not k.lower().endswith("_proxy")}
+    return own | {"JAX_NUM_CPU_DEVICES": "1"}
+
+
+def by_hand(address: str, i: int) -> tuple[list[str], dict[str, str]]:
+    """Flags and variables of process i of two."""
+    return [f"--coordinator={address}", "--num_processes=2", f"--process_id={i}"], {}
+
+
+def by_srun(address: str, i: int) -> tuple[list[str], dict[str, str]]:
+    """The same as Slurm tells it: the port is JAX's own choice then, but for this variable."""
+    host, port = address.split(":")
+    told = {"JOB_ID": "1", "STEP_NODELIST": host, "NTASKS": "2", "PROCID": str(i), "LOCALID": str(i)}
+    return [], {f"SLURM_{name}": value for name, value in told.items()} | {"JAX_COORDINATOR_PORT": port}
 
 
 @contextlib.contextmanager
-def started(env, *args, num_processes=2, last_args=()):
-    """The processes of one run, killed at the end of the block if they have not ended."""
+def started(env, *args, how=by_hand, last_args=()):
+    """Two processes of one run, killed at the end of the block if they have not ended."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{free.getsockname()[1]}"
-    shared = [*args, "--distributed", f"--coordinator={address}", f"--num_processes={num_processes}"]
     env = env | {"JAX_COORDINATOR_BIND_ADDRESS": address}
     processes = []
     try:
-        for i in range(num_processes):
-            last = last_args if i == num_processes - 1 else ()
-            processes.append(program(env, *shared, f"--process_id={i}", *last))
+        for i, more in enumerate([(), last_args]):
+            where, variables = how(address, i)
+            processes.append(program(env | variables, *args, "--distributed", *where, *more))
         yield processes
     finally:
         for process in processes:
@@ -134,7 +147,7 @@ def test_if_process_0_is_refused_all_end_with_its_line(tmp_path, env):
     (tmp_path / ".lock").touch()
     with (tmp_path / ".lock").open("a+") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
-        with started(env, *GAN, f"--workdir={tmp_path}") as processes:
+        with started(env, *GAN, f"--workdir={tmp_path}", how=by_srun) as processes:
             results = ended(processes)
     assert codes(results) == [2, 2], results
     first, second = (lines(err) for _, _, err in results)
@@ -177,7 +190,6 @@ def test_contradictory_flags_are_one_line(capsys, monkeypatch, args, message):
 
 
 def test_without_a_launcher_addresses_are_asked_for(tmp_path, env):
-    bare = {k: v for k, v in env.items() if not k.startswith(("SLURM_", "OMPI_", "PMI"))}
-    [(code, _, err)] = ended([program(bare, "--distributed", f"--workdir={tmp_path}/run")])
+    [(code, _, err)] = ended([program(env, "--distributed", f"--workdir={tmp_path}/run")])
     assert code == 2
     assert lines(err)[0].startswith("error: --distributed: no launcher tells where")
