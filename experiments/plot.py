@@ -14,12 +14,17 @@ from lib.files import replacing
 _USAGE = """Draws a picture of results. Each picture's own options: ./run.sh plot PICTURE --help
 
   ./run.sh plot sweep DIR --x=FIELD --y=METRIC   curves or a heat map over the runs of a sweep
+  ./run.sh plot local_error                      the drift of updates, on both clocks
 """
 _SWEEP_USAGE = """Draws a metric of the runs of a sweep; names of fields and metrics may be short.
 
   ./run.sh plot sweep DIR --x=FIELD --y=METRIC [--hue=FIELD]   mean and spread over seeds at each value
   ./run.sh plot sweep DIR --x=step --y=METRIC [--hue=FIELD]    learning curves
   ./run.sh plot sweep DIR --x=FIELD --y=FIELD --hue=METRIC     a heat map
+"""
+_LOCAL_ERROR_USAGE = """Draws how far one update of a game is from its flow and its modified flows, against the rate.
+
+  ./run.sh plot local_error [--ratio=0.4] [--out=FILE]
 """
 _FORMATS = (".png", ".pdf", ".svg")
 
@@ -74,7 +79,26 @@ def save(figure, path: Path) -> None:
     print(path)
 
 
-PICTURES: dict[str, Callable[[list[str]], None]] = {"sweep": sweep}
+def local_error(argv: list[str]) -> None:
+    """Draws local errors of updates against flows on both clocks.
+
+    Raises:
+      ConfigError: unknown flags, or a ratio that is not positive.
+    """
+
+    def define(values: flags.FlagValues) -> None:
+        flags.DEFINE_float("ratio", 0.4, "Generator's rate over discriminator's.", flag_values=values)
+        flags.DEFINE_string("out", "local_error.png", "The file.", flag_values=values)
+
+    values, _ = parse(argv, define, _LOCAL_ERROR_USAGE)
+    if values.ratio <= 0:
+        raise ConfigError(f"--ratio: {values.ratio:g} is no ratio of learning rates; use one above 0")
+    from experiments.games import local_error as drawn
+
+    save(drawn.picture(values.ratio), Path(values.out))
+
+
+PICTURES: dict[str, Callable[[list[str]], None]] = {"local_error": local_error, "sweep": sweep}
 
 
 def main(argv: list[str]) -> int:

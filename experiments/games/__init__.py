@@ -1,0 +1,1 @@
+"""Small games that can be looked at: their updates, flows and spectra."""
