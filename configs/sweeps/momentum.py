@@ -3,9 +3,9 @@
 Gidel et al., 'Negative Momentum for Improved Game Dynamics', AISTATS 2019: with alternating updates, negative
 momentum makes bilinear games converge.
 
-    ./run.sh sweep --config=configs/gan/ring8.py --sweep=configs/sweeps/momentum.py
+    ./run.sh sweep --config=configs/gan/fashion_mnist_negative_momentum.py --sweep=configs/sweeps/momentum.py
 
-32 runs.
+32 runs, meant for an accelerator.
 """
 
 MOMENTA = [-0.5, -0.1, 0.0, 0.5]

@@ -11,6 +11,7 @@ from lib.games.regularizers import Estimator
 from lib.games.updates import RULES, Options, Regularizers, Weights
 from lib.games.updates.state import active_terms
 from lib.nets import spectral_norm
+from lib.optimizers import factory_of
 from lib.schema import Optimizer, Run
 
 PLAYERS = ("disc", "gen")
@@ -110,7 +111,9 @@ class GanSection(Section):
             reason = "config.gan.sga"
         else:
             for x in PLAYERS:
-                if not getattr(self.optimizers, x).is_plain_sgd:
+                section = getattr(self.optimizers, x)
+                factory_of(section.name, f"config.gan.optimizers.{x}")
+                if not section.is_plain_sgd:
                     reason = f"config.gan.optimizers.{x} (known: 'sgd' without momentum and clipping)"
         if reason:
             raise ValueError(

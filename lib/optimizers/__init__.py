@@ -1,5 +1,5 @@
 """Optimisers by name, with schedules and clipping."""
 
-from lib.optimizers.table import Optimizer, from_config, make
+from lib.optimizers.table import Optimizer, factory_of, from_config, make
 
-__all__ = ["Optimizer", "from_config", "make"]
+__all__ = ["Optimizer", "factory_of", "from_config", "make"]

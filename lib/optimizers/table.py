@@ -56,6 +56,18 @@ def from_config(section: schema.Optimizer, field: str) -> Optimizer:
     )
 
 
+def factory_of(name: str, field: str) -> Callable[..., optax.GradientTransformation]:
+    """What makes the optimiser of that name, of this project's own or of optax's.
+
+    Raises:
+      ConfigError: there is none.
+    """
+    factories = optax_optimizers() | OWN
+    if name not in factories:
+        raise ConfigError(f"{field}.name: unknown optimiser '{name}'{nearest(name, factories)}")
+    return factories[name]
+
+
 def make(
     name: str,
     learning_rate: float,
@@ -80,10 +92,7 @@ def make(
     Raises:
       ConfigError: an unknown optimiser or keyword argument, or a value that the optimiser refuses.
     """
-    factories = optax_optimizers() | OWN
-    if name not in factories:
-        raise ConfigError(f"{field}.name: unknown optimiser '{name}'{nearest(name, factories)}")
-    factory = _clipped(factories[name], clip_norm, clip_value)
+    factory = _clipped(factory_of(name, field), clip_norm, clip_value)
     known = [p for p in inspect.signature(factory).parameters if p != "learning_rate"]
     for key in kwargs:
         if key not in known:

@@ -21,6 +21,8 @@ from lib.logging import write_events
 from lib.runner import NotFiniteError
 from lib.tensorflow import tensorflow
 
+pytestmark = pytest.mark.xdist_group("eval")  # they share a fixture that takes long
+
 SHORT = ["--config.num_steps=20", "--config.checkpoint_every=10", "--config.eval_every=0"]
 
 

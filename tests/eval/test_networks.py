@@ -15,6 +15,8 @@ from lib.config import ConfigError
 from lib.data import Dataset
 from lib.tensorflow import tensorflow
 
+pytestmark = pytest.mark.xdist_group("networks")  # they share a fixture that takes long
+
 COLOUR = Dataset(np.zeros((4, 32, 32, 3), np.uint8), np.zeros(4, np.int32), 10)
 GREY = Dataset(np.zeros((4, 8, 8, 1), np.uint8), np.zeros(4, np.int32), 10)
 

@@ -14,6 +14,8 @@ from conftest import program
 from experiments.main import main
 from lib import checkpoints
 
+pytestmark = pytest.mark.xdist_group("distributed")  # they share a fixture that takes long
+
 GAN = ["--config.checkpoint_every=6", "--config.batch_size=8", "--config.gan.num_latents=4"]
 GAN += ["--config.eval_every=30", "--config.log_every=6"]
 CLASSIFIER = ["--config=configs/classifier/digits.py", "--config.num_steps=4", "--config.log_every=2"]

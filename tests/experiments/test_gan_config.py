@@ -45,7 +45,7 @@ REFUSED = [  # (overrides of configs/gan/digits.py, what the line says)
 
 def build(config):
     class Spec:
-        image_shape, num_classes = (8, 8, 1), 10
+        image_shape, num_classes, mixture = (8, 8, 1), 10, None
 
     return registry.build(registry.validated(config), Spec)
 

@@ -17,6 +17,8 @@ from lib import checkpoints
 from lib.config import apply_overrides, load_file, save_json
 from lib.runner import Runner
 
+pytestmark = pytest.mark.xdist_group("main")  # they share a fixture that takes long
+
 SHORT = ["--config.num_steps=120", "--config.checkpoint_every=4", "--config.batch_size=8"]
 SHORT += ["--config.eval_every=0", "--config.log_every=4", "--config.gan.num_latents=4"]
 

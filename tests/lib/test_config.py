@@ -33,7 +33,7 @@ from lib.workdir import Workdir, find
         ("dataset.name=digit", "config.dataset.name: no set 'digit'; did you mean 'digits'?"),
         ("dataset.eval_split=tset", "config.dataset: digits has no split 'tset'; known: train, test"),
         ("gan.nets=mnst", "config.gan.nets: unknown name 'mnst'; did you mean 'mnist'?"),
-        ("gan.nets=mnist", "config.gan.nets: 'mnist' is for images of shape (28, 28, 1)"),
+        ("gan.nets=mnist", "config.gan.nets: 'mnist' is for data of shape (28, 28, 1)"),
         (
             "gan.gen_loss=saturated",
             "config.gan.gen_loss: unknown name 'saturated'; did you mean 'saturating'?",
@@ -48,7 +48,7 @@ from lib.workdir import Workdir, find
         ),
         (
             "gan.num_disc_updates=2",
-            "config.gan.num_disc_updates: simultaneous updates move every player once",
+            "config.gan.num_disc_updates: 'simultaneous' moves all players at once",
         ),
         (
             "gan.grad_regularizes.estimator=unbiase",
@@ -100,6 +100,7 @@ def test_bad_file(tmp_path, edit, message):
 
 def test_optimiser_arguments_reach_optax(tmp_path):
     config = edited(lambda c: c.gan.optimizers.gen.kwargs.update(momentum=0.9, nesterov=True))
+    config.gan.allow_unsound = True
     runner = runs.make_runner(registry.validated(config), Workdir(tmp_path))
     state = runner.init().opt_state
     assert state["gen"].hyperparams["momentum"] == pytest.approx(0.9)

@@ -14,6 +14,8 @@ from conftest import ROOT
 from lib import devices, processes
 from lib.config import ConfigError
 
+pytestmark = pytest.mark.xdist_group("processes")  # they share a fixture that takes long
+
 TREE = {
     "step": np.int64(2**40 + 1),
     "x": np.array([-0.0, np.inf, 1e-45], np.float32),

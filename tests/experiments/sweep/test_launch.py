@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import time
@@ -81,7 +82,7 @@ def test_a_failed_run_stops_no_other_and_is_listed_with_its_error(tmp_path, prog
     done = run(program_env, MAIN, *sweep)
     assert done.returncode == 1
     assert sorted(statuses(tmp_path)) == ["failed", "failed", "finished"]
-    assert "failed: name=nothing: config.dataset.name" in done.stdout
+    assert re.search(r"^failed +name=nothing .*: config.dataset.name: no set 'nothing'", done.stdout, re.M)
     assert "Traceback" not in done.stdout + done.stderr
     again = run(program_env, MAIN, *sweep)
     assert "0 to do" in again.stdout
