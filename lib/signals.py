@@ -9,9 +9,10 @@ from lib import processes
 
 @contextlib.contextmanager
 def stop_requests() -> Iterator[Callable[[], int | None]]:
-    """Yields `asked()`: the signal that asks training to stop now, or None; a second one kills.
+    """Yields `asked()`: the signal that asks training to stop now, or None; a second Ctrl-C kills.
 
-    SIGTERM and Ctrl-C are caught. All processes of a run must ask equally often, for instance after every
+    SIGTERM and Ctrl-C are caught. SIGTERM may come more than once: a cluster sends it to every process of a
+    job, and the job passes it on. All processes of a run must ask equally often, for instance after every
     call of the devices; they get the same answer, whichever of them is signalled.
     """
     caught: list[int] = []
@@ -20,7 +21,8 @@ def stop_requests() -> Iterator[Callable[[], int | None]]:
     def note(number, frame):
         del frame
         caught.append(number)
-        signal.signal(number, before[number])
+        if number == signal.SIGINT:
+            signal.signal(number, before[number])
 
     for number in (signal.SIGINT, signal.SIGTERM):
         before[number] = signal.signal(number, note)

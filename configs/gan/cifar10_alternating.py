@@ -1,4 +1,4 @@
-"""CIFAR-10, alternating SGD with equal learning rates, drift as it is; ratios: configs/sweeps/alternating_ratios.py.
+"""CIFAR-10, alternating SGD with equal learning rates, the drift as it is.
 
 Rosca, Wu, Dherin, Barrett, 'Discretization Drift in Two-Player Games', ICML 2021: the generator's interaction
 drift vanishes where the discriminator, which moves first, has half its rate. Meant for an accelerator.

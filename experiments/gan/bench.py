@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from absl import flags
 
+from configs.gan.base import terms
 from experiments import registry
 from experiments.gan.experiment import NETS
 from experiments.runs import ROOT
@@ -75,6 +76,7 @@ def bench(config, repeats: int) -> None:
     steps, seconds = {}, {name: [] for name in _VARIANTS}
     for name, multiplier in _VARIANTS.items():
         for player in ("disc", "gen"):
+            gan.grad_regularizes.dd_coeffs_multiplier[player] = terms()[player]
             gan.grad_regularizes.dd_coeffs_multiplier[player].other_dot_prod = multiplier
         steps[name] = compiled_step(config)
         steps[name][0]()

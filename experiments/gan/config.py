@@ -99,6 +99,24 @@ class GanSection(Section):
         return self
 
     @pydantic.model_validator(mode="after")
+    def _steps_ahead_are_known(self):
+        """Rules that look ahead by plain gradient steps need plain SGD, or `allow_unsound`."""
+        if RULES[self.updates].plain_ahead and not self.allow_unsound:
+            for x in PLAYERS:
+                if not self._is_plain_sgd(x):
+                    raise ValueError(
+                        f"config.gan.optimizers.{x}: '{self.updates}' looks ahead by plain gradient steps, and has "
+                        "no theory with other optimisers than 'sgd' without momentum and clipping; use that, "
+                        "'extragradient', or set config.gan.allow_unsound to True"
+                    )
+        return self
+
+    def _is_plain_sgd(self, player: str) -> bool:
+        section = getattr(self.optimizers, player)
+        factory_of(section.name, f"config.gan.optimizers.{player}")  # an unknown name is told first
+        return section.is_plain_sgd
+
+    @pydantic.model_validator(mode="after")
     def _drift_is_known(self):
         """Multipliers of the drift need a theory of it, or `allow_unsound`."""
         term = self.grad_regularizes.dd_coeffs_multiplier.first_nonzero()
@@ -111,9 +129,7 @@ class GanSection(Section):
             reason = "config.gan.sga"
         else:
             for x in PLAYERS:
-                section = getattr(self.optimizers, x)
-                factory_of(section.name, f"config.gan.optimizers.{x}")
-                if not section.is_plain_sgd:
+                if not self._is_plain_sgd(x):
                     reason = f"config.gan.optimizers.{x} (known: 'sgd' without momentum and clipping)"
         if reason:
             raise ValueError(

@@ -70,9 +70,9 @@ def varying(frame: pd.DataFrame, among: list[str]) -> list[str]:
     return [field for field in among if frame[field].nunique(dropna=False) > 1]
 
 
-def without_failed(frame: pd.DataFrame) -> pd.DataFrame:
-    """A table of runs where failed ones have no metrics: their last values are of where they broke."""
-    sound = frame["status"] != "failed"
+def only_finished(frame: pd.DataFrame) -> pd.DataFrame:
+    """A table of runs where others than finished ones have no metrics: theirs are of where they are."""
+    sound = frame["status"] == "finished"
     return frame.assign(**{name: frame[name].where(sound) for name in metrics(frame)})
 
 
@@ -83,9 +83,9 @@ def spread(frame: pd.DataFrame, by: list[str], values: str | list[str]) -> pd.Da
 
 
 def over_seeds(frame: pd.DataFrame) -> pd.DataFrame:
-    """`spread` of all metrics of a table of runs over the seed; failed runs do not count.
+    """`spread` of all metrics of a table of runs over the seed; only finished runs count.
 
     Returns:
       Index: the other fields. Columns: (metric, "mean" | "std" | "count").
     """
-    return spread(without_failed(frame), [f for f in fields(frame) if f != SEED], metrics(frame))
+    return spread(only_finished(frame), [f for f in fields(frame) if f != SEED], metrics(frame))

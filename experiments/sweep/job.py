@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import IO
 
 import submitit
 
@@ -43,11 +44,11 @@ class Job:
         if self.cores:
             os.sched_setaffinity(0, self.cores)
         Path(self.workdir).mkdir(parents=True, exist_ok=True)
-        with _held(Path(self.workdir)) as ours:
-            if not ours:  # a launcher that was killed has left it running
+        with _held(Path(self.workdir)) as lock:
+            if lock is None:  # a launcher that was killed has left it running
                 return 0
             for module, *arguments in self.programs:
-                code = self._run([sys.executable, "-u", "-m", module, *arguments])
+                code = self._run([sys.executable, "-u", "-m", module, *arguments], lock)
                 if code:
                     self._write_down(code, module)
                     return code
@@ -60,12 +61,18 @@ class Job:
             _ended(_children[-1])
         return submitit.helpers.DelayedSubmission(self)
 
-    def _run(self, command: list[str]) -> int:
+    def _run(self, command: list[str], lock: IO) -> int:
+        """The program's exit code. It holds the lock too: if this process is killed, it may live on."""
         env = os.environ | {"PYTHONPATH": str(ROOT)} | self.env
         env = {name: value for name, value in env.items() if value is not None}
         with (Path(self.workdir) / LOG).open("ab") as log:
             child = subprocess.Popen(
-                command, stdout=log, stderr=log, env=env, preexec_fn=_ignore_preemption
+                command,
+                stdout=log,
+                stderr=log,
+                env=env,
+                pass_fds=[lock.fileno()],
+                preexec_fn=_ignore_preemption,
             )
         _children.append(child)
         signal.signal(signal.SIGTERM, lambda number, frame: child.terminate())  # a program saves first
@@ -73,11 +80,11 @@ class Job:
         return _ended(child)
 
     def _write_down(self, code: int, module: str) -> None:
-        """A program that failed before it could say so itself."""
+        """A program that failed before it could say so itself; what is trained but not scored stays that."""
         run = Workdir(self.workdir)
         status = run.status()
         stopped = code in (128 + signal.SIGINT, 128 + signal.SIGTERM, -signal.SIGTERM, -signal.SIGKILL)
-        if not stopped and status.get("status") != "failed":
+        if not stopped and status.get("status") not in ("failed", "finished"):
             lines = [line for line in (run.path / LOG).read_text(errors="replace").splitlines() if line]
             error = lines[-1] if lines else f"{module} ended with code {code}"
             run.set_status("failed", status.get("step", 0), error.removeprefix("error: "))
@@ -99,15 +106,15 @@ def _ignore_preemption() -> None:
 
 
 @contextlib.contextmanager
-def _held(run: Path) -> Iterator[bool]:
-    """Holds the right to run the job of a run; False if another process has it."""
+def _held(run: Path) -> Iterator[IO | None]:
+    """Holds the right to run the job of a run, as an open file; None if another process has it."""
     with (run / ".job").open("a") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            yield False
+            yield None
             return
-        yield True
+        yield file
 
 
 def is_alive(run: Path) -> bool:

@@ -20,6 +20,7 @@ from lib.sweeps import Overrides
 from lib.workdir import Workdir
 
 _SECONDS_BETWEEN_LOOKS = 1.0
+_SECONDS_BETWEEN_QUESTIONS = 10.0  # to a Slurm that does not answer
 _MINUTES = {"local": 60 * 24 * 365, "slurm": 60 * 24}  # where none are asked for
 _JOB = "slurm_job.txt"
 _SECONDS_TO_SAVE = 120
@@ -81,7 +82,10 @@ class Launcher:
                 "--cluster: no Slurm here (no sbatch); use local, or a login node of a cluster"
             )
         self._resources = resources
-        self._executor = submitit.AutoExecutor(folder / "jobs", cluster=resources.cluster)
+        # A job may run out of its time, and be queued again, as often as it takes.
+        self._executor = submitit.AutoExecutor(
+            folder / "jobs", cluster=resources.cluster, slurm_max_num_timeout=10**6
+        )
         self._executor.update_parameters(name="sweep", **_parameters(resources))
         self._running: dict[str, tuple[Planned, int]] = {}  # {name: (run, slot)}
         self._jobs: dict[str, submitit.Job] = {}
@@ -153,15 +157,15 @@ class Launcher:
         return is_alive(run.workdir.path) or (job is not None and not job.done())
 
     def _queued(self) -> set[str]:
-        """Jobs that Slurm knows, each asked for at most once a look."""
+        """Jobs that Slurm knows, asked for at most once a look; waits for a controller that is busy."""
         if self._resources.cluster != "slurm":
             return set()
         if time.monotonic() - self._asked > _SECONDS_BETWEEN_LOOKS:
-            done = subprocess.run(
-                ["squeue", "--me", "--noheader", "--array", "--format=%i"], capture_output=True, text=True
-            )
-            if done.returncode == 0:  # if the controller is busy, what it said before counts
-                self._queue = set(done.stdout.split())
+            command = ["squeue", "--me", "--noheader", "--array", "--format=%i"]
+            while (done := subprocess.run(command, capture_output=True, text=True)).returncode:
+                print(f"waiting for Slurm: {done.stderr.strip()}", flush=True)
+                time.sleep(_SECONDS_BETWEEN_QUESTIONS)
+            self._queue = set(done.stdout.split())
             self._asked = time.monotonic()
         return self._queue
 
@@ -171,6 +175,8 @@ class Launcher:
         status, error = run.status(), run.workdir.status().get("error", "")
         if status == "new":
             error = f"it never began; see {run.workdir.path.parent / 'jobs'} and {run.workdir.path / LOG}"
+        if status == "trained":
+            error = f"not scored; see {run.workdir.path / LOG}"
         progress.advance(1)
         progress.print(f"{status:9} {name}  ({seconds:.0f} s){f': {error}' if error else ''}")
         progress.show({})

@@ -48,7 +48,7 @@ def draw(folder: Path, x: str, y: str, hue: str = "", select: str = "last") -> F
     if x == STEP:
         return learning_curves(sweep, y, hue)
     metric = hue if is_map else y
-    runs = frames.without_failed(frames.of_runs(sweep, select, metric))
+    runs = frames.only_finished(frames.of_runs(sweep, select, metric))
     if runs[metric].isna().all():
         raise ConfigError(f"no run that has not failed has {metric}")
     label = f"best {metric}" if select == "best" else metric

@@ -30,6 +30,10 @@ REFUSED = [  # (overrides of configs/gan/digits.py, what the line says)
     (["gan.optimizers.disc.clip_norm=1.0"], r"config\.gan\.optimizers\.disc .*clipping"),
     (["gan.updates=runge_kutta_4"], r"no theory of the drift of updates 'runge_kutta_4'"),
     (["gan.updates=extragradient"], r"no theory of the drift of updates 'extragradient'"),
+    (
+        ["gan.updates=optimistic", "gan.optimizers.gen.name=adam"],
+        r"config\.gan\.optimizers\.gen: 'optimistic' looks ahead by plain gradient steps",
+    ),
     (["gan.sga.weight=0.1"], r"no theory of the drift of config\.gan\.sga"),
     (
         ["gan.grad_regularizes.drift_clock=share"],

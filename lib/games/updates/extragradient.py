@@ -14,20 +14,22 @@ from lib.games.updates.state import GameState
 
 
 def extragradient(dynamics: Dynamics, fresh: bool) -> Step:
-    """All players look one plain gradient step ahead, and move along the gradient there.
+    """All players look one step of their optimisers ahead, and move along the gradient there.
 
     theta' = theta - h v(theta),    theta <- theta - h v(theta')
 
+    with plain SGD; with others, for instance Adam, the look ahead is their step, and leaves their state alone.
     Both gradients see one batch and the same latents, or, if `fresh`, those of their own: `batch` then holds
     two batches. Both read the net_state that the step began with; the first one, at theta, advances it.
     """
 
     def step(state: GameState, batch: Any, key: jax.Array):
-        coefficients, rates = dynamics.coefficients(state), dynamics.rates(state)
+        coefficients = dynamics.coefficients(state)
         batches = split(batch, 2) if fresh else [batch] * 2
         keys = [jax.random.fold_in(key, i) if fresh else key for i in range(2)]
         here = dynamics.look(state, coefficients, batches[0], keys[0])
-        there = state._replace(params=ahead(state.params, rates, here.grads))
+        moved, _ = dynamics.move(state, here)
+        there = state._replace(params=moved.params)
         look = dynamics.look(there, coefficients, batches[1], keys[1])
         return dynamics.move(state, here._replace(grads=look.grads))
 

@@ -58,6 +58,7 @@ class Family(NamedTuple):
       memory: `(params) -> memory` before the first step.
       has_drift_theory: with plain SGD, `drift` of this rule is its discretisation drift. For others the
         multipliers multiply the coefficients of simultaneous updates, which their drift is not.
+      plain_ahead: looks ahead by plain gradient steps, so that its theory is one of plain SGD.
     """
 
     step: Callable[[Dynamics, Options], Step]
@@ -66,6 +67,7 @@ class Family(NamedTuple):
     rk_after: bool = False
     memory: Callable[[Params], Any] = lambda params: {}
     has_drift_theory: bool = False
+    plain_ahead: bool = False
 
     def drift(
         self, options: Options, clock: Clock
@@ -89,11 +91,13 @@ RULES = {
         lambda d, o: alternating(d, o.order, o.num_updates), in_turn=True, has_drift_theory=True
     ),
     "runge_kutta_1": _runge_kutta(runge_kutta.EULER, has_drift_theory=True),
-    "runge_kutta_2": _runge_kutta(runge_kutta.HEUN),
-    "runge_kutta_4": _runge_kutta(runge_kutta.CLASSICAL),
+    "runge_kutta_2": _runge_kutta(runge_kutta.HEUN, plain_ahead=True),
+    "runge_kutta_4": _runge_kutta(runge_kutta.CLASSICAL, plain_ahead=True),
     "extragradient": Family(lambda d, o: extragradient(d, o.fresh), stages=2),
     "optimistic": Family(
-        lambda d, o: optimistic(d), memory=lambda params: jax.tree.map(jnp.zeros_like, dict(params))
+        lambda d, o: optimistic(d),
+        memory=lambda params: jax.tree.map(jnp.zeros_like, dict(params)),
+        plain_ahead=True,
     ),
 }
 

@@ -1,6 +1,7 @@
 """Sweeps as a user meets them: killed and completed, failed runs, wrong words, and a real Slurm."""
 
 import json
+import multiprocessing
 import os
 import re
 import signal
@@ -97,7 +98,7 @@ def test_sigterm_lets_the_runs_save(tmp_path, program_env):
             time.sleep(0.1)
             assert launcher.poll() is None, launcher.communicate()
         time.sleep(2)
-        launcher.terminate()
+        os.killpg(launcher.pid, signal.SIGTERM)  # as a cluster does it: to every process
         out, err = launcher.communicate(timeout=200)
     finally:
         if launcher.poll() is None:
@@ -111,12 +112,27 @@ def test_sigterm_lets_the_runs_save(tmp_path, program_env):
 
 
 def test_a_run_that_another_launcher_left_going_is_not_started_twice(tmp_path):
-    with job._held(tmp_path) as ours:
-        assert ours
+    with job._held(tmp_path) as lock:
+        assert lock
         assert job.is_alive(tmp_path)
         ran = job.Job(str(tmp_path), (("this_is_no_module",),))()
         assert ran == 0
         assert not (tmp_path / job.LOG).exists()
+    assert not job.is_alive(tmp_path)
+
+
+def test_a_program_outlives_its_killed_job_and_is_known_to_be_alive(tmp_path):
+    left = job.Job(str(tmp_path), (("timeit", "-n1", "-r1", "import time; time.sleep(3)"),))
+    worker = multiprocessing.get_context("spawn").Process(target=left)
+    worker.start()
+    while not (tmp_path / job.LOG).exists():
+        time.sleep(0.05)
+    time.sleep(0.5)
+    worker.kill()
+    worker.join()
+    assert job.is_alive(tmp_path)
+    assert left() == 0  # a second one leaves it alone
+    time.sleep(4)
     assert not job.is_alive(tmp_path)
 
 

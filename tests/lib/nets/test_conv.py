@@ -1,4 +1,6 @@
-"""Both forms of a convolution against each other, against Flax, and against the definition of a transpose."""
+"""All forms of a convolution against each other, against Flax, and against the definition of a transpose."""
+
+import contextlib
 
 import flax.linen as nn
 import jax
@@ -23,6 +25,7 @@ UNEVEN = [(3, 2, 7, 5, 2, 3), (4, 3, 8, 10, 2, 2)]
 FORMS = {
     "xla": (conv.xla_conv, conv.xla_conv_transpose),
     "band": (conv.band_conv, conv.band_conv_transpose),
+    "patch": (conv.xla_conv, conv.patch_conv_transpose),
 }
 
 
@@ -103,19 +106,23 @@ def test_the_transposed_convolution_is_the_adjoint(form, case):
 
 @pytest.mark.parametrize("case", [(3, 1, 6, 6, 2, 3), (4, 2, 8, 6, 3, 2)], ids=str)
 @pytest.mark.parametrize("module", [conv.Conv, conv.ConvTranspose])
-def test_a_layer_gives_the_same_in_both_forms(module, case, monkeypatch):
+def test_a_layer_gives_the_same_in_all_forms(module, case, monkeypatch):
     kernel, stride, *_ = case
     x, weights = arguments(case, transposed=module is conv.ConvTranspose)
     layer = module(weights.shape[-1], kernel, stride)
     params = {"params": {"kernel": weights, "bias": normal(5, weights.shape[-1])}}
     shapes = jax.tree.map(jnp.shape, params)
     outputs = {}
-    for bands in (False, True):
-        monkeypatch.setattr(conv, "prefers_bands", lambda *shape, bands=bands: bands)
-        assert jax.tree.map(jnp.shape, layer.init(jax.random.key(0), x)) == shapes
-        assert ("conv_general_dilated" in str(jax.make_jaxpr(layer.apply)(params, x))) != bands
-        outputs[bands] = layer.apply(params, x)
-    assert_same(outputs[True], outputs[False])
+    for form in ("xla", "bands", "wide"):
+        monkeypatch.setattr(conv, "prefers_bands", lambda *shape, bands=form == "bands": bands)
+        with conv.only_xla() if form == "xla" else contextlib.nullcontext():
+            assert jax.tree.map(jnp.shape, layer.init(jax.random.key(0), x)) == shapes
+            program = str(jax.make_jaxpr(layer.apply)(params, x))
+            outputs[form] = layer.apply(params, x)
+        on_xla = form == "xla" or (form == "wide" and module is conv.Conv)
+        assert ("conv_general_dilated" in program) == on_xla
+    assert_same(outputs["bands"], outputs["xla"])
+    assert_same(outputs["wide"], outputs["xla"])
 
 
 @pytest.mark.parametrize("module", [conv.Conv, conv.ConvTranspose])
