@@ -12,6 +12,10 @@ INTERACTION = "gan.grad_regularizes.dd_coeffs_multiplier.{}.other_dot_prod"
 RATE = "gan.optimizers.{}.learning_rate"
 
 
+def both(h, field, values):
+    """The same values of a field for both players."""
+    return h.zipped(*(h.values(field.format(player), values) for player in ("disc", "gen")))
+
+
 def get_sweep(h):
-    both = lambda field, values: h.zipped(*(h.values(field.format(p), values) for p in ("disc", "gen")))
-    return h.product(both(INTERACTION, [0.0, -1.0]), both(RATE, [0.01, 0.02, 0.05, 0.1]), h.seeds(3))
+    return h.product(both(h, INTERACTION, [0.0, -1.0]), both(h, RATE, [0.01, 0.02, 0.05, 0.1]), h.seeds(3))
