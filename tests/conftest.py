@@ -80,3 +80,14 @@ def run(env, module: str, *args, timeout: int = 400) -> subprocess.CompletedProc
     """Runs one of the programs to its end."""
     command = [sys.executable, "-m", module, *map(str, args)]
     return subprocess.run(command, cwd=ROOT, env=env, text=True, capture_output=True, timeout=timeout)
+
+
+def refusal(main, capsys, *args) -> str:
+    """The one line with which a program's main refuses its arguments, called in this process."""
+    with pytest.raises(SystemExit) as ended:
+        main(list(args))
+    error = capsys.readouterr().err
+    assert ended.value.code == 2
+    assert error.startswith("error: ")
+    assert error.count("\n") == 1
+    return error

@@ -8,10 +8,11 @@ import shutil
 import jax
 import numpy as np
 import pytest
-from conftest import ROOT, run
+from conftest import ROOT, refusal, run
 
 from eval import sampling, statistics
 from eval.evaluation import Evaluator
+from eval.main import main
 from eval.networks import Network
 from eval.networks.network import prefixed
 from eval.scores import Scores
@@ -35,14 +36,13 @@ def trained(tmp_path_factory):
     return workdir
 
 
-def test_scores_floor_and_ceiling_from_the_run_s_own_config(trained, program_env):
+def test_scores_floor_and_ceiling_from_the_run_s_own_config(trained, capsys):
     paths = [trained, trained / "checkpoints", trained / "checkpoints" / "10"]
     few = ["--config.eval.num_samples=400", "--config.eval.num_splits=2"]
     tables = []
     for path in paths[::2]:
-        done = run(program_env, "eval.main", f"--config.restore_path={path}", *few)
-        assert done.returncode == 0, done.stderr
-        tables.append(done.stdout)
+        assert main([f"--config.restore_path={path}", *few]) == 0
+        tables.append(capsys.readouterr().out)
     assert "step 20 of" in tables[0]
     assert "step 10 of" in tables[1]
     records = [json.loads(line) for line in (trained / "metrics/eval.jsonl").open()]
@@ -128,13 +128,11 @@ def test_a_classifier_is_scored_by_its_own_metrics_over_all_of_the_split(make, c
         (["--config=configs/gan/cifar10_adam.py"], "train one with ./run.sh train"),
     ],
 )
-def test_bad_input(trained, program_env, tmp_path, args, message):
+def test_bad_input(trained, capsys, monkeypatch, tmp_path, args, message):
+    monkeypatch.chdir(ROOT)
     (tmp_path / "checkpoints").mkdir()
     shutil.copy(trained / "config.json", tmp_path)
-    done = run(program_env, "eval.main", *[a.format(run=trained, empty=tmp_path) for a in args])
-    assert done.returncode == 2, done.stderr
-    assert message in done.stderr
-    assert done.stderr.count("\n") == 1
+    assert message in refusal(main, capsys, *[a.format(run=trained, empty=tmp_path) for a in args])
 
 
 @pytest.mark.parametrize("num_devices", [1, 2])

@@ -10,7 +10,7 @@ import time
 
 import numpy as np
 import pytest
-from conftest import ROOT, program
+from conftest import ROOT, program, refusal
 
 from experiments.main import main
 from lib import checkpoints
@@ -89,14 +89,7 @@ def test_signals_save_first_and_the_same_command_continues(tmp_path, program_env
 
 
 def refused(capsys, *args) -> str:
-    """The one line that the program ends with, with exit code 2."""
-    with pytest.raises(SystemExit) as stop:
-        main(list(args))
-    assert stop.value.code == 2
-    err = capsys.readouterr().err
-    assert err.startswith("error: ")
-    assert err.count("\n") == 1
-    return err
+    return refusal(main, capsys, *args)
 
 
 @pytest.mark.parametrize(

@@ -10,9 +10,10 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import program, run
+from conftest import ROOT, program, refusal, run
 
 from experiments.sweep import job
+from experiments.sweep.main import main
 from lib import checkpoints
 from lib.workdir import Workdir
 
@@ -148,18 +149,18 @@ def test_a_program_outlives_its_killed_job_and_is_known_to_be_alive(tmp_path):
         ),
     ],
 )
-def test_bad_input_starts_nothing(tmp_path, program_env, args, message):
-    done = run(program_env, MAIN, *command(tmp_path), *args)
-    assert done.returncode == 2, done.stderr
-    assert message in done.stderr
-    assert done.stderr.count("\n") == 1
+def test_bad_input_starts_nothing(tmp_path, capsys, monkeypatch, args, message):
+    monkeypatch.chdir(ROOT)
+    assert message in refusal(main, capsys, *command(tmp_path), *args)
     assert not (tmp_path / "out").exists()
 
 
-def test_a_dry_run_prints_the_table_and_starts_nothing(tmp_path, program_env):
-    done = run(program_env, MAIN, *command(tmp_path), "--dry_run")
-    assert done.stdout.split()[:6] == ["status", "learning_rate", "seed", "new", "0.0001", "0"]
-    assert done.stdout.count("\n") == 5
+def test_a_dry_run_prints_the_table_and_starts_nothing(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    assert main(command(tmp_path, "--dry_run")) == 0
+    table = capsys.readouterr().out
+    assert table.split()[:6] == ["status", "learning_rate", "seed", "new", "0.0001", "0"]
+    assert table.count("\n") == 5
     assert not (tmp_path / "out").exists()
 
 
