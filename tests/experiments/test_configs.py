@@ -19,7 +19,7 @@ from lib.runner import Runner
 from lib.workdir import Workdir
 
 CONFIGS = [path.removeprefix("configs/").removesuffix(".py") for path, _ in catalogue(ROOT / "configs")]
-WHOLE = ("gan/cifar10_sgd", "gan/cifar10_adam")
+WHOLE = ("gan/cifar10_sgd",)
 SHAPES = {"digits": (8, 8, 1), "mnist": (28, 28, 1), "fashion_mnist": (28, 28, 1), "cifar10": (32, 32, 3)}
 
 
@@ -52,7 +52,7 @@ def test_two_steps(tmp_path, name):
         batch = {"image": np.repeat(batch["image"], traced.batches_per_step, 0)}
         stepped, _ = jax.eval_shape(traced.train_step, state, batch, key)
         assert jax.tree.map(jnp.shape, stepped) == jax.tree.map(jnp.shape, state)
-        short += ("dataset.name=digits", "gan.nets=digits")
+        short += ("dataset.name=ring8", "gan.nets=mlp")
     config = registry.validated(small_config(name, *short))
     data = fake_data(config.dataset.name)
     workdir = Workdir(tmp_path)
