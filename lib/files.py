@@ -1,9 +1,14 @@
-"""Files that are whole or absent, whatever happens while they are written."""
+"""Files that are whole or absent, whatever happens while they are written, and locks between processes."""
 
 import contextlib
+import fcntl
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
+
+_TRIES, _PAUSE = 10, 0.1  # is_locked holds the lock for an instant
 
 
 @contextlib.contextmanager
@@ -15,3 +20,35 @@ def replacing(path: Path) -> Iterator[Path]:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def lock(path: Path) -> Iterator[IO | None]:
+    """Holds a file's lock, as the open file, until the block ends; None if another process holds it.
+
+    The system lets go of it however the process ends, once no child has the file either.
+    """
+    with path.open("a") as file:
+        yield file if _acquire(file) else None
+
+
+def _acquire(file: IO) -> bool:
+    for _ in range(_TRIES):
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+        except BlockingIOError:
+            time.sleep(_PAUSE)
+    return False
+
+
+def is_locked(path: Path) -> bool:
+    """Whether a process holds a file's lock; False if there is no file."""
+    try:
+        with path.open() as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except BlockingIOError:
+        return True
+    return False

@@ -4,18 +4,15 @@ config.json  status.json  checkpoints/<step>/  metrics/{train,eval}.jsonl  tenso
 """
 
 import contextlib
-import fcntl
 import json
 import os
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from lib import files
 from lib.config import ConfigError
-from lib.files import replacing
 
 CHECKPOINTS = "checkpoints"
-_LOCK_TRIES, _LOCK_PAUSE = 10, 0.1  # is_training holds the lock for an instant
 
 
 class Workdir:
@@ -68,20 +65,13 @@ class Workdir:
         if not self.ours:
             yield
             return
-        with (self.path / name).open("a+") as file:
-            for left in reversed(range(_LOCK_TRIES)):
-                try:
-                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    break
-                except OSError as error:
-                    time.sleep(_LOCK_PAUSE)
-                    if left:
-                        continue
-                    file.seek(0)
-                    raise ConfigError(
-                        f"--workdir: process {file.read().strip() or '(unknown)'} is {doing} in "
-                        f"'{self.path}'; wait for it, or name another folder"
-                    ) from error
+        path = self.path / name
+        with files.lock(path) as file:
+            if file is None:
+                raise ConfigError(
+                    f"--workdir: process {path.read_text().strip() or '(unknown)'} is {doing} in "
+                    f"'{self.path}'; wait for it, or name another folder"
+                )
             file.truncate(0)
             file.write(str(os.getpid()))
             file.flush()
@@ -89,20 +79,13 @@ class Workdir:
 
     def is_training(self) -> bool:
         """Whether a process holds the lock."""
-        try:
-            with (self.path / ".lock").open() as file:
-                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except FileNotFoundError:
-            return False
-        except BlockingIOError:
-            return True
-        return False
+        return files.is_locked(self.path / ".lock")
 
     def set_status(self, status: str, step: int, error: str = "") -> None:
         """Writes down how far training is: "training", "stopped" (by a signal), "failed" or "finished"."""
         if not self.ours:
             return
-        with replacing(self.path / "status.json") as temporary:
+        with files.replacing(self.path / "status.json") as temporary:
             temporary.write_text(json.dumps({"status": status, "step": step, "error": error}) + "\n")
 
     def status(self) -> dict:

@@ -3,20 +3,19 @@
 Nothing heavy is imported here: this process only starts them, passes signals on, and writes down how it went.
 """
 
-import contextlib
 import dataclasses
-import fcntl
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import IO
 
 import submitit
 
+from lib import files
 from lib.workdir import Workdir
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -44,7 +43,7 @@ class Job:
         if self.cores:
             os.sched_setaffinity(0, self.cores)
         Path(self.workdir).mkdir(parents=True, exist_ok=True)
-        with _held(Path(self.workdir)) as lock:
+        with files.lock(lock_of(Path(self.workdir))) as lock:
             if lock is None:  # a launcher that was killed has left it running
                 return 0
             for module, *arguments in self.programs:
@@ -105,23 +104,6 @@ def _ignore_preemption() -> None:
     signal.signal(signal.SIGUSR2, signal.SIG_IGN)
 
 
-@contextlib.contextmanager
-def _held(run: Path) -> Iterator[IO | None]:
-    """Holds the right to run the job of a run, as an open file; None if another process has it."""
-    with (run / ".job").open("a") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield None
-            return
-        yield file
-
-
-def is_alive(run: Path) -> bool:
-    """Whether a process, of whatever launcher, works on a run."""
-    with contextlib.suppress(FileNotFoundError), (run / ".job").open() as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-    return False
+def lock_of(run: Path) -> Path:
+    """The file that the job of a run, and its program, hold locked while they work on it."""
+    return run / ".job"

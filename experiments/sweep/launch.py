@@ -12,9 +12,9 @@ from pathlib import Path
 
 import submitit
 
-from experiments.sweep.job import LOG, Job, is_alive
+from experiments.sweep.job import LOG, Job, lock_of
 from lib.config import ConfigError
-from lib.files import replacing
+from lib.files import is_locked, replacing
 from lib.logging import Progress, read_json_lines
 from lib.sweeps import Overrides
 from lib.workdir import Workdir
@@ -123,7 +123,7 @@ class Launcher:
             name = run.workdir.path.name
             slot = min(set(range(self._resources.jobs)) - {slot for _, slot in self._running.values()})
             self._running[name], self._begun[name] = (run, slot), time.monotonic()
-            if not (is_alive(run.workdir.path) or _job_id(run) in self._queued()):
+            if not (_is_alive(run) or _job_id(run) in self._queued()):
                 starting.append((run, slot))
         if self._resources.cluster == "local":
             self._jobs |= {run.workdir.path.name: self._submit_here(run, slot) for run, slot in starting}
@@ -153,8 +153,8 @@ class Launcher:
     def _is_going(self, name: str) -> bool:
         job, (run, _) = self._jobs.get(name), self._running[name]
         if self._resources.cluster == "slurm":
-            return is_alive(run.workdir.path) or _job_id(run) in self._queued()
-        return is_alive(run.workdir.path) or (job is not None and not job.done())
+            return _is_alive(run) or _job_id(run) in self._queued()
+        return _is_alive(run) or (job is not None and not job.done())
 
     def _queued(self) -> set[str]:
         """Jobs that Slurm knows, asked for at most once a look; waits for a controller that is busy."""
@@ -213,6 +213,11 @@ def _parameters(resources: Resources) -> dict:
 
 def _job(run: Planned, cores: tuple[int, ...] = (), env: Mapping[str, str | None] | None = None) -> Job:
     return Job(str(run.workdir.path), run.programs, cores, env or {})
+
+
+def _is_alive(run: Planned) -> bool:
+    """Whether a process, of whatever launcher, works on a run."""
+    return is_locked(lock_of(run.workdir.path))
 
 
 def _job_id(run: Planned) -> str | None:

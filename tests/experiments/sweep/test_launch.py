@@ -14,7 +14,7 @@ from conftest import ROOT, program, refusal, run
 
 from experiments.sweep import job
 from experiments.sweep.main import main
-from lib import checkpoints
+from lib import checkpoints, files
 from lib.workdir import Workdir
 
 HERE = Path(__file__).parent
@@ -113,13 +113,13 @@ def test_sigterm_lets_the_runs_save(tmp_path, program_env):
 
 
 def test_a_run_that_another_launcher_left_going_is_not_started_twice(tmp_path):
-    with job._held(tmp_path) as lock:
+    with files.lock(job.lock_of(tmp_path)) as lock:
         assert lock
-        assert job.is_alive(tmp_path)
+        assert files.is_locked(job.lock_of(tmp_path))
         ran = job.Job(str(tmp_path), (("this_is_no_module",),))()
         assert ran == 0
         assert not (tmp_path / job.LOG).exists()
-    assert not job.is_alive(tmp_path)
+    assert not files.is_locked(job.lock_of(tmp_path))
 
 
 def test_a_program_outlives_its_killed_job_and_is_known_to_be_alive(tmp_path):
@@ -131,10 +131,10 @@ def test_a_program_outlives_its_killed_job_and_is_known_to_be_alive(tmp_path):
     time.sleep(0.5)
     worker.kill()
     worker.join()
-    assert job.is_alive(tmp_path)
+    assert files.is_locked(job.lock_of(tmp_path))
     assert left() == 0  # a second one leaves it alone
     time.sleep(4)
-    assert not job.is_alive(tmp_path)
+    assert not files.is_locked(job.lock_of(tmp_path))
 
 
 @pytest.mark.parametrize(
