@@ -31,7 +31,7 @@ def compiled_step(config) -> tuple[Callable, float]:
     """(a call that makes one step and waits for it, its floating-point operations).
 
     The operations are XLA's count of the same program with ordinary convolutions, each product and each sum
-    one: what the mathematics needs, whatever form the convolutions are run in.
+    one, whatever form the convolutions are run in.
     """
     validated = registry.validated(config)
     *_, shape = NETS[validated.gan.nets]
@@ -40,7 +40,7 @@ def compiled_step(config) -> tuple[Callable, float]:
     batch = {"image": np.random.default_rng(0).integers(0, 256, (size, *shape), np.uint8)}
     key = jax.random.key(0)
     state = jax.jit(experiment.init)(key, batch)
-    counted = jax.jit(lambda *args: experiment.train_step(*args))
+    counted = jax.jit(lambda *args: experiment.train_step(*args))  # not the step's trace, which is kept
     with conv.only_xla():
         operations = counted.lower(state, batch, key).compile().cost_analysis()["flops"]
     step = jax.jit(experiment.train_step, donate_argnums=0).lower(state, batch, key).compile()

@@ -28,9 +28,8 @@ import numpy as np
 # The band matrix costs width / kernel times the convolution's operations, at several times its rate. XLA is
 # slowest at the gradients of strided convolutions: there more of that pays.
 _MAX_WASTE = {"strided": 6, "dense": 3}
-_MAX_CHANNELS = (
-    64 * 128
-)  # in times out: beyond, XLA's convolutions come near to the rate of a matrix product
+# In times out: beyond, XLA's convolutions come near to the rate of a matrix product.
+_MAX_CHANNELS = 64 * 128
 
 
 class _Layer(nn.Module):
@@ -54,9 +53,9 @@ class Conv(_Layer):
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         weights, bias = self.weights(x.shape[-1])
-        if prefers_bands(x.shape[2], weights.shape, self.stride):
-            return band_conv(x, weights, self.stride) + bias.reshape(1, 1, 1, -1)
-        return xla_conv(x, weights, self.stride) + bias.reshape(1, 1, 1, -1)
+        bands = prefers_bands(x.shape[2], weights.shape, self.stride)
+        convolve = band_conv if bands else xla_conv
+        return convolve(x, weights, self.stride) + bias.reshape(1, 1, 1, -1)
 
 
 class ConvTranspose(_Layer):
@@ -65,11 +64,10 @@ class ConvTranspose(_Layer):
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         weights, bias = self.weights(x.shape[-1])
-        if prefers_bands(x.shape[2] * self.stride, weights.shape, self.stride):
-            return band_conv_transpose(x, weights, self.stride) + bias.reshape(1, 1, 1, -1)
-        if _is_cpu():
-            return patch_conv_transpose(x, weights, self.stride) + bias.reshape(1, 1, 1, -1)
-        return xla_conv_transpose(x, weights, self.stride) + bias.reshape(1, 1, 1, -1)
+        bands = prefers_bands(x.shape[2] * self.stride, weights.shape, self.stride)
+        on_cpu = band_conv_transpose if bands else patch_conv_transpose
+        convolve = on_cpu if _is_cpu() else xla_conv_transpose
+        return convolve(x, weights, self.stride) + bias.reshape(1, 1, 1, -1)
 
 
 def prefers_bands(width: int, shape: tuple[int, int, int, int], stride: int) -> bool:
