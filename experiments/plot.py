@@ -46,9 +46,7 @@ def sweep(argv: list[str]) -> None:
         )
 
     folder, argv = (Path(argv[0]), argv[1:]) if argv and not argv[0].startswith("-") else (None, argv)
-    values, overrides = parse(argv, define, _SWEEP_USAGE)
-    if overrides:
-        raise ConfigError(f"plot sweep: '{overrides[0]}': results have no config to set")
+    values = _parsed(argv, define, _SWEEP_USAGE, "plot sweep")
     if folder is None:
         raise ConfigError(
             "plot sweep: name the sweep's folder first: ./run.sh plot sweep DIR --x=... --y=..."
@@ -60,6 +58,14 @@ def sweep(argv: list[str]) -> None:
     names = [values.y, values.x, values.hue, "best" if values.select == "best" else ""]
     name = "-".join(filter(None, names)).replace("/", "_")
     save(figure, Path(values.out or folder / "figures" / f"{name}.png"))
+
+
+def _parsed(argv: list[str], define: Callable, usage: str, picture: str) -> flags.FlagValues:
+    """The flags of a picture that is not of a config."""
+    values, overrides = parse(argv, define, usage)
+    if overrides:
+        raise ConfigError(f"{picture}: '{overrides[0]}': results have no config to set")
+    return values
 
 
 def save(figure, path: Path) -> None:
@@ -90,7 +96,7 @@ def local_error(argv: list[str]) -> None:
         flags.DEFINE_float("ratio", 0.4, "Generator's rate over discriminator's.", flag_values=values)
         flags.DEFINE_string("out", "local_error.png", "The file.", flag_values=values)
 
-    values, _ = parse(argv, define, _LOCAL_ERROR_USAGE)
+    values = _parsed(argv, define, _LOCAL_ERROR_USAGE, "plot local_error")
     if values.ratio <= 0:
         raise ConfigError(f"--ratio: {values.ratio:g} is no ratio of learning rates; use one above 0")
     from experiments.games import local_error as drawn

@@ -1,6 +1,6 @@
 """Ratios of the two learning rates of a GAN under alternating updates.
 
-Rosca, Wu, Dherin, Barrett, 'Discretization Drift in Two-Player Games', ICML 2021, section 7.2: the second player's
+Rosca, Wu, Dherin, Barrett, 'Discretization Drift in Two-Player Games', ICML 2021: the second player's
 interaction drift is (h_2 / 2)(1 - 2 h_1 / h_2), which vanishes where the first player's rate is half the second's.
 
     ./run.sh sweep --config=configs/gan/digits.py --sweep=configs/sweeps/alternating_ratios.py --eval

@@ -1,11 +1,11 @@
 """Learning rates x seeds of a GAN, with the interaction terms of its drift as they are, and cancelled.
 
-Rosca, Wu, Dherin, Barrett, 'Discretization Drift in Two-Player Games', ICML 2021, figure 3: where the drift is
-cancelled, larger learning rates still train.
+Rosca, Wu, Dherin, Barrett, 'Discretization Drift in Two-Player Games', ICML 2021: without the interaction
+terms, larger learning rates should still train.
 
     ./run.sh sweep --config=configs/gan/digits.py --sweep=configs/sweeps/drift_cancel.py --eval
 
-24 runs of 12,000 steps with the digits: about an hour on 2 CPU cores with --jobs=2.
+24 runs of 12,000 steps with the digits.
 """
 
 INTERACTION = "gan.grad_regularizes.dd_coeffs_multiplier.{}.other_dot_prod"
