@@ -29,12 +29,16 @@ class Experiment:
         `batch` has one more leaf: `mask` [b], 0 for the padding of the last batch.
       eval_summary: `{name: mean over the split} -> {name: scalar}`: for metrics that are no means over
         examples but functions of such, whose sums may be arrays.
+      eval_state: `(state) -> {name: scalar}`: metrics of the state alone, without data; of a whole state.
       heads: what evaluators and plots may call, by name:
         `sample`: `(state, key, n) -> images`, float32 [n, h, w, c] in [-1, 1], on this device; an
           experiment without it has no images to score, and is evaluated by its own metrics alone;
         `logits`: `(state, images) -> (logits [b, classes], features [b, d])`, images as of `sample`;
-        `figures`: `(state, key) -> {name: images}`, drawn as grids, or `lib.figures.Points`, as scatters.
-      state_axes: a pytree prefix of State for pmap: None replicated, 0 split over devices.
+        `figures`: `(state, key) -> {name: images}`, drawn as grids, or `lib.figures.Points`, as scatters;
+        `arrays`: `(state, {name: mean over the split}) -> {name: array}`, results written as .npy files.
+      state_axes: a pytree prefix of State for pmap: None replicated, 0 split over devices: a step sees its
+        device's equal share of the leading axis.
+      check_devices: raises a ConfigError where the experiment does not fit a number of devices.
       batches_per_step: how many batches of the config's size one train_step takes, concatenated.
       min_device_batch: the least examples of a batch that a device needs.
       main_metrics: the few names shown beside the progress bar.
@@ -44,8 +48,10 @@ class Experiment:
     train_step: Callable[[State, Batch, jax.Array], tuple[State, Metrics]]
     eval_step: Callable[[State, Batch, jax.Array], Mapping[str, tuple[jax.Array, jax.Array]]]
     eval_summary: Callable[[dict[str, Any]], Mapping[str, Any]] = dict
+    eval_state: Callable[[State], Mapping[str, jax.Array]] = lambda state: {}
     heads: Mapping[str, Callable] = dataclasses.field(default_factory=dict)
     state_axes: Any = None
+    check_devices: Callable[[int], None] = lambda n: None
     batches_per_step: int = 1
     min_device_batch: int = 1
     main_metrics: tuple[str, ...] = ()

@@ -10,6 +10,7 @@ import functools
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
@@ -21,6 +22,7 @@ from lib.config import ConfigError
 from lib.data import Dataset
 from lib.data.pipeline import Order, eval_batches, make
 from lib.experiment import Experiment, State
+from lib.files import replacing
 from lib.logging import first_not_finite, read_json_lines
 from lib.outputs import Outputs
 from lib.schema import Run
@@ -58,10 +60,14 @@ class Runner:
 
         Args:
           use_devices: ordered by process, of every process equally many; default: all.
+
+        Raises:
+          ConfigError: the experiment does not fit the number of devices.
         """
         self.experiment, self.config, self.workdir = experiment, config, workdir
         self.data = (train, held_out)
         self.devices = use_devices or devices.all_devices()
+        experiment.check_devices(len(self.devices))
         self._local = devices.local_part(self.devices)
         self._on_cpu = self.devices[0].platform == "cpu"
         order = Order(
@@ -143,6 +149,10 @@ class Runner:
         axes = self.experiment.state_axes
         return self._pmap(self.experiment.eval_step, (axes, 0, None), None)
 
+    @functools.cached_property
+    def _eval_state(self) -> Callable:
+        return jax.jit(self.experiment.eval_state)
+
     # State.
 
     def init(self) -> State:
@@ -152,13 +162,14 @@ class Runner:
         return jax.jit(self.experiment.init)(key, batch)
 
     def place(self, state: State) -> State:
-        """Puts a whole state on the devices, as its axes have it."""
-        own = self._by_axes(lambda leaf: leaf[self._local], state)
-        return jax.device_put(own, self._state_sharding)
+        """Puts a whole state on the devices: split leaves [k, ...] become [local devices, k / n, ...]."""
+        n = len(self.devices)
+        shares = lambda leaf: leaf.reshape(n, leaf.shape[0] // n, *leaf.shape[1:])[self._local]
+        return jax.device_put(self._by_axes(shares, state), self._state_sharding)
 
     def whole(self, state: State) -> State:
-        """The state of `place`, with the parts of split leaves from all processes."""
-        return self._by_axes(processes.gather, state)
+        """The state of `place` as it was, with the parts of split leaves from all processes."""
+        return self._by_axes(lambda leaf: _flat(processes.gather(leaf)), state)
 
     def _by_axes(self, change_split: Callable, state: State) -> State:
         """The state with its leaves that are split over devices changed."""
@@ -290,7 +301,12 @@ class Runner:
     # Evaluation and pictures.
 
     def evaluate(self, state: State) -> dict[str, float]:
-        """Means of the experiment's own metrics over the whole held-out split."""
+        """The experiment's own metrics of a placed state, over the whole held-out split."""
+        metrics = {**self.experiment.eval_summary(self._means(state)), **self._eval_state(self.whole(state))}
+        return {name: float(value) for name, value in metrics.items()}
+
+    def _means(self, state: State) -> dict[str, Any]:
+        """What `eval_step` sums, divided by what it counts."""
         sums: dict[str, np.ndarray] = {}
         counts: dict[str, float] = {}
         n, local = len(self.devices), self._local
@@ -302,11 +318,15 @@ class Runner:
             for name, (total, count) in totals.items():
                 sums[name] = sums.get(name, 0) + np.asarray(total, np.float64)
                 counts[name] = counts.get(name, 0) + float(count)
-        means = {name: sums[name] / counts[name] for name in sums}
-        return {name: float(value) for name, value in self.experiment.eval_summary(means).items()}
+        return {name: sums[name] / counts[name] for name in sums}
 
     def draw(self, state: State, step: int) -> None:
-        """Writes the experiment's pictures of a whole state, and the curves of the metrics so far."""
+        """Writes the experiment's pictures and arrays of a whole state, and the curves of the metrics so far."""
+        if arrays := self.experiment.heads.get("arrays"):
+            found = arrays(state, self._means(self.place(state)))
+            if self.workdir.ours:
+                for name, array in jax.device_get(found).items():
+                    _save(array, self.workdir.path / f"{name}.npy")
         if not self.workdir.ours:
             return
         if draw := self.experiment.heads.get("figures"):
@@ -336,6 +356,16 @@ class _StepClock:
 
     def restart(self, step: int) -> None:
         self._time, self._step = time.monotonic(), step
+
+
+def _flat(leaf: jax.Array | np.ndarray) -> np.ndarray:
+    """[n, k / n, ...] as [k, ...]."""
+    return np.asarray(leaf).reshape(-1, *leaf.shape[2:])
+
+
+def _save(array: np.ndarray, path: Path) -> None:
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        np.save(file, array)
 
 
 def _largest_divisor(numbers: list[int], limit: int) -> int:

@@ -1,6 +1,6 @@
 """The work directory of a run: where things are in it, who writes it, and how its training ended.
 
-config.json  status.json  checkpoints/<step>/  metrics/{train,eval}.jsonl  tensorboard/  figures/*.png
+config.json  status.json  checkpoints/<step>/  metrics/{train,eval}.jsonl  tensorboard/  figures/*.png  *.npy (results)
 """
 
 import contextlib

@@ -1,0 +1,22 @@
+"""Base of all EigenGame configs: what each field of the `eigengame` section means."""
+
+from ml_collections import ConfigDict
+
+from configs import common
+
+
+def base() -> ConfigDict:
+    """EigenGame Unloaded (mu) with the optimiser of its pseudo-code: SGD 1e-4, Nesterov momentum 0.9."""
+    config = common.base()
+    config.experiment = "eigengame"
+    config.dataset.eval_split = "train"  # captured variance and eigenvalues are those of the training rows
+    section = config.eigengame = ConfigDict()
+    section.rule = "mu"  # mu (EigenGame Unloaded), alpha (EigenGame), oja (with QR), sanger (GHA)
+    section.k = 16  # vectors, one player each; must divide by the number of devices
+    section.mean = "data"  # what rows are centred by: none, data (their exact mean), online (the mean so far), or
+    # a .npy file with one number for each feature
+    section.riemannian = False  # mu, alpha: project directions on the sphere's tangent space
+    section.groups = 0  # devices that each see other rows; 0: all of them; 1: they share rows and split players
+    section.exact_limit = 4096  # features up to which the true eigenvectors are computed, for the metrics
+    section.optimizer = common.optimizer("sgd", 1e-4, momentum=0.9, nesterov=True)  # of each player
+    return config

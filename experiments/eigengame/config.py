@@ -1,0 +1,33 @@
+"""The `eigengame` section of the config; configs/eigengame/base.py says what each field means."""
+
+import pydantic
+from pydantic import NonNegativeInt, PositiveInt
+
+from lib.config import ConfigError, Section, lookup
+from lib.eigengame import RULES
+from lib.schema import Optimizer, Run
+
+
+class EigenGameSection(Section):
+    rule: str
+    k: PositiveInt
+    mean: str
+    riemannian: bool
+    groups: NonNegativeInt
+    exact_limit: NonNegativeInt
+    optimizer: Optimizer
+
+    @pydantic.model_validator(mode="after")
+    def _projection_fits(self):
+        rule = lookup(RULES, self.rule, "config.eigengame.rule")
+        if self.riemannian and not rule.on_sphere:
+            known = " and ".join(name for name, rule in RULES.items() if rule.on_sphere)
+            raise ConfigError(
+                f"config.eigengame.riemannian: only the players of {known} live on the sphere, not "
+                f"those of '{self.rule}'; set it to False"
+            )
+        return self
+
+
+class EigenGameConfig(Run):
+    eigengame: EigenGameSection

@@ -1,0 +1,32 @@
+"""How far vectors are from the true eigenvectors: the metrics of the EigenGame papers.
+
+Both sets are rows in order of decreasing eigenvalue; signs do not matter. Vectors need no unit norm.
+"""
+
+import math
+
+import jax
+import jax.numpy as jnp
+
+STREAK_ANGLE = math.pi / 8  # Gemp et al., ICLR 2021, section 5
+
+
+def angles(vectors: jax.Array, truth: jax.Array) -> jax.Array:
+    """The angle between v_i and the i-th true eigenvector, [k], radians in 0 .. pi / 2; both [k, d].
+
+    By 2 arcsin of half the distance of the unit vectors, which is exact where the arc cosine is not: near 0.
+    """
+    unit = vectors / jnp.linalg.norm(vectors, axis=1, keepdims=True)
+    sign = jnp.where(jnp.sum(unit * truth, 1, keepdims=True) < 0, -1, 1)
+    return 2 * jnp.arcsin(jnp.minimum(jnp.linalg.norm(unit - sign * truth, axis=1) / 2, 1))
+
+
+def longest_streak(vectors: jax.Array, truth: jax.Array) -> jax.Array:
+    """How many vectors, from the first on without a gap, are within pi / 8 of the truth; an integer, 0 .. k."""
+    return jnp.sum(jnp.cumprod(angles(vectors, truth) <= STREAK_ANGLE))
+
+
+def subspace_distance(vectors: jax.Array, truth: jax.Array) -> jax.Array:
+    """1 - Tr(U* P) / k, in 0 .. 1: U* projects on the true subspace, P on the span of the vectors."""
+    basis, _ = jnp.linalg.qr(vectors.T)
+    return 1 - jnp.sum((truth @ basis) ** 2) / len(vectors)
