@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from experiments.eigengame.config import EigenGameConfig
-from lib import eigengame, figures, optimizers
+from lib import eigengame, optimizers
 from lib.config import ConfigError
 from lib.data import DataSpec
 from lib.data.pipeline import to_rows

@@ -48,15 +48,15 @@ def tangential(direction: jax.Array, vectors: jax.Array) -> jax.Array:
 
 def _parents(p: Products) -> jax.Array:
     """1 where j < i, else 0, [l, k]."""
-    return (jnp.arange(len(p.vectors)) < p.own[:, None]).astype(p.gram.dtype)
+    return (jnp.arange(len(p.vectors))[None] < p.own[:, None]).astype(p.gram.dtype)
 
 
 def _self(p: Products) -> jax.Array:
     """1 where j = i, else 0, [l, k]."""
-    return (jnp.arange(len(p.vectors)) == p.own[:, None]).astype(p.gram.dtype)
+    return (jnp.arange(len(p.vectors))[None] == p.own[:, None]).astype(p.gram.dtype)
 
 
 def _projections(p: Products) -> jax.Array:
     """(v_i^T C v_j) / (v_j^T C v_j), [l, k]; 0 where a batch has no variance along v_j, its limit."""
-    variance = all_players(jnp.sum(_self(p) * p.gram, 1))
+    variance = all_players(jnp.sum(_self(p) * p.gram, 1))[None]
     return jnp.where(variance > 0, p.gram / jnp.where(variance > 0, variance, 1), 0)
