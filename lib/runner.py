@@ -302,7 +302,10 @@ class Runner:
 
     def evaluate(self, state: State) -> dict[str, float]:
         """The experiment's own metrics of a placed state, over the whole held-out split."""
-        metrics = {**self.experiment.eval_summary(self._means(state)), **self._eval_state(self.whole(state))}
+        metrics = {
+            **self.experiment.eval_summary(self._means(state)),
+            **self._eval_state(self.whole(state)),
+        }
         return {name: float(value) for name, value in metrics.items()}
 
     def _means(self, state: State) -> dict[str, Any]:

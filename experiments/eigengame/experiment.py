@@ -135,13 +135,17 @@ def _mean_and_truth(config: EigenGameConfig, spec: DataSpec, d: int):
 
 def _read_mean(path: Path, d: int) -> np.ndarray:
     if path.suffix != ".npy":
-        raise ConfigError(f"config.eigengame.mean: unknown '{path}'; known: none, data, online, or a .npy file")
+        raise ConfigError(
+            f"config.eigengame.mean: unknown '{path}'; known: none, data, online, or a .npy file"
+        )
     try:
         mean = np.load(path, allow_pickle=False)
     except (OSError, ValueError) as error:
         raise ConfigError(f"config.eigengame.mean: cannot read '{path}' ({error})") from error
     if mean.shape != (d,) or not np.isfinite(mean).all():
-        raise ConfigError(f"config.eigengame.mean: '{path}' must hold {d} finite numbers, not shape {mean.shape}")
+        raise ConfigError(
+            f"config.eigengame.mean: '{path}' must hold {d} finite numbers, not shape {mean.shape}"
+        )
     return mean
 
 

@@ -77,10 +77,12 @@ def all_players(own: jax.Array) -> jax.Array:
     return own if axis is None else jax.lax.all_gather(own, axis, tiled=True)
 
 
-def own_players(everybody: jax.Array, l: int) -> jax.Array:
-    """This device's l rows of [k, ...]."""
+def own_players(everybody: jax.Array, size: int) -> jax.Array:
+    """This device's `size` rows of [k, ...]."""
     axis = bound_axis()
-    return everybody if axis is None else jax.lax.dynamic_slice_in_dim(everybody, jax.lax.axis_index(axis) * l, l)
+    if axis is None:
+        return everybody
+    return jax.lax.dynamic_slice_in_dim(everybody, jax.lax.axis_index(axis) * size, size)
 
 
 def check_divides(k: int, groups: int, num_devices: int) -> None:
@@ -93,7 +95,9 @@ def check_divides(k: int, groups: int, num_devices: int) -> None:
             f"config.eigengame.k: {k} vectors do not divide by the {num_devices} devices; use {nearest}"
         )
     if groups and num_devices % groups:
-        nearest = min((g for g in range(1, num_devices + 1) if num_devices % g == 0), key=lambda g: abs(g - groups))
+        nearest = min(
+            (g for g in range(1, num_devices + 1) if num_devices % g == 0), key=lambda g: abs(g - groups)
+        )
         raise ConfigError(
             f"config.eigengame.groups: {groups} does not divide the {num_devices} devices; use {nearest}"
         )

@@ -44,7 +44,9 @@ def _normalized(vectors: jax.Array) -> jax.Array:
 def _orthonormalized(vectors: jax.Array) -> jax.Array:
     """[l, d]: the own ones of all players' vectors after Gram-Schmidt in their order, by a QR decomposition."""
     q, r = jnp.linalg.qr(all_players(vectors).T)
-    basis = (q * jnp.where(jnp.diagonal(r) < 0, -1, 1)[None]).T  # QR's signs are arbitrary: keep the vectors'
+    basis = (
+        q * jnp.where(jnp.diagonal(r) < 0, -1, 1)[None]
+    ).T  # QR's signs are arbitrary: keep the vectors'
     return own_players(basis, len(vectors))
 
 
