@@ -22,9 +22,12 @@ def base() -> ConfigDict:
     config.restore_path = ""
 
     config.dataset = ConfigDict()
-    config.dataset.name = "digits"  # digits, ring8, grid16 (built in), or any TFDS image set
+    # Built in: digits, ring8, grid16, linear_spectrum, exponential_spectrum. On disk: a matrix (FILE.npy,
+    # FILE.npz, or FILE.npz:KEY where it holds several), or any TFDS image set.
+    config.dataset.name = "digits"
+    config.dataset.kwargs = ConfigDict()  # of the spectra: d, largest, smallest, seed; other sets take none
     config.dataset.data_dir = ""  # of TFDS; empty: TFDS_DATA_DIR, or TFDS's own default
-    config.dataset.train_split = "train"
+    config.dataset.train_split = "train"  # or a slice of a split, such as train[:1000] or train[-10%:]
     config.dataset.eval_split = "test"
     config.dataset.device_limit_gb = 4.0  # a larger set is streamed from disk, with the same batches
 

@@ -35,7 +35,7 @@ def make_runner(config: Run, workdir: Workdir, use_devices: list[jax.Device] | N
       ConfigError: anything of the config that does not fit the data or the devices.
     """
     data = config.dataset
-    train, held_out = (load(data.name, split, data.data_dir) for split in splits(data))
+    train, held_out = (load(data.name, split, data.data_dir, data.kwargs) for split in splits(data))
     experiment = registry.build(config, DataSpec.of(train))
     return Runner(experiment, config, train, held_out, workdir, use_devices)
 

@@ -137,8 +137,10 @@ def apply_overrides(
     return config
 
 
-def validate(schema: type[T], config: Mapping[str, Any] | ml_collections.ConfigDict) -> T:
-    """Turns a config into the frozen, typed object of class `schema`.
+def validate(
+    schema: type[T], config: Mapping[str, Any] | ml_collections.ConfigDict, section: str = "config"
+) -> T:
+    """Turns a config, or the section of it that has that name, into the frozen, typed object of class `schema`.
 
     Raises:
       ConfigError: the first unknown, missing or mistyped field, with its full name.
@@ -148,7 +150,7 @@ def validate(schema: type[T], config: Mapping[str, Any] | ml_collections.ConfigD
     except pydantic.ValidationError as error:
         # An unknown name often explains a missing one: report it first.
         problems = sorted(error.errors(), key=lambda e: e["type"] != "extra_forbidden")
-        raise ConfigError(_describe(problems[0], schema)) from error
+        raise ConfigError(_describe(problems[0], schema, section)) from error
 
 
 def to_plain(config: Any) -> Any:
@@ -241,10 +243,10 @@ def _check_field(config: ml_collections.ConfigDict, field: str) -> None:
         at, walked = at[part], f"{walked}.{part}"
 
 
-def _describe(problem: Mapping[str, Any], schema: type[pydantic.BaseModel]) -> str:
+def _describe(problem: Mapping[str, Any], schema: type[pydantic.BaseModel], section: str) -> str:
     """One line for one of pydantic's errors."""
     location = [str(part) for part in problem["loc"]]
-    field = ".".join(["config", *location])
+    field = ".".join([section, *location])
     kind = problem["type"]
     if kind == "extra_forbidden":
         return f"{field}: unknown field{nearest(location[-1], _fields_at(schema, location[:-1]))}"

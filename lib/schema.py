@@ -13,9 +13,10 @@ Scalar = bool | int | float | str | None
 
 
 class Dataset(Section):
-    """Which images or points, from where. See configs/common.py for what each field means."""
+    """Which images, points or matrix, from where. See configs/common.py for what each field means."""
 
     name: str
+    kwargs: dict[str, Scalar | tuple[Scalar, ...]]
     data_dir: str
     train_split: str
     eval_split: str

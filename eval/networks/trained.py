@@ -58,7 +58,7 @@ def _runner(raw, data: Dataset, data_dir: str, field: str) -> Runner:
     if config.experiment != "classifier":
         raise ConfigError(f"{field} is no classifier")
     section = config.dataset
-    train, held_out = (load(section.name, split, data_dir) for split in splits(section))
+    train, held_out = (load(section.name, split, data_dir, section.kwargs) for split in splits(section))
     if train.image_shape != data.image_shape:
         raise ConfigError(f"{field} is for images of shape {train.image_shape}, not {data.image_shape}")
     experiment = registry.build(config, DataSpec.of(train))

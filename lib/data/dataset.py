@@ -1,27 +1,34 @@
 """A set of labelled images or points in memory (or memory-mapped), by name."""
 
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from lib.data import digits, gaussians, tfds_images
+from lib.config import ConfigError, validate
+from lib.data import digits, gaussians, matrix, spectra, tfds_images
 from lib.data.gaussians import Mixture
+from lib.data.spectra import Normal
 
 
 class Dataset(NamedTuple):
     """One split.
 
     Attributes:
-      image: uint8 [n, h, w, c], or float32 points [n, d]. May be a memory map.
+      image: uint8 [n, h, w, c], or points [n, d] of any real type. May be a memory map.
       label: int32 [n].
       num_classes: labels are 0 .. num_classes - 1.
       mixture: what the points are drawn from, where that is known.
+      source: what training draws points from without end; `image` is then one sample of it.
+      name: for messages.
     """
 
     image: np.ndarray
     label: np.ndarray
     num_classes: int
     mixture: Mixture | None = None
+    source: Normal | None = None
+    name: str = "the data"
 
     @property
     def size(self) -> int:
@@ -33,34 +40,31 @@ class Dataset(NamedTuple):
         return self.image.shape[1:]
 
 
-class DataSpec(NamedTuple):
-    """What an experiment may know of its data when it is built.
+def load(name: str, split: str, data_dir: str = "", kwargs: Mapping[str, Any] | None = None) -> Dataset:
+    """Loads one split of a set.
 
-    Attributes:
-      image_shape: (h, w, c), or (d,) of points.
-      num_classes: labels are 0 .. num_classes - 1.
-      train_size: examples in the training split.
-      mixture: what the points are drawn from, where that is known.
-    """
-
-    image_shape: tuple[int, ...]
-    num_classes: int
-    train_size: int
-    mixture: Mixture | None = None
-
-    @classmethod
-    def of(cls, train: Dataset) -> "DataSpec":
-        return cls(train.image_shape, train.num_classes, train.size, train.mixture)
-
-
-def load(name: str, split: str, data_dir: str = "") -> Dataset:
-    """Loads one split of `digits` or a mixture of Gaussians (built in), or of any TFDS image set.
+    Args:
+      name: of a built-in set, of a matrix's file, or of any TFDS image set.
+      split: train or test, or what TFDS knows; also slices like `train[:1000]`.
+      data_dir: of TFDS; empty for TFDS_DATA_DIR or TFDS's own default.
+      kwargs: of a spectrum; other sets take none.
 
     Raises:
-      lib.config.ConfigError: unknown name or split, or data that is not prepared here.
+      lib.config.ConfigError: unknown name, split or argument, or data that is not prepared here.
     """
+    if name in spectra.SPECTRA:
+        arguments = validate(spectra.Arguments, kwargs or {}, "config.dataset.kwargs")
+        image, label, source = spectra.load(name, split, arguments)
+        return Dataset(image, label, 1, source=source, name=name)
+    if kwargs:
+        raise ConfigError(
+            f"config.dataset.kwargs.{next(iter(kwargs))}: '{name}' takes no arguments; leave it out "
+            f"(only {' and '.join(spectra.SPECTRA)} take some)"
+        )
     if name == "digits":
-        return Dataset(*digits.load(split))
+        return Dataset(*digits.load(split), name=name)
     if mixture := gaussians.MIXTURES.get(name):
-        return Dataset(*gaussians.load(name, split), len(mixture.means), mixture)
-    return Dataset(*tfds_images.load(name, split, data_dir))
+        return Dataset(*gaussians.load(name, split), len(mixture.means), mixture, name=name)
+    if matrix.is_matrix(name):
+        return Dataset(*matrix.load(name, split), name=name)
+    return Dataset(*tfds_images.load(name, split, data_dir), name=name)

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from lib.config import ConfigError
+from lib.data import splits
 
 _SIZES = {"train": 100_000, "test": 10_000}
 
@@ -43,10 +43,9 @@ def load(name: str, split: str) -> tuple[np.ndarray, np.ndarray]:
     Raises:
       ConfigError: another split.
     """
-    if split not in _SIZES:
-        raise ConfigError(f"config.dataset: {name} has no split '{split}'; known: {', '.join(_SIZES)}")
-    mixture, n = MIXTURES[name], _SIZES[split]
-    generator = np.random.Generator(np.random.Philox(key=[0, list(_SIZES).index(split)]))
+    base, rows = splits.parse(split, _SIZES, name)
+    mixture, n = MIXTURES[name], _SIZES[base]
+    generator = np.random.Generator(np.random.Philox(key=[0, list(_SIZES).index(base)]))
     mode = generator.integers(len(mixture.means), size=n, dtype=np.int32)
     points = np.asarray(mixture.means)[mode] + mixture.std * generator.standard_normal((n, 2))
-    return points.astype(np.float32), mode
+    return points.astype(np.float32)[rows], mode[rows]

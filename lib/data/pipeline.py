@@ -1,9 +1,11 @@
-"""How batches reach a compiled training step: from the device's memory, or streamed.
+"""How batches reach a compiled training step: from the device's memory, streamed, or drawn there.
 
-Both kinds have the same three parts and give the same batches for the same seed:
-- `constants`: arrays that stay on the devices (the whole set, or nothing);
-- `feed(step)`: what the host hands over to its own devices for that step, leaves [local, b, ...];
+All kinds have the same three parts, and the same seed gives the same batches on any number of devices:
+- `constants`: arrays that stay on the devices (the whole set, nothing, or what is needed to draw);
+- `feed(step)`: what the host hands over to its own devices for that step, leaves [local, ...];
 - `batch(constants, feed)`: pure, inside the step: this device's share, {image, label}.
+
+Images are uint8 [b, h, w, c]; points are float32 [b, d], whatever type the set keeps them in.
 """
 
 import collections
@@ -19,6 +21,7 @@ from lib.data.dataset import Dataset
 from lib.data.order import batch_indices
 
 _PREFETCHED = 3  # batches made ready ahead of the step that uses them
+_DRAWN = 2**32 - 2  # sets the keys of drawn batches apart from the runner's keys, which count its steps
 
 
 class Order(NamedTuple):
@@ -40,19 +43,26 @@ class Order(NamedTuple):
     batches_per_step: int = 1
     local: slice = slice(None)
 
+    @property
+    def rows_per_step(self) -> int:
+        """Of all devices."""
+        return self.batches_per_step * self.batch_size
+
     def indices(self, step: int) -> np.ndarray:
         """int32 [local, batches_per_step * b]: every local device's share of each batch in turn."""
-        m = self.batches_per_step
-        indices = batch_indices(self.size, m * self.batch_size, self.seed, step)
-        shares = indices.reshape(m, self.num_devices, self.batch_size // self.num_devices)
+        return self.share(batch_indices(self.size, self.rows_per_step, self.seed, step))
+
+    def share(self, rows: np.ndarray) -> np.ndarray:
+        """[local, batches_per_step * b] of a step's rows [rows_per_step], one batch after the other."""
+        shares = rows.reshape(self.batches_per_step, self.num_devices, self.batch_size // self.num_devices)
         return shares.swapaxes(0, 1).reshape(self.num_devices, -1)[self.local]
 
 
 class Resident:
-    """The set lies on the devices as uint8; a step gathers its batch by indices."""
+    """The set lies on the devices; a step gathers its batch by indices."""
 
     def __init__(self, dataset: Dataset, order: Order):
-        self.constants = {"image": np.asarray(dataset.image), "label": dataset.label}
+        self.constants = {"image": _as_batch(dataset.image), "label": dataset.label}
         self._order = order
 
     def feed(self, step: int) -> np.ndarray:
@@ -80,7 +90,7 @@ class Streamed:
         indices = self._order.indices(step)
         # Sorted reads are kinder to a disk; the inverse puts the batch back in its order.
         ordered, inverse = np.unique(indices, return_inverse=True)
-        image = self._dataset.image[ordered][inverse.reshape(-1)]
+        image = _as_batch(self._dataset.image[ordered])[inverse.reshape(-1)]
         return {
             "image": image.reshape(*indices.shape, *image.shape[1:]),
             "label": self._dataset.label[indices],
@@ -106,9 +116,41 @@ class Streamed:
         return dict(feed)
 
 
-def make(dataset: Dataset, order: Order, device_limit_gb: float) -> Resident | Streamed:
-    """Device-resident where the set's images take at most `device_limit_gb` GB, else streamed."""
-    kind = Resident if dataset.image.nbytes <= device_limit_gb * 1e9 else Streamed
+class Generated:
+    """Every step draws new rows from the set's source, on the device: x = z @ factor, z ~ N(0, I).
+
+    Each row has a key of its own, from (seed, step, row), so that devices need not know of each other.
+    """
+
+    def __init__(self, dataset: Dataset, order: Order):
+        key = jax.random.fold_in(jax.random.key(order.seed), _DRAWN)
+        self.constants = {"factor": dataset.source.factor, "key": key}
+        self._order = order
+
+    def feed(self, step: int) -> dict[str, np.ndarray]:
+        """uint32 numbers of the `step`, [local], and of its rows, [local, b]."""
+        row = self._order.share(np.arange(self._order.rows_per_step, dtype=np.uint32))
+        return {"step": np.full(len(row), step, np.uint32), "row": row}
+
+    def feeds(self, first: int, last: int) -> Iterator[dict[str, np.ndarray]]:
+        """The feeds of the steps first .. last - 1."""
+        return map(self.feed, range(first, last))
+
+    @staticmethod
+    def batch(constants: Mapping[str, jax.Array], feed: Mapping[str, jax.Array]) -> dict[str, jax.Array]:
+        factor, row = constants["factor"], feed["row"]
+        key = jax.random.fold_in(constants["key"], feed["step"])
+        draw = lambda i: jax.random.normal(jax.random.fold_in(key, i), factor.shape[:1])
+        image = jnp.matmul(jax.vmap(draw)(row), factor, precision="highest")
+        return {"image": image, "label": jnp.zeros(row.shape, jnp.int32)}
+
+
+def make(dataset: Dataset, order: Order, device_limit_gb: float) -> Resident | Streamed | Generated:
+    """Generated if the set has a source; resident if its batches' images take at most `device_limit_gb` GB."""
+    if dataset.source:
+        return Generated(dataset, order)
+    bytes_each = 1 if _are_images(dataset.image) else 4
+    kind = Resident if dataset.image.size * bytes_each <= device_limit_gb * 1e9 else Streamed
     return kind(dataset, order)
 
 
@@ -127,10 +169,26 @@ def eval_batches(
         mask = indices < dataset.size
         indices = np.where(mask, indices, 0)
         yield {
-            "image": np.asarray(dataset.image[indices]),
+            "image": _as_batch(dataset.image[indices]),
             "label": dataset.label[indices],
             "mask": mask.astype(np.float32),
         }
+
+
+def _are_images(array: np.ndarray | jax.Array) -> bool:
+    """Whether an array holds images, [n, h, w, c] in 0 .. 255; all else are points, numbers of any size."""
+    return array.ndim == 4
+
+
+def _as_batch(rows: np.ndarray) -> np.ndarray:
+    """Images as they are, points as float32."""
+    return np.asarray(rows) if _are_images(rows) else np.asarray(rows, np.float32)
+
+
+def to_rows(image: Any, dtype: Any = np.float32) -> Any:
+    """Of NumPy or JAX: [n, ...] to floats [n, d]; images are scaled from 0 .. 255 to [0, 1], points are not."""
+    rows = image.reshape(len(image), -1).astype(dtype)
+    return rows / 255 if _are_images(image) else rows
 
 
 def to_signed(image: jax.Array) -> jax.Array:

@@ -15,10 +15,11 @@ import numpy as np
 
 from lib.config import ConfigError
 from lib.data.gaussians import MIXTURES
+from lib.data.spectra import SPECTRA
 from lib.devices import cache_dir
 from lib.tensorflow import tensorflow_datasets
 
-_BUILT_IN = ("digits", *MIXTURES)
+_BUILT_IN = ("digits", *MIXTURES, *SPECTRA)
 
 
 def load(name: str, split: str, data_dir: str = "") -> tuple[np.ndarray, np.ndarray, int]:

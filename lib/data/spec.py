@@ -1,0 +1,34 @@
+"""What an experiment may know of its data when it is built."""
+
+import dataclasses
+import functools
+from collections.abc import Callable
+
+from lib.data.dataset import Dataset
+from lib.data.gaussians import Mixture
+from lib.data.spectrum import Spectrum, exact_spectrum
+
+
+@dataclasses.dataclass(frozen=True)
+class DataSpec:
+    """Facts about the training split.
+
+    Attributes:
+      image_shape: (h, w, c), or (d,) of points.
+      num_classes: labels are 0 .. num_classes - 1.
+      train_size: examples in the training split.
+      mixture: what the points are drawn from, where that is known.
+      spectrum: `(k, centred) -> Spectrum`: `lib.data.spectrum.exact_spectrum` of the training split, which
+        reads it all if the answer is not cached. None where there are no data, as in benchmarks.
+    """
+
+    image_shape: tuple[int, ...]
+    num_classes: int
+    train_size: int
+    mixture: Mixture | None = None
+    spectrum: Callable[[int, bool], Spectrum] | None = dataclasses.field(default=None, compare=False)
+
+    @classmethod
+    def of(cls, train: Dataset) -> "DataSpec":
+        spectrum = functools.partial(exact_spectrum, train)
+        return cls(train.image_shape, train.num_classes, train.size, train.mixture, spectrum)

@@ -1,0 +1,94 @@
+"""Normal distributions whose spectrum is known: data on which PCA has a true answer.
+
+    x = U diag(sqrt(lam)) z,    z ~ N(0, I_d),    E[x x^T] = U diag(lam) U^T
+
+Gemp et al., 'EigenGame: PCA as a Nash Equilibrium', ICLR 2021, section 5: lam falls from 1000 to 1, linearly
+or exponentially, in d = 50 dimensions.
+"""
+
+import functools
+from typing import Annotated, NamedTuple
+
+import numpy as np
+import pydantic
+import scipy.stats
+from pydantic import Field, PositiveFloat
+
+from lib.config import Section
+from lib.data import splits
+
+_LARGEST_D = 8192  # an orthogonal matrix of that size takes a minute, and 0.5 GB
+_SAMPLE = 10_000  # rows of a fixed sample ..
+_SAMPLE_NUMBERS = 2**24  # .. if they hold at most so many numbers
+
+# How the eigenvalues fall from the largest to the smallest: (largest, smallest, d) -> [d].
+SPECTRA = {"linear_spectrum": np.linspace, "exponential_spectrum": np.geomspace}
+
+
+class Arguments(Section):
+    """`config.dataset.kwargs` of a spectrum.
+
+    Attributes:
+      d: the number of dimensions.
+      largest: the first eigenvalue.
+      smallest: the last one.
+      seed: of the eigenvectors and of the fixed samples.
+    """
+
+    d: Annotated[int, Field(gt=0, le=_LARGEST_D)] = 50
+    largest: PositiveFloat = 1000.0
+    smallest: PositiveFloat = 1.0
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
+
+    @pydantic.model_validator(mode="after")
+    def _falls(self):
+        if self.smallest > self.largest:
+            raise ValueError(
+                f"config.dataset.kwargs.smallest: {self.smallest:g} is above the largest eigenvalue; "
+                f"use one of at most {self.largest:g}"
+            )
+        return self
+
+
+class Normal(NamedTuple):
+    """N(0, V^T diag(lam) V).
+
+    Attributes:
+      eigenvalues: lam, float64 [d], the largest first.
+      eigenvectors: V = U^T, float64 [d, d]: the i-th row belongs to the i-th eigenvalue.
+    """
+
+    eigenvalues: np.ndarray
+    eigenvectors: np.ndarray
+
+    @property
+    def factor(self) -> np.ndarray:
+        """diag(sqrt(lam)) V, float32 [d, d]: rows z of independent normals become rows z @ factor."""
+        return (np.sqrt(self.eigenvalues)[:, None] * self.eigenvectors).astype(np.float32)
+
+
+@functools.lru_cache(maxsize=2)
+def make(name: str, arguments: Arguments) -> Normal:
+    """The distribution of that name; its eigenvectors are uniform over all rotations, fixed by the seed."""
+    d = arguments.d
+    generator = np.random.Generator(np.random.Philox(key=[arguments.seed, 0]))
+    eigenvalues = SPECTRA[name](arguments.largest, arguments.smallest, d)
+    return Normal(eigenvalues, scipy.stats.ortho_group.rvs(d, random_state=generator))
+
+
+def load(name: str, split: str, arguments: Arguments) -> tuple[np.ndarray, np.ndarray, Normal | None]:
+    """A fixed sample of float32 rows [n, d], labels 0 [n], and for the whole of `train` where they are from.
+
+    `train` is drawn anew in every step, without end; `test`, and slices of either, are just that sample.
+
+    Raises:
+      ConfigError: another split.
+    """
+    n = min(_SAMPLE, _SAMPLE_NUMBERS // arguments.d)
+    sizes = {"train": n, "test": n}
+    base, rows = splits.parse(split, sizes, name)
+    normal = make(name, arguments)
+    generator = np.random.Generator(np.random.Philox(key=[arguments.seed, 1 + list(sizes).index(base)]))
+    z = generator.standard_normal((n, arguments.d), dtype=np.float32)
+    image = (z @ normal.factor)[rows]
+    return image, np.zeros(len(image), np.int32), normal if split == "train" else None
