@@ -127,7 +127,7 @@ def _mean_and_truth(config: EigenGameConfig, spec: DataSpec, d: int):
     given = None
     if section.mean not in ("none", "data", "online"):
         given = _read_mean(Path(section.mean), d)
-    spectrum = spec.spectrum(section.k, centre=given if given is not None else section.mean != "none")
+    spectrum = spec.spectrum(section.k, section.mean != "none")
     starts = {"none": np.zeros(d), "data": spectrum.mean, "online": np.zeros(d)}
     mean = starts.get(section.mean, given)
     return mean, spectrum if spectrum.eigenvectors is not None else None

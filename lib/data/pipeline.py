@@ -196,9 +196,3 @@ def to_signed(image: jax.Array) -> jax.Array:
     if jnp.issubdtype(image.dtype, jnp.floating):
         return image
     return image.astype(jnp.float32) * (2 / 255) - 1
-
-
-def to_rows(image: jax.Array) -> jax.Array:
-    """A batch as float32 rows [b, d]: images flattened and scaled to [0, 1], points as they are."""
-    rows = image.reshape(len(image), -1).astype(jnp.float32)
-    return rows / 255 if image.ndim == 4 else rows
