@@ -15,6 +15,7 @@ _USAGE = """Draws a picture of results. Each picture's own options: ./run.sh plo
 
   ./run.sh plot sweep DIR --x=FIELD --y=METRIC   curves or a heat map over the runs of a sweep
   ./run.sh plot local_error                      the drift of updates, on both clocks
+  ./run.sh plot eigengame RUN [RUN ...]          streaks and distances of EigenGame runs and of scikit-learn
 """
 _SWEEP_USAGE = """Draws a metric of the runs of a sweep; names of fields and metrics may be short.
 
@@ -25,6 +26,10 @@ _SWEEP_USAGE = """Draws a metric of the runs of a sweep; names of fields and met
 _LOCAL_ERROR_USAGE = """Draws how far one update of a game is from its flow and its modified flows, against the rate.
 
   ./run.sh plot local_error [--ratio=0.4] [--out=FILE]
+"""
+_EIGENGAME_USAGE = """Draws, and prints, how soon runs of EigenGame find the true eigenvectors.
+
+  ./run.sh plot eigengame RUN [RUN ...] [--sklearn] [--out=FILE]
 """
 _FORMATS = (".png", ".pdf", ".svg")
 
@@ -104,7 +109,41 @@ def local_error(argv: list[str]) -> None:
     save(drawn.picture(values.ratio), Path(values.out))
 
 
-PICTURES: dict[str, Callable[[list[str]], None]] = {"local_error": local_error, "sweep": sweep}
+def eigengame(argv: list[str]) -> None:
+    """Draws streaks and subspace distances of runs against epochs and time, and prints a table.
+
+    Raises:
+      ConfigError: unknown flags, or folders that hold no comparable runs of EigenGame.
+    """
+
+    def define(values: flags.FlagValues) -> None:
+        flags.DEFINE_bool(
+            "sklearn", False, "Also scikit-learn's PCA and IncrementalPCA.", flag_values=values
+        )
+        flags.DEFINE_string("out", "eigengame.png", "The file.", flag_values=values)
+
+    folders, argv = _leading(argv)
+    values = _parsed(argv, define, _EIGENGAME_USAGE, "plot eigengame")
+    if not folders:
+        raise ConfigError("plot eigengame: name the runs' folders first: ./run.sh plot eigengame RUN ...")
+    from experiments.eigengame import compare
+
+    curves = compare.of_runs(folders, values.sklearn)
+    print(compare.table(curves))
+    save(compare.picture(curves), Path(values.out))
+
+
+def _leading(argv: list[str]) -> tuple[list[str], list[str]]:
+    """(arguments before the first flag, the rest)."""
+    n = next((i for i, argument in enumerate(argv) if argument.startswith("-")), len(argv))
+    return argv[:n], argv[n:]
+
+
+PICTURES: dict[str, Callable[[list[str]], None]] = {
+    "eigengame": eigengame,
+    "local_error": local_error,
+    "sweep": sweep,
+}
 
 
 def main(argv: list[str]) -> int:

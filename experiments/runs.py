@@ -5,9 +5,8 @@ from pathlib import Path
 import jax
 
 from experiments import registry
-from lib import checkpoints
+from lib import checkpoints, data
 from lib.config import ConfigError, differences, load_json, nearest
-from lib.data import DataSpec, load
 from lib.experiment import State
 from lib.runner import Runner
 from lib.schema import MAY_DIFFER, Dataset, Run
@@ -28,15 +27,19 @@ def splits(section: Dataset) -> tuple[str, str]:
     return section.train_split, section.eval_split
 
 
+def load_split(section: Dataset, split: str) -> data.Dataset:
+    """One split of the data of a config. Raises as `lib.data.load` does."""
+    return data.load(section.name, split, section.data_dir, section.kwargs)
+
+
 def make_runner(config: Run, workdir: Workdir, use_devices: list[jax.Device] | None = None) -> Runner:
     """The runner of a validated config, on all devices unless told otherwise; loads its data.
 
     Raises:
       ConfigError: anything of the config that does not fit the data or the devices.
     """
-    data = config.dataset
-    train, held_out = (load(data.name, split, data.data_dir, data.kwargs) for split in splits(data))
-    experiment = registry.build(config, DataSpec.of(train))
+    train, held_out = (load_split(config.dataset, split) for split in splits(config.dataset))
+    experiment = registry.build(config, data.DataSpec.of(train))
     return Runner(experiment, config, train, held_out, workdir, use_devices)
 
 

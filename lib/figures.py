@@ -1,6 +1,6 @@
 """Pictures: grids of images, scatters of points, and curves of metrics."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -91,6 +91,23 @@ def strip(pictures: Sequence[Path], path: Path) -> None:
         Image.fromarray(np.concatenate(images, 1)).save(temporary, format="PNG")
 
 
+def by_prefix(names: Iterable[str]) -> dict[str, list[str]]:
+    """{prefix: names}: names like `angle/01` go together, under what is before the slash."""
+    groups: dict[str, list[str]] = {}
+    for name in names:
+        groups.setdefault(name.split("/")[0], []).append(name)
+    return groups
+
+
+def _colours(n: int) -> Sequence[Any]:
+    """n colours that can be told apart; of many, neighbours are alike and the order shows."""
+    if n <= len(COLOURS):
+        return COLOURS[:n]
+    from matplotlib import colormaps
+
+    return colormaps["viridis"](np.linspace(0, 0.9, n))
+
+
 def curves(records: Sequence[Mapping[str, float]], panels: Mapping[str, Sequence[str]], path: Path) -> None:
     """Writes a picture with one panel per group of metrics against the step.
 
@@ -111,13 +128,13 @@ def curves(records: Sequence[Mapping[str, float]], panels: Mapping[str, Sequence
     figure = Figure(figsize=(5 * len(panels), 3.4), layout="constrained")
     axes = figure.subplots(1, len(panels), squeeze=False)[0]
     for axis, (label, names) in zip(axes, panels.items(), strict=True):
-        for name, colour in zip(names, COLOURS * len(names), strict=False):
+        for name, colour in zip(names, _colours(len(names)), strict=True):
             points = [(r["step"], r[name]) for r in records if name in r]
             marker = "o" if len(points) == 1 else None
             axis.plot(*zip(*points, strict=True), label=name, color=colour, lw=1, marker=marker)
         axis.set(xlabel="step", ylabel=label)
         if len(names) > 1:
-            axis.legend(frameon=False)
+            axis.legend(frameon=False, ncols=1 + len(names) // len(COLOURS))
         axis.spines[["top", "right"]].set_visible(False)
     with replacing(path) as temporary:
         figure.savefig(temporary, format="png", dpi=120)

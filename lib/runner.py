@@ -339,10 +339,12 @@ class Runner:
         records = read_json_lines(self.workdir.metrics / "train.jsonl")
         held_out = read_json_lines(self.workdir.metrics / "eval.jsonl")
         held_out = [r for r in held_out if r.get("by") != "eval"]
-        panels = {"loss": [n for r in records[-1:] for n in r if n.endswith("loss")]}
+        names = dict.fromkeys(name for r in records[-1:] for name in r)
+        panels = {"loss": [n for n in names if n.endswith("loss")]}
+        panels |= {n: [n] for n in self.experiment.main_metrics if not n.endswith("loss")}
         figures.curves(records, panels, self.workdir.figures / "train.png")
-        scores = [n for r in held_out[-1:] for n in r if n != "step"]
-        figures.curves(held_out, {n: [n] for n in scores}, self.workdir.figures / "eval.png")
+        scores = figures.by_prefix(n for r in held_out[-1:] for n in r if n != "step")
+        figures.curves(held_out, scores, self.workdir.figures / "eval.png")
 
 
 class _StepClock:

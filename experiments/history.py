@@ -1,0 +1,88 @@
+"""What runs have recorded, as tables: one line per record, with epochs and seconds beside steps."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from experiments import registry
+from experiments.runs import load_split
+from lib.config import ConfigError, flatten, load_json
+from lib.data import DataSpec
+from lib.logging import read_json_lines
+from lib.schema import MAY_DIFFER, Run
+from lib.sweeps import short_names
+from lib.workdir import Workdir
+
+SEED = "seed"
+
+
+class History(NamedTuple):
+    """One run.
+
+    Attributes:
+      path: its work directory.
+      config: validated.
+      fields: its config, flat.
+      train: metrics of training: columns step, epoch, seconds (of training steps alone), and metrics.
+      held_out: the experiment's own metrics on held-out data, with the same columns.
+    """
+
+    path: Path
+    config: Run
+    fields: dict
+    train: pd.DataFrame
+    held_out: pd.DataFrame
+
+
+def read(path: str | Path) -> History:
+    """Reads the work directory of a run.
+
+    Raises:
+      ConfigError: no run is there, it has no records yet, or its data are not here.
+    """
+    workdir = Workdir(path)
+    if not workdir.config.is_file():
+        raise ConfigError(f"no run in '{path}': name a work directory that ./run.sh train has made")
+    raw = load_json(workdir.config)
+    config = registry.validated(raw)
+    train = pd.DataFrame(read_json_lines(workdir.metrics / "train.jsonl"))
+    records = read_json_lines(workdir.metrics / "eval.jsonl")
+    held_out = pd.DataFrame([r for r in records if r.get("by") != "eval"])
+    if train.empty:
+        raise ConfigError(
+            f"the run in '{path}' has recorded nothing yet; wait for its first log_every steps"
+        )
+    seconds = _seconds(train)
+    data = load_split(config.dataset, config.dataset.train_split)
+    batches = registry.build(config, DataSpec.of(data)).batches_per_step
+    for frame in (train, held_out):
+        if frame.empty:
+            continue
+        frame["epoch"] = frame["step"] * batches * config.batch_size / data.size
+        frame["seconds"] = np.interp(frame["step"], *seconds)
+    return History(workdir.path, config, flatten(raw), train, held_out)
+
+
+def _seconds(train: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+    """(steps, seconds since the first step): each interval at its own rate, the first at the next one's."""
+    steps = np.concatenate([[0], train["step"]])
+    rates = train.get("steps_per_second", pd.Series(np.nan, train.index)).bfill().to_numpy()
+    return steps, np.concatenate([[0], np.cumsum(np.diff(steps) / rates)])
+
+
+def labels(histories: list[History]) -> list[str]:
+    """For each run the fields in which the runs differ, the seed left out: equal for runs over seeds."""
+    values = lambda h, field: repr(h.fields.get(field))
+    names = dict.fromkeys(name for h in histories for name in h.fields)
+    differing = [
+        name
+        for name in names
+        if name != SEED
+        and not name.startswith(MAY_DIFFER)
+        and len({values(h, name) for h in histories}) > 1
+    ]
+    short = short_names(differing)
+    text = lambda h: ", ".join(f"{short[n]}={h.fields[n]}" for n in differing if n in h.fields)
+    return [text(h) or h.path.name for h in histories]
