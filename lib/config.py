@@ -140,7 +140,7 @@ def apply_overrides(
 def validate(
     schema: type[T], config: Mapping[str, Any] | ml_collections.ConfigDict, section: str = "config"
 ) -> T:
-    """Turns a config, or the section of it that has that name, into the frozen, typed object of class `schema`.
+    """Turns a config, or a section of it, by its full name, into the frozen, typed object of class `schema`.
 
     Raises:
       ConfigError: the first unknown, missing or mistyped field, with its full name.

@@ -111,10 +111,10 @@ def build(config: GanConfig, spec: DataSpec) -> Experiment:
         latents = nets.latents(key, n)
         return nets.generate(state.params, state.net_state, latents, train=False)[0]
 
-    if spec.mixture is None:
+    heads, summary = {}, dict
+    if len(shape) == 3:
         heads = {"sample": sample, "figures": lambda s, key: {"samples": sample(s, key, _GRID)}}
-        summary = dict
-    else:
+    elif spec.mixture:
         drawn = lambda s, key: modes.picture(sample(s, key, _POINTS), spec.mixture)
         heads = {"figures": lambda s, key: {"samples": drawn(s, key)}}
         summary = modes.summary

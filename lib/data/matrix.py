@@ -36,9 +36,8 @@ def load(name: str, split: str) -> tuple[np.ndarray, np.ndarray, int]:
     text, key = _NAME.fullmatch(name).groups()
     path = Path(text).expanduser()
     if not path.is_file():
-        others = [str(path.with_name(p.name)) for p in path.parent.glob("*.np[yz]")]
-        close = difflib.get_close_matches(str(path), others, n=1)
-        hint = f"did you mean '{close[0]}'?" if close else f"paths begin at '{Path.cwd()}'"
+        close = difflib.get_close_matches(path.name, [p.name for p in path.parent.glob("*.np[yz]")], n=1)
+        hint = f"did you mean '{path.with_name(close[0])}'?" if close else f"paths begin at '{Path.cwd()}'"
         raise ConfigError(f"config.dataset.name: no file '{path}'; {hint}")
     try:
         image = np.load(_plain_file(path, key, name), mmap_mode="r")

@@ -70,6 +70,6 @@ def _check_finite(rows: np.ndarray, first: int, name: str) -> None:
     if bad.any():
         row, column = np.argwhere(bad)[0]
         raise ConfigError(
-            f"config.dataset.name: '{name}' holds {rows[row, column]:g} in row {first + row}, column {column} "
-            "(from 0); use finite numbers that fit float32"
+            f"config.dataset.name: '{name}' holds {rows[row, column]:g} in row {first + row}, "
+            f"column {column} (from 0); use finite numbers that fit float32"
         )

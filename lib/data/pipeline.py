@@ -146,7 +146,7 @@ class Generated:
 
 
 def make(dataset: Dataset, order: Order, device_limit_gb: float) -> Resident | Streamed | Generated:
-    """Generated if the set has a source; resident if its batches' images take at most `device_limit_gb` GB."""
+    """Generated from a source; else resident where the set, as batches hold it, fits the limit."""
     if dataset.source:
         return Generated(dataset, order)
     bytes_each = 1 if _are_images(dataset.image) else 4
@@ -186,7 +186,7 @@ def _as_batch(rows: np.ndarray) -> np.ndarray:
 
 
 def to_rows(image: Any, dtype: Any = np.float32) -> Any:
-    """Of NumPy or JAX: [n, ...] to floats [n, d]; images are scaled from 0 .. 255 to [0, 1], points are not."""
+    """NumPy's or JAX's [n, ...] to floats [n, d]: images scaled to [0, 1], points as they are."""
     rows = image.reshape(len(image), -1).astype(dtype)
     return rows / 255 if _are_images(image) else rows
 

@@ -59,6 +59,16 @@ def test_scan_of_k_steps_equals_k_calls(make):
     assert largest_difference(single, scanned) < 2e-6
 
 
+def test_drawn_batches_do_not_depend_on_calls_of_several_steps_or_on_a_resume(make):
+    args = ("gan/ring8", "dataset.name=linear_spectrum", "dataset.kwargs.d=2", "num_steps=6", "log_every=6")
+    args += ("checkpoint_every=3", "eval_every=0")
+    single = trained(make(*args, "steps_per_dispatch=1", num_devices=2, workdir="single"))
+    scanned = ("steps_per_dispatch=3", "log_every=3")
+    trained(make(*args, *scanned, "num_steps=3", num_devices=2, workdir="parts"))
+    parts = trained(make(*args, *scanned, num_devices=2, workdir="parts"))
+    assert largest_difference(single, parts) < 2e-5
+
+
 @pytest.mark.parametrize("name", ["gan/digits", "gan/alternating", "classifier/digits"])
 def test_resumed_run_is_bitwise_the_run_that_never_stopped(make, name):
     overrides = ("num_steps=5",)

@@ -8,7 +8,7 @@ import pytest
 
 from lib.data import Dataset
 from lib.data.order import batch_indices
-from lib.data.pipeline import Order, Resident, Streamed, eval_batches, make, to_signed
+from lib.data.pipeline import Order, Resident, Streamed, eval_batches, make, to_rows, to_signed
 
 KINDS = [Resident, Streamed]
 
@@ -133,6 +133,17 @@ def test_to_signed_maps_0_to_255_onto_minus_1_to_1():
     assert signed.dtype == np.float32
     np.testing.assert_allclose(signed, levels / 127.5 - 1.0, rtol=0, atol=2e-7)
     assert signed[0] == -1
+
+
+@pytest.mark.parametrize("array", [np.asarray, jax.numpy.asarray])
+def test_to_rows_flattens_and_scales_images_alone(array):
+    image = images(5).image
+    rows = to_rows(array(image))
+    assert (type(rows), rows.dtype) == (type(array(image)), np.float32)
+    np.testing.assert_allclose(rows, image.reshape(5, 6) / 255, rtol=1e-7)
+    for points in (image.reshape(5, 6), image.reshape(5, 6).astype(np.float32)):
+        np.testing.assert_array_equal(to_rows(array(points)), image.reshape(5, 6))
+    assert to_rows(image, np.float64).dtype == np.float64
 
 
 def test_every_device_gets_its_share_of_each_of_several_batches():
