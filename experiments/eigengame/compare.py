@@ -75,7 +75,7 @@ def of_sklearn(run: history.History) -> list[Curve]:
 
     config = run.config
     data, k = load_split(config.dataset, config.dataset.train_split), config.eigengame.k
-    truth = jnp.asarray(exact_spectrum(data, k, True).eigenvectors[:k], jnp.float32)
+    truth = jnp.asarray(exact_spectrum(data, k).eigenvectors[:k], jnp.float32)
     rows = np.asarray(to_rows(np.asarray(data.image)))
     begun = time.monotonic()
     exact = PCA(k).fit(rows)

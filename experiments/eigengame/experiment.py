@@ -124,13 +124,11 @@ def build(config: EigenGameConfig, spec: DataSpec) -> Experiment:
 def _mean_and_truth(config: EigenGameConfig, spec: DataSpec, d: int):
     """(what rows are centred by at first [d], the exact spectrum or None where it is too large)."""
     section = config.eigengame
-    given = None
-    if section.mean not in ("none", "data", "online"):
-        given = _read_mean(Path(section.mean), d)
-    spectrum = spec.spectrum(section.k, section.mean != "none")
-    starts = {"none": np.zeros(d), "data": spectrum.mean, "online": np.zeros(d)}
-    mean = starts.get(section.mean, given)
-    return mean, spectrum if spectrum.eigenvectors is not None else None
+    centres = {"none": np.zeros(d), "data": None, "online": None}
+    centre = centres[section.mean] if section.mean in centres else _read_mean(Path(section.mean), d)
+    spectrum = spec.spectrum(section.k, centre, section.exact_limit)
+    first = np.zeros(d) if section.mean == "online" else spectrum.mean if centre is None else centre
+    return first, spectrum if spectrum.eigenvectors is not None else None
 
 
 def _read_mean(path: Path, d: int) -> np.ndarray:

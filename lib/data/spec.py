@@ -18,7 +18,7 @@ class DataSpec:
       num_classes: labels are 0 .. num_classes - 1.
       train_size: examples in the training split.
       mixture: what the points are drawn from, where that is known.
-      spectrum: `(k, centred) -> Spectrum`: `lib.data.spectrum.exact_spectrum` of the training split, which
+      spectrum: `(k, ...) -> Spectrum`: `lib.data.spectrum.exact_spectrum` of the training split, which
         reads it all if the answer is not cached. None where there are no data, as in benchmarks.
     """
 
@@ -26,7 +26,7 @@ class DataSpec:
     num_classes: int
     train_size: int
     mixture: Mixture | None = None
-    spectrum: Callable[[int, bool], Spectrum] | None = dataclasses.field(default=None, compare=False)
+    spectrum: Callable[..., Spectrum] | None = dataclasses.field(default=None, compare=False)
 
     @classmethod
     def of(cls, train: Dataset) -> "DataSpec":

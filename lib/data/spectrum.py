@@ -15,17 +15,17 @@ from lib.data.moments import moments
 from lib.devices import cache_dir
 from lib.files import replacing
 
-_LARGEST_D = 4096
+LARGEST_D = 4096
 _QUIET_WORK = 5e10  # multiplications; more take seconds
 
 
 class Spectrum(NamedTuple):
-    """Of M = mean(x x^T), or of the covariance M = mean((x - mean)(x - mean)^T).
+    """Of M = mean((x - c)(x - c)^T) about a centre c: the covariance, where c is the mean.
 
     Attributes:
       eigenvalues: the m largest of M, the largest first, [m]; None where d is too large to know them.
       eigenvectors: theirs, as rows of norm 1, [m, d]; None with the eigenvalues.
-      mean: of the rows, [d], also where M is not centred.
+      mean: of the rows, [d], whatever the centre.
       total_variance: the sum of all d eigenvalues.
     """
 
@@ -41,44 +41,48 @@ class Spectrum(NamedTuple):
         return self._replace(eigenvalues=self.eigenvalues[:m], eigenvectors=self.eigenvectors[:m])
 
 
-def exact_spectrum(dataset: Dataset, k: int, centred: bool, largest_d: int = _LARGEST_D) -> Spectrum:
+def exact_spectrum(
+    dataset: Dataset, k: int, centre: np.ndarray | None = None, largest_d: int = LARGEST_D
+) -> Spectrum:
     """The m = min(k + 1, d) leading pairs in float64; the one after the k-th shows the gap.
 
-    Of a set with a `source` this is the source's truth. Else the set is read once, and the answer cached.
+    Of a set with a `source` and no centre elsewhere this is the source's truth. Else the set (of a source: its
+    sample) is read once, and the answer cached.
 
     Args:
       dataset: rows [n, d], flattened and scaled by `lib.data.pipeline.to_rows`.
       k: how many pairs are wanted.
-      centred: whether the mean is taken off.
+      centre: what is taken off every row, [d]; None: the mean.
       largest_d: where d is larger, there are no eigenvalues, only the mean and the total variance.
 
     Raises:
       ConfigError: the set holds a number that is not finite.
     """
     d = math.prod(dataset.image_shape)
-    if dataset.source:
+    if dataset.source and (centre is None or not centre.any()):
         values, vectors = dataset.source
         return Spectrum(values, vectors, np.zeros(d), float(values.sum())).top(k + 1)
     m = min(k + 1, d) if d <= largest_d else 0
-    kind = ("centred" if centred else "uncentred") + ("" if m else "-mean")
-    file = cache_dir() / "spectra" / f"{_digest(dataset)}-{kind}.npz"
+    about = hashlib.blake2b(b"" if centre is None else centre.astype(float).tobytes(), digest_size=8)
+    file = cache_dir() / "spectra" / f"{_digest(dataset)}-{about.hexdigest()}{'' if m else '-mean'}.npz"
     spectrum = _read(file)
     if spectrum is None or (m and len(spectrum.eigenvalues) < m):
-        spectrum = _solve(dataset, m, centred)
+        spectrum = _solve(dataset, m, centre)
         _write(file, spectrum)
     return spectrum.top(m)
 
 
-def _solve(dataset: Dataset, m: int, centred: bool) -> Spectrum:
+def _solve(dataset: Dataset, m: int, centre: np.ndarray | None) -> Spectrum:
     n, d = dataset.size, math.prod(dataset.image_shape)
     if n * d * (d if m else 10) + 4 * d**3 * bool(m) > _QUIET_WORK:
         what = "exact spectrum" if m else "variance"
         print(f"computing the {what} of {dataset.name}, {n:,} x {d:,}, once", flush=True)
     found = moments(dataset, with_covariance=m > 0)
-    total = found.total_variance + (0.0 if centred else float(found.mean @ found.mean))
+    off = np.zeros(d) if centre is None else found.mean - centre
+    total = found.total_variance + float(off @ off)
     if not m:
         return Spectrum(None, None, found.mean, total)
-    matrix = found.covariance if centred else found.covariance + np.outer(found.mean, found.mean)
+    matrix = found.covariance + np.outer(off, off)
     values, vectors = scipy.linalg.eigh(matrix, subset_by_index=[d - m, d - 1], overwrite_a=True)
     return Spectrum(values[::-1], vectors.T[::-1], found.mean, total)
 

@@ -67,23 +67,28 @@ def test_a_mean_that_is_large_against_the_spread_costs_no_digits(small_chunks):
     exact = np.cov(x.T, bias=True)
     assert np.abs(naive - exact).max() > 1e4 * np.abs(exact).max()
     np.testing.assert_allclose(moments_of(large).covariance, exact, rtol=1e-12, atol=1e-13)
-    found = exact_spectrum(large, 6, centred=True)
+    found = exact_spectrum(large, 6)
     np.testing.assert_allclose(found.eigenvalues, np.linalg.eigvalsh(exact)[::-1], rtol=1e-12)
 
 
-@pytest.mark.parametrize("centred", [True, False])
+def everywhere(value: float | None, d: int) -> np.ndarray | None:
+    return None if value is None else np.full(d, value)
+
+
+@pytest.mark.parametrize("centre", [None, 0.0, 1.5])
 @pytest.mark.parametrize("data", [points(mean=3.0), images()])
-def test_pairs_are_numpy_s(data, centred):
+def test_pairs_are_numpy_s(data, centre):
     x = data.image.reshape(data.size, -1).astype(np.float64) / (255 if data.image.ndim == 4 else 1)
-    x -= x.mean(0) if centred else 0
+    x -= x.mean(0) if centre is None else centre
     values, vectors = np.linalg.eigh(x.T @ x / len(x))
-    found = exact_spectrum(data, 3, centred)
+    centre = everywhere(centre, x.shape[1])
+    found = exact_spectrum(data, 3, centre)
     np.testing.assert_allclose(found.eigenvalues, values[::-1][:4], rtol=1e-12)
     cosines = np.einsum("md,dm->m", found.eigenvectors, vectors[:, ::-1][:, :4])
     np.testing.assert_allclose(np.abs(cosines), 1, rtol=1e-12)
     np.testing.assert_allclose(found.eigenvectors @ found.eigenvectors.T, np.eye(4), atol=1e-13)
     assert found.total_variance == pytest.approx(values.sum(), rel=1e-12)
-    assert len(exact_spectrum(data, 100, centred).eigenvalues) == len(values)
+    assert len(exact_spectrum(data, 100, centre).eigenvalues) == len(values)
 
 
 @pytest.mark.parametrize("kind", ["in memory", "on disk"])
@@ -92,16 +97,16 @@ def test_an_answer_is_kept(kind, tmp_path, no_pass, cache):
     if kind == "on disk":
         np.save(tmp_path / "x.npy", data.image)
         data = load(str(tmp_path / "x.npy"), "train")
-    first = exact_spectrum(data, 3, True)
+    first = exact_spectrum(data, 3)
     no_pass()
     for k in (3, 2, 1):
-        again = DataSpec.of(data).spectrum(k, True)
+        again = DataSpec.of(data).spectrum(k)
         np.testing.assert_array_equal(again.eigenvalues, first.eigenvalues[: k + 1])
         np.testing.assert_array_equal(again.eigenvectors, first.eigenvectors[: k + 1])
         np.testing.assert_array_equal(again.mean, first.mean)
         assert again.total_variance == first.total_variance
-    others = [(data, 4, True), (data, 3, False), (data._replace(image=data.image[1:]), 3, True)]
-    for other in (*others, (data._replace(image=data.image[:, ::-1]), 3, True)):
+    others = [(data, 4), (data, 3, np.zeros(7)), (data._replace(image=data.image[1:]), 3)]
+    for other in (*others, (data._replace(image=data.image[:, ::-1]), 3)):
         with pytest.raises(AssertionError, match="the data are read"):
             exact_spectrum(*other)
     assert len(list((cache / "spectra").iterdir())) == 1
@@ -110,9 +115,9 @@ def test_an_answer_is_kept(kind, tmp_path, no_pass, cache):
 def test_a_hit_of_a_mapped_file_reads_none_of_it(tmp_path, monkeypatch):
     np.save(tmp_path / "x.npy", points().image)
     data = load(str(tmp_path / "x.npy"), "train[10:]")
-    first = exact_spectrum(data, 3, True)
+    first = exact_spectrum(data, 3)
     monkeypatch.setattr(np.memmap, "__getitem__", None)
-    np.testing.assert_array_equal(exact_spectrum(data, 3, True).mean, first.mean)
+    np.testing.assert_array_equal(exact_spectrum(data, 3).mean, first.mean)
     monkeypatch.undo()
 
 
@@ -121,28 +126,28 @@ def test_slices_of_one_file_are_told_apart(tmp_path):
     np.save(tmp_path / "x.npy", x)
     for first, last in ((0, 20), (20, 40), (10, 30)):
         data = load(str(tmp_path / "x.npy"), f"train[{first}:{last}]")
-        found = exact_spectrum(data, 1, True)
+        found = exact_spectrum(data, 1)
         np.testing.assert_allclose(found.mean, x[first:last].mean(0), rtol=1e-12, atol=1e-14)
 
 
 def test_a_damaged_answer_is_made_again(cache):
     data = points()
-    first = exact_spectrum(data, 3, True)
+    first = exact_spectrum(data, 3)
     (file,) = (cache / "spectra").iterdir()
     file.write_bytes(file.read_bytes()[:100])
-    np.testing.assert_array_equal(exact_spectrum(data, 3, True).eigenvalues, first.eigenvalues)
+    np.testing.assert_array_equal(exact_spectrum(data, 3).eigenvalues, first.eigenvalues)
 
 
-@pytest.mark.parametrize("centred", [True, False])
-def test_of_many_dimensions_only_the_mean_and_the_total_are_made(centred, no_pass):
-    data = points(mean=2.0)
-    whole = exact_spectrum(data, 7, centred)
-    short = exact_spectrum(data, 3, centred, largest_d=6)
+@pytest.mark.parametrize("centre", [None, 0.0, 1.5])
+def test_of_many_dimensions_only_the_mean_and_the_total_are_made(centre, no_pass):
+    data, centre = points(mean=2.0), everywhere(centre, 7)
+    whole = exact_spectrum(data, 7, centre)
+    short = exact_spectrum(data, 3, centre, largest_d=6)
     assert (short.eigenvalues, short.eigenvectors) == (None, None)
     np.testing.assert_array_equal(short.mean, whole.mean)
     assert short.total_variance == pytest.approx(whole.eigenvalues.sum(), rel=1e-12)
     no_pass()
-    assert exact_spectrum(data, 3, centred, largest_d=6).total_variance == short.total_variance
+    assert exact_spectrum(data, 3, centre, largest_d=6).total_variance == short.total_variance
 
 
 @pytest.mark.parametrize("with_covariance", [True, False])
@@ -157,8 +162,8 @@ def test_what_is_not_finite_is_refused_with_its_place(value, text, with_covarian
 
 
 def test_long_work_is_announced_in_one_line(capsys, monkeypatch):
-    exact_spectrum(points(), 3, True)
+    exact_spectrum(points(), 3)
     assert capsys.readouterr() == ("", "")
     monkeypatch.setattr(spectrum, "_QUIET_WORK", 1)
-    exact_spectrum(points(), 3, True)
+    exact_spectrum(points(), 3)
     assert capsys.readouterr() == ("computing the exact spectrum of mine, 200 x 7, once\n", "")

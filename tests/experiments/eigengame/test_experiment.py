@@ -1,0 +1,102 @@
+"""EigenGame on the runner: devices, checkpoints, means, results, refusals."""
+
+import jax
+import numpy as np
+import pytest
+
+from experiments import runs
+from lib.config import ConfigError
+
+SPLIT = ("dataset.name=exponential_spectrum", "dataset.kwargs.d=8", "eigengame.k=4", "batch_size=64")
+LONG = ("eigengame.optimizer.learning_rate=1e-4", "num_steps=400", "eval_every=400", "checkpoint_every=200")
+
+
+def trained(runner):
+    step, state = runs.first_state(runner)
+    runner.train(state, step)
+    return runner.restore()[1]
+
+
+def leaves(state) -> list[np.ndarray]:
+    return jax.tree.leaves(jax.device_get(state))
+
+
+def test_one_device_is_two_and_checkpoints_do_not_tell(make):
+    """What two devices saved has the shapes of one's, and goes on there."""
+    args = ("eigengame/digits", *SPLIT, "eigengame.optimizer.learning_rate=1e-4")
+    one = trained(make(*args, "num_steps=6", workdir="one"))
+    trained(make(*args, num_devices=2, workdir="two"))
+    two = trained(make(*args, "num_steps=6", workdir="two"))
+    start = make(*args, workdir="new").init()
+    assert max(np.abs(a - b).max() for a, b in zip(leaves(start), leaves(one), strict=True)) > 1e-2
+    for a, b in zip(leaves(one), leaves(two), strict=True):
+        np.testing.assert_allclose(a, b, rtol=2e-4, atol=2e-4)
+
+
+def test_a_run_finds_the_known_spectrum_and_writes_it(make):
+    runner = make("eigengame/digits", *SPLIT, *LONG, num_devices=2)
+    state = trained(runner)
+    metrics = runner.evaluate(runner.place(state))
+    assert metrics["streak"] == 4
+    assert metrics["subspace_distance"] < 0.01
+    assert 0.9 < metrics["captured_variance"] < 1
+    truth = runner.data[0].source
+    written = {
+        n: np.load(runner.workdir.path / f"{n}.npy") for n in ("eigenvectors", "eigenvalues", "mean")
+    }
+    cosines = np.sum(written["eigenvectors"] * truth.eigenvectors[:4], 1)
+    np.testing.assert_allclose(np.abs(cosines), 1, atol=0.02)
+    np.testing.assert_allclose(written["eigenvalues"], truth.eigenvalues[:4], rtol=0.1)
+
+
+def test_the_mean_is_none_given_tracked_or_that_of_the_data(make, tmp_path):
+    rows = np.random.default_rng(0).standard_normal((64, 5)) + np.arange(5)
+    np.save(tmp_path / "rows.npy", rows)
+    np.save(tmp_path / "mean.npy", np.ones(5))
+    args = ("eigengame/digits", f"dataset.name={tmp_path / 'rows.npy'}", "eigengame.k=2", "batch_size=32")
+    expected = {"none": 0, "data": rows.mean(0), "online": rows.mean(0), str(tmp_path / "mean.npy"): 1}
+    for i, (mean, value) in enumerate(expected.items()):
+        state = trained(make(*args, f"eigengame.mean={mean}", workdir=str(i), num_devices=2))
+        np.testing.assert_allclose(state.mean.value, np.broadcast_to(value, 5), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "overrides, message",
+    [
+        (["eigengame.k=65"], "config.eigengame.k: 65 vectors of only 64 features; use at most 64"),
+        (["eigengame.k=15"], "config.eigengame.k: 15 vectors do not divide by the 2 devices; use 14"),
+        (["eigengame.groups=3"], "config.eigengame.groups: 3 does not divide the 2 devices; use 2"),
+        (
+            ["eigengame.rule=oja", "eigengame.riemannian=True"],
+            "config.eigengame.riemannian: only the players of mu and alpha live on the sphere",
+        ),
+        (["eigengame.rule=mus"], "config.eigengame.rule: "),
+        (["eigengame.mean=dat"], "config.eigengame.mean: unknown 'dat'; known: none, data, online"),
+        (["eigengame.mean=no.npy"], "config.eigengame.mean: cannot read 'no.npy'"),
+    ],
+)
+def test_what_does_not_fit_is_refused(make, overrides, message):
+    with pytest.raises(ConfigError) as error:
+        make("eigengame/digits", *overrides, num_devices=2)
+    assert str(error.value).startswith(message)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "matrix, message",
+    [
+        (np.full((40, 3), np.nan), "holds nan in row 0, column 0"),
+        (np.zeros((4, 3, 2, 2)), "has shape (4, 3, 2, 2); use a matrix"),
+    ],
+)
+def test_matrices_that_are_none_are_refused(make, tmp_path, matrix, message):
+    np.save(tmp_path / "x.npy", matrix)
+    with pytest.raises(ConfigError) as error:
+        make("eigengame/digits", f"dataset.name={tmp_path / 'x.npy'}", "eigengame.k=2")
+    assert message in str(error.value)
+
+
+def test_without_the_truth_there_are_the_other_metrics(make):
+    runner = make("eigengame/digits", "eigengame.exact_limit=10", "eigengame.k=2")
+    metrics = runner.evaluate(runner.place(runner.init()))
+    assert set(metrics) == {"captured_variance"}
