@@ -10,7 +10,7 @@ def get_config():
     config = base()
     config.dataset.name = "mnist"
     config.batch_size = 1024
-    config.num_steps = 6_000
-    config.eval_every = 100
-    config.eigengame.optimizer.learning_rate = 0.1
+    config.num_steps = 3_000
+    config.eval_every = 50
+    config.eigengame.optimizer.learning_rate = 0.03
     return config

@@ -2,6 +2,7 @@
 
 import ast
 import re
+from collections.abc import Mapping
 
 import jax
 import jax.numpy as jnp
@@ -15,6 +16,7 @@ from lib import sweeps
 from lib.config import apply_overrides, load_file
 from lib.data import Dataset, load
 from lib.data.gaussians import MIXTURES
+from lib.data.spectra import SPECTRA
 from lib.runner import Runner
 from lib.workdir import Workdir
 
@@ -30,10 +32,10 @@ def test_the_catalogue_has_a_line_for_every_config():
     assert all(len(line) > 20 for line in rows.values())
 
 
-def fake_data(name: str) -> Dataset:
+def fake_data(name: str, kwargs: Mapping | None = None) -> Dataset:
     """20 examples: random images of the set's shape; of the points, which are made and not read, the first."""
-    if name in MIXTURES:
-        points = load(name, "train")
+    if name in MIXTURES or name in SPECTRA:
+        points = load(name, "train", kwargs=kwargs)
         return points._replace(image=points.image[:20], label=points.label[:20])
     image = np.random.default_rng(0).integers(0, 256, (20, *SHAPES[name]), np.uint8)
     return Dataset(image, np.arange(20, dtype=np.int32) % 10, 10)
@@ -53,8 +55,12 @@ def test_two_steps(tmp_path, name):
         stepped, _ = jax.eval_shape(traced.train_step, state, batch, key)
         assert jax.tree.map(jnp.shape, stepped) == jax.tree.map(jnp.shape, state)
         short += ("dataset.name=ring8", "gan.nets=mlp")
+    if name.startswith("eigengame"):
+        short += ("eigengame.exact_limit=100",)  # an exact spectrum of CIFAR-10 takes a minute
+    if name == "eigengame/large":
+        short += ("dataset.kwargs.d=256",)
     config = registry.validated(small_config(name, *short))
-    data = fake_data(config.dataset.name)
+    data = fake_data(config.dataset.name, config.dataset.kwargs)
     workdir = Workdir(tmp_path)
     workdir.create()
     experiment = registry.build(config, registry.DataSpec.of(data))

@@ -1,0 +1,12 @@
+"""A 50 x 50 covariance whose eigenvalues fall exponentially from 1000 to 1, the paper's synthetic experiment.
+
+./run.sh train --config=configs/eigengame/exponential_spectrum.py
+"""
+
+from configs.eigengame import linear_spectrum
+
+
+def get_config():
+    config = linear_spectrum.get_config()
+    config.dataset.name = "exponential_spectrum"
+    return config

@@ -1,0 +1,13 @@
+"""The 16 principal components of MNIST by the first EigenGame (alpha), batches of 1,024.
+
+./run.sh train --config=configs/eigengame/mnist_alpha.py
+"""
+
+from configs.eigengame import mnist_mu
+
+
+def get_config():
+    config = mnist_mu.get_config()
+    config.eigengame.rule = "alpha"
+    config.eigengame.optimizer.learning_rate /= 2  # its directions are twice as long
+    return config
