@@ -37,8 +37,9 @@ class EigenGamePCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
 
     Args:
       n_components: k; None: min(n_samples, n_features), of the first batch for `partial_fit`.
-      rule: mu or alpha; batches that are parts of the data bias alpha.
-      learning_rate: in units of 1 / eigenvalue. Near the solution, steps are stable up to 4/3 (alpha: 2/3).
+      rule: mu or alpha; alpha is biased by batches that are parts of the data, and many components over many
+        orders of magnitude make it slow.
+      learning_rate: relative to 1 / eigenvalue. Steps near the solution are stable below 4/3.
       momentum: Nesterov's, 0 .. 1.
       decay: step t has the rate learning_rate / (1 + decay t). Batches of all of X have no noise: their rates
         do not decay.
@@ -46,7 +47,7 @@ class EigenGamePCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
         in an epoch falls only as 1 / t: a `tol` of about 1e-2 suits them. `partial_fit` makes one step on
         all that it is given.
       max_iter: epochs after which `fit` ends with a ConvergenceWarning.
-      tol: `fit` ends when no vector turns by more than this many radians in an epoch.
+      tol: `fit` ends when no component that holds variance turns by more than this many radians in an epoch.
       random_state: seed of the first vectors and of the order of rows, as everywhere in scikit-learn.
 
     Attributes:
@@ -66,7 +67,7 @@ class EigenGamePCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
         rule="mu",
         learning_rate=0.5,
         momentum=0.9,
-        decay=0.05,
+        decay=0.1,
         batch_size=None,
         max_iter=1000,
         tol=1e-4,
@@ -118,7 +119,7 @@ class EigenGamePCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
         self._publish(basis, np.var(centred @ basis.T, axis=0, ddof=1, dtype=np.float64))
         if turned > self.tol:
             warnings.warn(
-                f"a vector still turned by {turned:.1e} radians in the last of {self.n_iter_} epochs; "
+                f"a component still turned by {turned:.1e} radians in the last of {self.n_iter_} epochs; "
                 f"increase max_iter={self.max_iter} or tol={self.tol}",
                 ConvergenceWarning,
                 stacklevel=2,
@@ -169,7 +170,9 @@ class EigenGamePCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
         check_is_fitted(self)
         X = check_array(X, dtype=FLOATS)
         if X.shape[1] != self.n_components_:
-            raise ValueError(f"X has {X.shape[1]} columns; this {type(self).__name__} has {self.n_components_}")
+            raise ValueError(
+                f"X has {X.shape[1]} columns; this {type(self).__name__} has {self.n_components_}"
+            )
         return X @ self.components_ + self.mean_
 
     @property
@@ -196,9 +199,10 @@ class EigenGamePCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
         """Places the players; returns the seed of what else is random."""
         seed = check_random_state(self.random_state).randint(np.iinfo(np.int32).max)
         self.n_components_ = int(self.n_components or min(X.shape))
-        self._players = relative.initial_players(
+        players = relative.initial_players(
             _optimizer(self.momentum), seed, self.n_components_, X.shape[1], X.dtype
         )
+        self._players = jax.device_get(players)
         return seed
 
     def _centred(self, X):

@@ -1,12 +1,13 @@
 """Steps of EigenGame whose rates are relative to each player's own eigenvalue: no unit of the data matters.
 
-    rate_i = learning_rate / ((1 + decay t) s_i),   s_i a running mean of ||C v_i|| over steps t
+    rate_i = learning_rate / ((1 + decay t) s_i),   s_i a running mean of ||direction_i|| over steps t
 
-s_i goes to the eigenvalue lambda_i, which also bounds the curvature of player i's utility on the sphere once the
-players before it are right: rates relative to the first eigenvalue alone would leave player i slower by
-lambda_i / lambda_1. The norm is used and not the Rayleigh quotient v_i^T C v_i because it is the larger one while a
-vector is still far from its place, so that early steps are careful. It needs no pass over the data beforehand.
-All this is for the rules whose vectors stay on the unit sphere, and directions are projected on it.
+In its place a vector has the direction lambda_i v_i (mu; alpha: twice that), and once the players before it are
+right its direction is linear with eigenvalues of at most lambda_i: that is the curvature which bounds player i's
+rate. A rate relative to the first eigenvalue alone would leave player i slower by lambda_i / lambda_1. The norm of
+the direction is a better estimate than that of C v_i or the Rayleigh quotient, which stay near lambda_1 for as
+long as v_i keeps a part along the first vectors, although the penalties have cancelled its effect. No pass over the
+data is needed beforehand. All this is for rules whose vectors stay on the unit sphere; directions are projected on it.
 
 The decay is Robbins and Monro's: batches are noisy, and only falling rates average the noise.
 """
@@ -18,7 +19,7 @@ import jax
 import jax.numpy as jnp
 
 from lib.eigengame.products import products
-from lib.eigengame.rules import Rule, initial_optimizers, initial_vectors, step
+from lib.eigengame.rules import RULES, Rule, initial_optimizers, initial_vectors, step
 from lib.eigengame.truth import angles
 from lib.optimizers import Optimizer
 
@@ -55,15 +56,15 @@ def advance(
     rule: Rule, optimizer: Optimizer, players: Players, rows: jax.Array, learning_rate: float, decay: float
 ) -> Players:
     """One step on centred rows [b, d], by a rule that is `on_sphere`."""
-    p = products(players.vectors, rows)  # the same products as the step's: compiled, they are computed once
+    p = products(players.vectors, rows)  # the step's own: compiled, they are computed once
     weight = 2 / (players.count + 2)
-    size = _towards(players.size, jnp.linalg.norm(p.reward, axis=1), jnp.maximum(weight, 1 / MEMORY))
+    size = _towards(
+        players.size, jnp.linalg.norm(rule.direction(p), axis=1), jnp.maximum(weight, 1 / MEMORY)
+    )
     variance = _towards(players.variance, jnp.diagonal(p.gram), weight)
     rates = learning_rate / ((1 + decay * players.count) * _above_rounding(size))
     opt_state = _with_rates(players.opt_state, rates)
-    vectors, opt_state, _ = step(
-        rule, optimizer, players.vectors, opt_state, rows, riemannian=True
-    )
+    vectors, opt_state, _ = step(rule, optimizer, players.vectors, opt_state, rows, riemannian=True)
     return Players(vectors, opt_state, size, variance, players.count + 1)
 
 
@@ -103,23 +104,32 @@ def play(
     max_epochs: int,
     tol: float,
 ) -> tuple[Players, jax.Array, jax.Array]:
-    """Epochs over rows [n, d] until no vector turns by more than `tol` radians in one, or for max_epochs.
+    """Epochs over rows [n, d] until no component turns by more than `tol` radians in one, or for max_epochs.
+
+    Components are the vectors after Gram-Schmidt; those that hold no variance beyond rounding may turn for ever.
 
     Returns:
-      (players, the number of epochs, the largest angle by which a vector turned in the last one).
+      (players, the number of epochs, the largest angle by which a component turned in the last one).
     """
+    gram_schmidt = RULES["oja"].retract
 
     def unfinished(carry):
-        _, done, turned = carry
+        _, _, done, turned = carry
         return (done < max_epochs) & (turned > tol)
 
     def next_epoch(carry):
-        players, done, _ = carry
+        players, before, done, _ = carry
         key = jax.random.fold_in(jax.random.key(seed), done)
-        after = epoch(rule, optimizer, players, rows, key, batch_size, learning_rate, decay)
-        return after, done + 1, jnp.max(angles(after.vectors, players.vectors))
+        players = epoch(rule, optimizer, players, rows, key, batch_size, learning_rate, decay)
+        basis = gram_schmidt(players.vectors)
+        variance = jnp.mean((rows @ basis.T) ** 2, 0)
+        held = variance > jnp.finfo(rows.dtype).eps * jnp.max(variance)
+        turned = jnp.max(jnp.where(held, angles(basis, before), 0))
+        return players, basis, done + 1, turned
 
-    return jax.lax.while_loop(unfinished, next_epoch, (players, 0, jnp.asarray(jnp.inf, rows.dtype)))
+    start = players, gram_schmidt(players.vectors), 0, jnp.asarray(jnp.inf, rows.dtype)
+    players, _, done, turned = jax.lax.while_loop(unfinished, next_epoch, start)
+    return players, done, turned
 
 
 def _towards(mean: jax.Array, value: jax.Array, weight: jax.Array) -> jax.Array:
