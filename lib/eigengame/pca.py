@@ -26,32 +26,35 @@ _advance = jax.jit(relative.advance, static_argnums=(0, 1))
 class EigenGamePCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     """Principal component analysis as a game of k players, one vector each.
 
-    Players move as in Gemp et al., 'EigenGame Unloaded', ICLR 2022 (rule 'mu'), or 'EigenGame', ICLR 2021 (rule
-    'alpha'), by gradient ascent on the unit sphere with Nesterov momentum. Each player's rate is relative to its own eigenvalue
-    (`lib.eigengame.relative`), so that data of any unit and most spectra need no tuning.
+    Players move as in Gemp et al., 'EigenGame Unloaded', ICLR 2022 (rule 'mu'), or 'EigenGame', ICLR 2021
+    (rule 'alpha'), by gradient ascent on the unit sphere with Nesterov momentum. Each player's rate is
+    relative to its own eigenvalue (`lib.eigengame.relative`), so that data of any unit and most spectra
+    need no tuning.
 
     float32 data are computed in float32, everything else in float64; JAX's configuration stays as it is.
 
-    Vectors of nearly equal eigenvalues turn into place slowly, so that the tolerance may stop them on the way:
-    they then span the right space and explain nearly the right variance, but are mixtures of each other.
+    Vectors of nearly equal eigenvalues turn into place slowly, and the tolerance may stop them on the
+    way: they then span the right space and explain nearly the right variance, but are mixtures of each
+    other.
 
     Args:
       n_components: k; None: min(n_samples, n_features), of the first batch for `partial_fit`.
       rule: mu or alpha; alpha is biased by batches that are parts of the data, and many components over many
         orders of magnitude make it slow.
-      learning_rate: relative to 1 / eigenvalue. Steps near the solution are stable below 4/3.
+      learning_rate: relative to 1 / eigenvalue. With momentum 0.9, steps near the solution are stable
+        below 4/3.
       momentum: Nesterov's, 0 .. 1.
       decay: step t has the rate learning_rate / (1 + decay t). Batches of all of X have no noise: their rates
         do not decay.
-      batch_size: rows in a step of `fit`; None: all of X. With smaller batches the angle by which vectors turn
-        in an epoch falls only as 1 / t: a `tol` of about 1e-2 suits them. `partial_fit` makes one step on
-        all that it is given.
+      batch_size: rows in a step of `fit`; None: all of X. With smaller batches the angle by which vectors
+        turn in an epoch falls only as 1 / t: a `tol` of about 1e-2 suits them. `partial_fit` makes one step
+        on all that it is given.
       max_iter: epochs after which `fit` ends with a ConvergenceWarning.
       tol: `fit` ends when no component that holds variance turns by more than this many radians in an epoch.
       random_state: seed of the first vectors and of the order of rows, as everywhere in scikit-learn.
 
     Attributes:
-      components_: [k, d], orthonormal rows in order of decreasing variance; each one's largest entry is positive.
+      components_: [k, d], orthonormal rows by decreasing variance; each one's largest entry is positive.
       explained_variance_: [k], the variance of X along them, with n - 1 in the denominator. After
         `partial_fit`: a running mean of the variances of batches along the vectors of the time.
       explained_variance_ratio_: [k], the same over the sum of all features' variances.
@@ -209,7 +212,7 @@ class EigenGamePCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
         return X - self._moments.mean_.astype(X.dtype)
 
     def _basis(self):
-        """The players' vectors after Gram-Schmidt in their order, [k, d]: rank below k leaves some oblique."""
+        """Their vectors after Gram-Schmidt in order, [k, d]: a rank below k leaves some oblique."""
         vectors = self._players.vectors
         if not np.isfinite(vectors).all():
             raise ValueError(f"X has squares that are too large for {vectors.dtype}; scale X down")

@@ -2,12 +2,13 @@
 
     rate_i = learning_rate / ((1 + decay t) s_i),   s_i a running mean of ||direction_i|| over steps t
 
-In its place a vector has the direction lambda_i v_i (mu; alpha: twice that), and once the players before it are
-right its direction is linear with eigenvalues of at most lambda_i: that is the curvature which bounds player i's
-rate. A rate relative to the first eigenvalue alone would leave player i slower by lambda_i / lambda_1. The norm of
-the direction is a better estimate than that of C v_i or the Rayleigh quotient, which stay near lambda_1 for as
-long as v_i keeps a part along the first vectors, although the penalties have cancelled its effect. No pass over the
-data is needed beforehand. All this is for rules whose vectors stay on the unit sphere; directions are projected on it.
+In its place a vector has the direction lambda_i v_i (mu; alpha: twice that), and once the players before
+it are right its direction is linear with eigenvalues of at most lambda_i: that is the curvature which
+bounds player i's rate. A rate relative to the first eigenvalue alone would leave player i slower by
+lambda_i / lambda_1. The norm of the direction is a better estimate than that of C v_i or the Rayleigh
+quotient, which stay near lambda_1 for as long as v_i keeps a part along the first vectors, although the
+penalties have cancelled its effect. No pass over the data is needed beforehand. All this is for rules
+whose vectors stay on the unit sphere; directions are projected on it.
 
 The decay is Robbins and Monro's: batches are noisy, and only falling rates average the noise.
 """
@@ -33,8 +34,8 @@ class Players(NamedTuple):
       vectors: [k, d], of unit length.
       opt_state: every leaf has a leading axis k; holds the rates.
       size: [k], s_i.
-      variance: [k], a running mean of the Rayleigh quotients v_i^T C v_i, each taken before the step on its rows;
-        step t weighs as t.
+      variance: [k], a running mean of the Rayleigh quotients v_i^T C v_i, each taken before the step on its
+        rows; step t weighs as t.
       count: t, the number of steps made.
     """
 
@@ -58,9 +59,8 @@ def advance(
     """One step on centred rows [b, d], by a rule that is `on_sphere`."""
     p = products(players.vectors, rows)  # the step's own: compiled, they are computed once
     weight = 2 / (players.count + 2)
-    size = _towards(
-        players.size, jnp.linalg.norm(rule.direction(p), axis=1), jnp.maximum(weight, 1 / MEMORY)
-    )
+    norm = jnp.linalg.norm(rule.direction(p), axis=1)
+    size = _towards(players.size, norm, jnp.maximum(weight, 1 / MEMORY))
     variance = _towards(players.variance, jnp.diagonal(p.gram), weight)
     rates = learning_rate / ((1 + decay * players.count) * _above_rounding(size))
     opt_state = _with_rates(players.opt_state, rates)
@@ -106,7 +106,7 @@ def play(
 ) -> tuple[Players, jax.Array, jax.Array]:
     """Epochs over rows [n, d] until no component turns by more than `tol` radians in one, or for max_epochs.
 
-    Components are the vectors after Gram-Schmidt; those that hold no variance beyond rounding may turn for ever.
+    Components are the vectors after Gram-Schmidt; those without variance beyond rounding may turn for ever.
 
     Returns:
       (players, the number of epochs, the largest angle by which a component turned in the last one).
