@@ -193,7 +193,9 @@ def test_batches_leave_the_mean_direction_as_it_is(vectors):
     problem = views.cca(3, 0.1)
     everything = jnp.asarray(np.repeat(rows, 2, 0))  # the even rows, and the odd ones: the whole set
     running = generalized.initial_auxiliary(problem, jnp.asarray(vectors), everything)
-    at = lambda batch: generalized.direction(generalized.products(problem, jnp.asarray(vectors), batch), running)
+    at = lambda batch: generalized.direction(
+        generalized.products(problem, jnp.asarray(vectors), batch), running
+    )
     pairs = jnp.asarray([(x, y) for x in rows for y in rows])
     expected = at(everything)
     assert np.abs(expected).max() > 0.1

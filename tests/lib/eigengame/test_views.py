@@ -61,7 +61,9 @@ def test_correlations_are_singular_values_of_the_whitened_cross_covariance(epsil
 def test_scikit_learn_finds_the_same_correlations_and_weights(rows):
     x, y = rows[:, :P], rows[:, P:]
     model = CCA(K, scale=False, tol=1e-12, max_iter=10_000).fit(x, y)
-    expected = [np.corrcoef(*pair)[0, 1] for pair in zip(*(s.T for s in model.transform(x, y)), strict=True)]
+    expected = [
+        np.corrcoef(*pair)[0, 1] for pair in zip(*(s.T for s in model.transform(x, y)), strict=True)
+    ]
     truth = pencil.exact(views.cca(P, 1e-12), rows, K)
     np.testing.assert_allclose(truth.eigenvalues, expected, rtol=1e-5)
     unit = lambda v: v / np.linalg.norm(v, axis=1, keepdims=True)
