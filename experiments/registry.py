@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import NamedTuple
 
-from experiments import classifier, eigengame, gan
+from experiments import cca, classifier, eigengame, gan
 from lib.config import ConfigError, lookup, validate
 from lib.data import DataSpec
 from lib.experiment import Experiment
@@ -18,6 +18,7 @@ class Entry(NamedTuple):
 
 
 EXPERIMENTS = {
+    "cca": Entry(cca.CcaConfig, cca.build),
     "classifier": Entry(classifier.ClassifierConfig, classifier.build),
     "eigengame": Entry(eigengame.EigenGameConfig, eigengame.build),
     "gan": Entry(gan.GanConfig, gan.build),

@@ -18,8 +18,6 @@ from lib.devices import pmean, psum
 from lib.eigengame.products import all_players, check_divides
 from lib.experiment import Batch, Experiment
 
-_ANGLES = 16  # of so many vectors each angle is a metric of its own
-
 
 class Mean(NamedTuple):
     """What rows are centred by: the mean so far, or a constant.
@@ -164,13 +162,7 @@ def _against(truth) -> Callable[[EigenState], Mapping[str, jax.Array]]:
 
     def metrics(state: EigenState) -> dict[str, jax.Array]:
         true = jnp.asarray(truth.eigenvectors[: len(state.params)], state.params.dtype)
-        angles = eigengame.angles(state.params, true)
-        return {
-            "streak": eigengame.longest_streak(state.params, true),
-            "subspace_distance": eigengame.subspace_distance(state.params, true),
-            "largest_angle": angles.max(),
-            **{f"angle/{i + 1:02}": angle for i, angle in enumerate(angles[:_ANGLES])},
-        }
+        return eigengame.comparison(state.params, true)
 
     return metrics
 

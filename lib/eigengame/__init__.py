@@ -1,12 +1,13 @@
 """EigenGame: principal components as the equilibrium of a game of k players, one vector each."""
 
 from lib.eigengame.rules import RULES, Rule, initial_optimizers, initial_vectors, step
-from lib.eigengame.truth import angles, longest_streak, subspace_distance
+from lib.eigengame.truth import angles, comparison, longest_streak, subspace_distance
 
 __all__ = [
     "RULES",
     "Rule",
     "angles",
+    "comparison",
     "initial_optimizers",
     "initial_vectors",
     "longest_streak",

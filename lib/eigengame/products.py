@@ -85,19 +85,19 @@ def own_players(everybody: jax.Array, size: int) -> jax.Array:
     return jax.lax.dynamic_slice_in_dim(everybody, jax.lax.axis_index(axis) * size, size)
 
 
-def check_divides(k: int, groups: int, num_devices: int) -> None:
-    """Raises a ConfigError where k players or `groups` groups do not fit the devices."""
+def check_divides(k: int, groups: int, num_devices: int, section: str = "config.eigengame") -> None:
+    """Raises a ConfigError, of a field of `section`, where k players or `groups` groups do not fit the devices."""
     if k % num_devices:
         below = k - k % num_devices
         choices = [n for n in (below, below + num_devices) if n]
         nearest = min(choices, key=lambda n: abs(n - k))
         raise ConfigError(
-            f"config.eigengame.k: {k} vectors do not divide by the {num_devices} devices; use {nearest}"
+            f"{section}.k: {k} vectors do not divide by the {num_devices} devices; use {nearest}"
         )
     if groups and num_devices % groups:
         nearest = min(
             (g for g in range(1, num_devices + 1) if num_devices % g == 0), key=lambda g: abs(g - groups)
         )
         raise ConfigError(
-            f"config.eigengame.groups: {groups} does not divide the {num_devices} devices; use {nearest}"
+            f"{section}.groups: {groups} does not divide the {num_devices} devices; use {nearest}"
         )

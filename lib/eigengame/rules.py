@@ -36,7 +36,7 @@ def _free(vectors: jax.Array) -> jax.Array:
     return vectors
 
 
-def _normalized(vectors: jax.Array) -> jax.Array:
+def normalized(vectors: jax.Array) -> jax.Array:
     """v_i / ||v_i||, [l, d]."""
     return vectors / jnp.linalg.norm(vectors, axis=1, keepdims=True)
 
@@ -51,8 +51,8 @@ def _orthonormalized(vectors: jax.Array) -> jax.Array:
 
 
 RULES = {
-    "mu": Rule(directions.mu, _normalized, on_sphere=True),
-    "alpha": Rule(directions.alpha, _normalized, on_sphere=True),
+    "mu": Rule(directions.mu, normalized, on_sphere=True),
+    "alpha": Rule(directions.alpha, normalized, on_sphere=True),
     "oja": Rule(directions.reward, _orthonormalized),
     "sanger": Rule(directions.sanger, _free),
 }
@@ -60,12 +60,36 @@ RULES = {
 
 def initial_vectors(key: jax.Array, k: int, d: int) -> jax.Array:
     """k unit vectors in random directions, float32 [k, d]."""
-    return _normalized(jax.random.normal(key, (k, d), jnp.float32))
+    return normalized(jax.random.normal(key, (k, d), jnp.float32))
 
 
 def initial_optimizers(optimizer: Optimizer, vectors: jax.Array) -> Any:
     """The optimiser states of all players; every leaf has a leading axis k."""
     return jax.vmap(optimizer.init)(vectors)
+
+
+def ascend(
+    optimizer: Optimizer, vectors: jax.Array, opt_state: Any, direction: jax.Array, value: jax.Array
+) -> tuple[jax.Array, Any, jax.Array]:
+    """Every player's own optimiser moves its vector.
+
+    Args:
+      optimizer: it minimises.
+      vectors: [l, d].
+      opt_state: of these players, see `initial_optimizers`.
+      direction: [l, d], to ascend.
+      value: [l], what goes down.
+
+    Returns:
+      (vectors, opt_state, the mean learning rate of all players).
+    """
+
+    def move(vector, state, gradient, value):
+        updates, state = optimizer.update(gradient, state, vector, value=value, grad=gradient)
+        return vector + updates, state
+
+    rate = pmean(jnp.mean(jax.vmap(optimizer.learning_rate)(opt_state)))
+    return *jax.vmap(move)(vectors, opt_state, -direction, value), rate
 
 
 def step(
@@ -98,12 +122,6 @@ def step(
         direction = directions.tangential(direction, vectors)
     utility = directions.utility(p)
     variance = pmean(jnp.mean(jnp.sum(rows**2, 1)))
-
-    def move(vector, state, gradient, value):
-        updates, state = optimizer.update(gradient, state, vector, value=value, grad=gradient)
-        return vector + updates, state
-
-    rates = jax.vmap(optimizer.learning_rate)(opt_state)
-    moved, opt_state = jax.vmap(move)(vectors, opt_state, -direction, variance - utility)
-    metrics = {"utility": psum(jnp.sum(utility)) / variance, "learning_rate": pmean(jnp.mean(rates))}
+    moved, opt_state, rate = ascend(optimizer, vectors, opt_state, direction, variance - utility)
+    metrics = {"utility": psum(jnp.sum(utility)) / variance, "learning_rate": rate}
     return rule.retract(moved), opt_state, metrics

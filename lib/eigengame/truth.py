@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 
 STREAK_ANGLE = math.pi / 8  # Gemp et al., ICLR 2021, section 5
+_ANGLES = 16  # of so many vectors each angle is a metric of its own
 
 
 def angles(vectors: jax.Array, truth: jax.Array) -> jax.Array:
@@ -30,3 +31,14 @@ def subspace_distance(vectors: jax.Array, truth: jax.Array) -> jax.Array:
     """1 - Tr(U* P) / k, in 0 .. 1: U* projects on the true subspace, P on the span of the vectors."""
     basis, _ = jnp.linalg.qr(vectors.T)
     return 1 - jnp.sum((truth @ basis) ** 2) / len(vectors)
+
+
+def comparison(vectors: jax.Array, truth: jax.Array) -> dict[str, jax.Array]:
+    """All of these metrics by name; both [k, d]."""
+    found = angles(vectors, truth)
+    return {
+        "streak": longest_streak(vectors, truth),
+        "subspace_distance": subspace_distance(vectors, truth),
+        "largest_angle": found.max(),
+        **{f"angle/{i + 1:02}": angle for i, angle in enumerate(found[:_ANGLES])},
+    }

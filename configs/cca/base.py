@@ -1,0 +1,20 @@
+"""Base of all CCA configs: what each field of the `cca` section means."""
+
+from ml_collections import ConfigDict
+
+from configs import common
+
+
+def base() -> ConfigDict:
+    """Canonical correlations of the left with the right half by gamma-EigenGame."""
+    config = common.base()
+    config.experiment = "cca"
+    config.dataset.eval_split = "train"  # correlations are those of the training rows
+    section = config.cca = ConfigDict()
+    section.problem = "cca"  # cca (canonical correlations), pls (covariances: partial least squares)
+    section.k = 8  # pairs of vectors, one player each; must divide by the number of devices
+    section.split = 0  # the first view: so many columns of an image, or of a matrix; 0: half of them
+    section.epsilon = 0.01  # cca: added to both views' variances; images are in 0 .. 1
+    section.gamma = 0.1  # the share of a batch in the players' running means of their parents
+    section.optimizer = common.optimizer("sgd", 1.0, momentum=0.9, nesterov=True)  # of each player
+    return config

@@ -1,0 +1,32 @@
+"""The `cca` section of the config; configs/cca/base.py says what each field means."""
+
+from typing import Annotated, Literal
+
+import pydantic
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveInt
+
+from lib.config import Section
+from lib.schema import Optimizer, Run
+
+
+class CcaSection(Section):
+    problem: Literal["cca", "pls"]
+    k: PositiveInt
+    split: NonNegativeInt
+    epsilon: NonNegativeFloat
+    gamma: Annotated[float, Field(gt=0.0, le=1.0)]
+    optimizer: Optimizer
+
+    @pydantic.model_validator(mode="after")
+    def _epsilon_fits(self):
+        if self.problem == "cca" and not self.epsilon:
+            raise ValueError(
+                "config.cca.epsilon: constant features have no correlation; use a number above 0, such as 0.001"
+            )
+        if self.problem == "pls" and self.epsilon:
+            raise ValueError("config.cca.epsilon: 'pls' divides by no covariance; set it to 0.0")
+        return self
+
+
+class CcaConfig(Run):
+    cca: CcaSection
