@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 import jax
 import jax.numpy as jnp
 
-_SQUARES = (1024, 1536, 2048)  # large enough for the full speed of CPU cores
+_SQUARES = (512, 1024, 2048)  # small ones find a quiet moment on a busy machine, large ones suit many cores
 _PAUSE = (
     0.05  # seconds in which the threads of a numerical library, which spin after their work, fall asleep
 )

@@ -38,6 +38,15 @@ def test_it_prints_steps_growth_and_a_race(quick, capsys):
     assert printed.count("not reached in 0 s (streak 0)") == 2 * 3  # methods, seeds
 
 
+@pytest.mark.parametrize("peak_seconds, warns", [(1e-9, False), (1e9, True)])
+def test_rates_above_the_peak_are_called_unreliable(quick, monkeypatch, capsys, peak_seconds, warns):
+    monkeypatch.setattr(
+        bench, "in_turns", lambda works, *_: {n: [peak_seconds if "square" in n else 1.0] for n in works}
+    )
+    bench.print_steps(bench.Shape(20, 3, 32), 1)
+    assert ("measure again when it is idle" in capsys.readouterr().out) == warns
+
+
 def test_both_methods_find_components_that_are_far_apart():
     rows = np.random.default_rng(0).standard_normal((500, 5)) * [5, 2, 1, 0.5, 0.1]
     exact, mu, incremental = race.race(rows, k=2, batch_size=100, learning_rate=0.0, seeds=2, limit=60)
