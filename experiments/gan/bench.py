@@ -2,11 +2,9 @@
 
 import statistics
 import sys
-import time
 from collections.abc import Callable
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from absl import flags
 
@@ -19,6 +17,7 @@ from lib.command_line import parse
 from lib.config import ConfigError, apply_overrides, load_file, one_line_errors
 from lib.data import DataSpec
 from lib.nets import conv
+from lib.timing import peak, timed
 
 _USAGE = """Times a GAN's training step, plain and with interaction drift cancelled, in turns in one process.
 
@@ -51,22 +50,6 @@ def compiled_step(config) -> tuple[Callable, float]:
         jax.block_until_ready(state)
 
     return once, operations
-
-
-def peak(n: int = 2048) -> float:
-    """Floating-point operations per second of a float32 matrix product [n, n] here."""
-    a = jnp.ones((n, n))
-    product = jax.jit(lambda a: a @ a)
-    product(a).block_until_ready()
-    seconds = min(timed(lambda: product(a).block_until_ready()) for _ in range(5))
-    return 2 * n**3 / seconds
-
-
-def timed(work: Callable[[], None]) -> float:
-    """Seconds that one call takes."""
-    begun = time.perf_counter()
-    work()
-    return time.perf_counter() - begun
 
 
 def bench(config, repeats: int) -> None:
