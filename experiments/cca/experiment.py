@@ -49,7 +49,7 @@ def build(config: CcaConfig, spec: DataSpec) -> Experiment:
         )
     problem = views.cca(p, section.epsilon) if section.problem == "cca" else views.pls(p)
     optimizer = optimizers.from_config(section.optimizer, "config.cca.optimizer")
-    spectrum = spec.spectrum(d, True)
+    spectrum = spec.spectrum(d)
     truth = None
     if spectrum.eigenvectors is not None:
         truth = pencil.exact(problem, pencil.representatives(spectrum)[:, order], k)

@@ -81,7 +81,7 @@ def test_pls_finds_singular_values_of_the_cross_covariance(rows):
 def test_eigenpairs_of_a_set_stand_for_its_rows(rows, tmp_path, monkeypatch):
     monkeypatch.setenv("GRADIENT_DYNAMICS_CACHE", str(tmp_path))
     shifted = rows + np.arange(P + Q)
-    spectrum = exact_spectrum(Dataset(shifted, np.zeros(N, np.int32), 1), P + Q, True)
+    spectrum = exact_spectrum(Dataset(shifted, np.zeros(N, np.int32), 1), P + Q)
     few = pencil.representatives(spectrum)
     assert few.shape == (P + Q, P + Q)
     np.testing.assert_allclose(few.T @ few / len(few), rows.T @ rows / N, rtol=1e-9, atol=1e-10)
