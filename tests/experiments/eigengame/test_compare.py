@@ -1,0 +1,93 @@
+"""EigenGame runs and scikit-learn in one table and one picture."""
+
+import jax
+import numpy as np
+import pytest
+from conftest import refusal, small_config
+
+from experiments import history, plot, registry, runs
+from experiments.eigengame import compare
+from lib import config as configs
+from lib.config import ConfigError
+from lib.workdir import Workdir
+
+
+@pytest.fixture
+def train(tmp_path):
+    """Trains in a folder of that name as ./run.sh train does."""
+
+    def run(name: str, *overrides: str) -> str:
+        raw = small_config(
+            "eigengame/digits",
+            "eigengame.k=4",
+            "batch_size=300",
+            "num_steps=20",
+            "eval_every=5",
+            *overrides,
+        )
+        workdir = Workdir(tmp_path / name)
+        workdir.create()
+        runner = runs.make_runner(registry.validated(raw), workdir, jax.local_devices()[:1])
+        runner.train(runner.init(), 0)
+        configs.save_json(raw, workdir.config)
+        return str(workdir.path)
+
+    return run
+
+
+def test_runs_over_seeds_are_one_curve(train):
+    paths = [train(f"{i}", f"seed={i}") for i in range(2)]
+    (curve,) = compare.of_runs(paths)
+    assert curve.label == "0"
+    assert len(curve.records) == 2
+    fast = train("2", "eigengame.optimizer.learning_rate=0.2")
+    curves = compare.of_runs([*paths, fast])
+    assert [(c.label, len(c.records)) for c in curves] == [
+        ("learning_rate=0.1", 2),
+        ("learning_rate=0.2", 1),
+    ]
+
+
+def test_epochs_and_seconds_stand_beside_steps(train):
+    found = history.read(train("run"))
+    np.testing.assert_allclose(found.held_out["epoch"], [1, 2, 3, 4])  # batches of 300 of 1,500 rows
+    seconds = found.held_out["seconds"].to_numpy()
+    assert seconds[0] > 0 and (np.diff(seconds) > 0).all()
+
+
+def test_scikit_learn_is_measured_against_the_same_truth(train):
+    """Exact PCA is the truth; incremental PCA has seen all rows in one epoch, and nearly finds it."""
+    curves = {c.label: c.records[0] for c in compare.of_runs([train("run")], with_sklearn=True)}
+    assert list(curves) == ["run", "scikit-learn PCA", "scikit-learn IncrementalPCA"]
+    exact, incremental = curves["scikit-learn PCA"], curves["scikit-learn IncrementalPCA"]
+    assert exact["streak"].item() == 4
+    assert 0 <= exact["subspace_distance"].item() < 1e-6
+    assert list(incremental["epoch"]) == pytest.approx([0.2, 0.4, 0.6, 0.8, 1.0])
+    assert 1e-6 < incremental["subspace_distance"].iloc[-1] < 0.1
+
+
+def test_the_table_tells_when_streaks_were_full(train, tmp_path, capsys):
+    path = train("run", "eigengame.optimizer.learning_rate=0.01", "num_steps=5")
+    assert not plot.main(["eigengame", path, "--sklearn", f"--out={tmp_path / 'picture.png'}"])
+    lines = {line.strip().split("  ")[0]: line for line in capsys.readouterr().out.splitlines()}
+    assert "not reached" in lines["run"]
+    assert "not reached" not in lines["scikit-learn PCA"]
+    assert (tmp_path / "picture.png").stat().st_size > 10_000
+
+
+def test_what_cannot_be_compared_is_refused(train, tmp_path, capsys):
+    path = train("run")
+    for other, message in {
+        train("k", "eigengame.k=5"): "other data or another k",
+        train("blind", "eigengame.exact_limit=10"): "has no streak",
+        str(tmp_path): "no run in",
+    }.items():
+        with pytest.raises(ConfigError, match=message):
+            compare.of_runs([path, other])
+    uncentred = train("uncentred", "eigengame.mean=none")
+    with pytest.raises(ConfigError, match="centres rows by their mean"):
+        compare.of_runs([uncentred], with_sklearn=True)
+    few = train("few", "batch_size=3")
+    with pytest.raises(ConfigError, match="needs batches of at least k = 4 rows"):
+        compare.of_runs([few], with_sklearn=True)
+    assert "name the runs' folders first" in refusal(plot.main, capsys, "eigengame")
