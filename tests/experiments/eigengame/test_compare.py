@@ -1,5 +1,7 @@
 """EigenGame runs and scikit-learn in one table and one picture."""
 
+import json
+
 import jax
 import numpy as np
 import pytest
@@ -7,9 +9,16 @@ from conftest import refusal, small_config
 
 from experiments import history, plot, registry, runs
 from experiments.eigengame import compare
-from lib import config as configs
-from lib.config import ConfigError
+from lib.config import ConfigError, save_json
 from lib.workdir import Workdir
+
+FOUND = {"streak": 3, "subspace_distance": 0.01}
+
+
+def settings(*overrides: str):
+    return small_config(
+        "eigengame/digits", "eigengame.k=4", "batch_size=300", "num_steps=20", "eval_every=5", *overrides
+    )
 
 
 @pytest.fixture
@@ -17,30 +26,38 @@ def train(tmp_path):
     """Trains in a folder of that name as ./run.sh train does."""
 
     def run(name: str, *overrides: str) -> str:
-        raw = small_config(
-            "eigengame/digits",
-            "eigengame.k=4",
-            "batch_size=300",
-            "num_steps=20",
-            "eval_every=5",
-            *overrides,
-        )
+        raw = settings(*overrides)
         workdir = Workdir(tmp_path / name)
         workdir.create()
         runner = runs.make_runner(registry.validated(raw), workdir, jax.local_devices()[:1])
         runner.train(runner.init(), 0)
-        configs.save_json(raw, workdir.config)
+        save_json(raw, workdir.config)
         return str(workdir.path)
 
     return run
 
 
-def test_runs_over_seeds_are_one_curve(train):
-    paths = [train(f"{i}", f"seed={i}") for i in range(2)]
+@pytest.fixture
+def record(tmp_path):
+    """Writes what a short run leaves in a folder of that name."""
+
+    def write(name: str, *overrides: str, **metrics: float) -> str:
+        workdir = Workdir(tmp_path / name)
+        workdir.create()
+        save_json(settings(*overrides), workdir.config)
+        for file, found in {"train": {"steps_per_second": 10.0}, "eval": metrics}.items():
+            (workdir.metrics / f"{file}.jsonl").write_text(json.dumps({"step": 5, **found}) + "\n")
+        return str(workdir.path)
+
+    return write
+
+
+def test_runs_over_seeds_are_one_curve(record):
+    paths = [record(f"{i}", f"seed={i}", **FOUND) for i in range(2)]
     (curve,) = compare.of_runs(paths)
     assert curve.label == "0"
     assert len(curve.records) == 2
-    fast = train("2", "eigengame.optimizer.learning_rate=0.2")
+    fast = record("2", "eigengame.optimizer.learning_rate=0.2", **FOUND)
     curves = compare.of_runs([*paths, fast])
     assert [(c.label, len(c.records)) for c in curves] == [
         ("learning_rate=0.1", 2),
@@ -75,19 +92,19 @@ def test_the_table_tells_when_streaks_were_full(train, tmp_path, capsys):
     assert (tmp_path / "picture.png").stat().st_size > 10_000
 
 
-def test_what_cannot_be_compared_is_refused(train, tmp_path, capsys):
-    path = train("run")
+def test_what_cannot_be_compared_is_refused(record, tmp_path, capsys):
+    path = record("run", **FOUND)
     for other, message in {
-        train("k", "eigengame.k=5"): "other data or another k",
-        train("blind", "eigengame.exact_limit=10"): "has no streak",
+        record("k", "eigengame.k=5", **FOUND): "other data or another k",
+        record("blind", captured_variance=0.5): "has no streak",
         str(tmp_path): "no run in",
     }.items():
         with pytest.raises(ConfigError, match=message):
             compare.of_runs([path, other])
-    uncentred = train("uncentred", "eigengame.mean=none")
+    uncentred = record("uncentred", "eigengame.mean=none", **FOUND)
     with pytest.raises(ConfigError, match="centres rows by their mean"):
         compare.of_runs([uncentred], with_sklearn=True)
-    few = train("few", "batch_size=3")
+    few = record("few", "batch_size=3", **FOUND)
     with pytest.raises(ConfigError, match="needs batches of at least k = 4 rows"):
         compare.of_runs([few], with_sklearn=True)
     assert "name the runs' folders first" in refusal(plot.main, capsys, "eigengame")
