@@ -38,7 +38,7 @@ def build(config: CcaConfig, spec: DataSpec) -> Experiment:
     """Builds the experiment of a validated config.
 
     Raises:
-      ConfigError: a split that leaves no second view, more pairs than a view has features, or data with NaN.
+      ConfigError: a split that leaves no second view, more pairs than a view has features, or data with NaN or without variance.
     """
     section = config.cca
     k, d = section.k, math.prod(spec.image_shape)
@@ -90,7 +90,7 @@ def build(config: CcaConfig, spec: DataSpec) -> Experiment:
         found = {"total": total}
         if truth is not None and on_training_rows:
             found["captured"] = total / truth.eigenvalues.sum()
-            found["eigenvalue_error"] = np.max(np.abs(quotients(means) / truth.eigenvalues - 1))
+            found["eigenvalue_error"] = eigengame.largest_error(quotients(means), truth.eigenvalues)
         return found
 
     def eval_state(state: CcaState) -> Mapping[str, jax.Array]:

@@ -172,10 +172,12 @@ def data_set(name: str) -> data.Dataset:
     """The training rows of that name; without one MNIST's if they are at hand, else the digits.
 
     Raises:
-      ConfigError: the name is unknown, or the set not at hand.
+      ConfigError: the name is unknown, the set not at hand, or it has no components.
     """
     try:
-        return data.load(name or "mnist", "train")
+        dataset = data.load(name or "mnist", "train")
+        data.DataSpec.of(dataset).spectrum(0, largest_d=0)  # refuses what has no components
+        return dataset
     except ConfigError as error:
         if name:
             raise ConfigError(f"--data: {error}") from error

@@ -96,7 +96,7 @@ def build(config: EigenGameConfig, spec: DataSpec) -> Experiment:
     def eval_summary(means: dict[str, Any]) -> dict[str, Any]:
         found = {"captured_variance": means["captured"] / means["total"]}
         if truth is not None and config.dataset.eval_split == config.dataset.train_split:
-            found["eigenvalue_error"] = _largest_error(means["rayleigh"], truth.eigenvalues[:k])
+            found["eigenvalue_error"] = eigengame.largest_error(means["rayleigh"], truth.eigenvalues[:k])
         return found
 
     heads = {
@@ -126,11 +126,6 @@ def _mean_and_truth(config: EigenGameConfig, spec: DataSpec, d: int):
     centres = {"none": np.zeros(d), "data": None, "online": None}
     centre = centres[section.mean] if section.mean in centres else _read_mean(Path(section.mean), d)
     spectrum = spec.spectrum(section.k, centre, section.exact_limit)
-    if spectrum.total_variance <= (np.finfo(np.float32).eps * np.linalg.norm(spectrum.mean)) ** 2:
-        raise ConfigError(
-            f"config.dataset.name: the rows of '{config.dataset.name}' are all the same about their centre; "
-            "there are no components to find"
-        )
     first = np.zeros(d) if section.mean == "online" else spectrum.mean if centre is None else centre
     return first, spectrum if spectrum.eigenvectors is not None else None
 
@@ -151,12 +146,6 @@ def _read_mean(path: Path, d: int) -> np.ndarray:
             f"type {mean.dtype}"
         )
     return mean
-
-
-def _largest_error(rayleigh: np.ndarray, eigenvalues: np.ndarray) -> float:
-    """The largest relative error of Rayleigh quotients, [k]; eigenvalues that float32 cannot tell from 0 do not count."""
-    held = eigenvalues > np.finfo(np.float32).eps * eigenvalues[0]
-    return np.max(np.abs(rayleigh[held] / eigenvalues[held] - 1))
 
 
 def _tracked(mean: Mean, rows: jax.Array) -> Mean:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from lib.data.dataset import Dataset
 from lib.data.gaussians import Mixture
-from lib.data.spectrum import Spectrum, exact_spectrum
+from lib.data.spectrum import Spectrum, spectrum_for_training
 
 
 @dataclasses.dataclass(frozen=True)
@@ -18,8 +18,8 @@ class DataSpec:
       num_classes: labels are 0 .. num_classes - 1.
       train_size: examples in the training split.
       mixture: what the points are drawn from, where that is known.
-      spectrum: `(k, ...) -> Spectrum`: `lib.data.spectrum.exact_spectrum` of the training split, which
-        reads it all if the answer is not cached. None where there are no data, as in benchmarks.
+      spectrum: `(k, ...) -> Spectrum`: `lib.data.spectrum.spectrum_for_training` of the training split,
+        which reads it all if the answer is not cached. None where there are no data, as in benchmarks.
     """
 
     image_shape: tuple[int, ...]
@@ -30,5 +30,5 @@ class DataSpec:
 
     @classmethod
     def of(cls, train: Dataset) -> "DataSpec":
-        spectrum = functools.partial(exact_spectrum, train)
+        spectrum = functools.partial(spectrum_for_training, train)
         return cls(train.image_shape, train.num_classes, train.size, train.mixture, spectrum)

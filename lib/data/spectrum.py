@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 import scipy.linalg
 
+from lib.config import ConfigError
 from lib.data.dataset import Dataset
 from lib.data.moments import moments
 from lib.devices import cache_dir
@@ -70,6 +71,21 @@ def exact_spectrum(
         spectrum = _solve(dataset, m, centre)
         _write(file, spectrum)
     return spectrum.top(m)
+
+
+def spectrum_for_training(dataset: Dataset, *args, **kwargs) -> Spectrum:
+    """`exact_spectrum` of a set whose components batches, which are float32, can show.
+
+    Raises:
+      ConfigError: also where rows differ from the centre by no more than float32's rounding.
+    """
+    spectrum = exact_spectrum(dataset, *args, **kwargs)
+    if spectrum.total_variance <= (np.finfo(np.float32).eps * np.linalg.norm(spectrum.mean)) ** 2:
+        raise ConfigError(
+            f"config.dataset.name: the rows of '{dataset.name}' do not differ from their centre by more than "
+            "float32's rounding; use others"
+        )
+    return spectrum
 
 
 def _solve(dataset: Dataset, m: int, centre: np.ndarray | None) -> Spectrum:

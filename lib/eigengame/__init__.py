@@ -1,7 +1,7 @@
 """EigenGame: principal components as the equilibrium of a game of k players, one vector each."""
 
 from lib.eigengame.rules import RULES, Rule, initial_optimizers, initial_vectors, step
-from lib.eigengame.truth import angles, comparison, longest_streak, subspace_distance
+from lib.eigengame.truth import angles, comparison, largest_error, longest_streak, subspace_distance
 
 __all__ = [
     "RULES",
@@ -10,6 +10,7 @@ __all__ = [
     "comparison",
     "initial_optimizers",
     "initial_vectors",
+    "largest_error",
     "longest_streak",
     "step",
     "subspace_distance",

@@ -7,6 +7,7 @@ import math
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 STREAK_ANGLE = math.pi / 8  # Gemp et al., ICLR 2021, section 5
 _ANGLES = 16  # of so many vectors each angle is a metric of its own
@@ -42,3 +43,12 @@ def comparison(vectors: jax.Array, truth: jax.Array) -> dict[str, jax.Array]:
         "largest_angle": found.max(),
         **{f"angle/{i + 1:02}": angle for i, angle in enumerate(found[:_ANGLES])},
     }
+
+
+def largest_error(quotients: np.ndarray, eigenvalues: np.ndarray) -> float:
+    """The largest relative error of Rayleigh quotients; both [k].
+
+    Eigenvalues that float32 cannot tell from 0 beside the first do not count.
+    """
+    held = eigenvalues > np.finfo(np.float32).eps * eigenvalues[0]
+    return np.max(np.abs(quotients[held] / eigenvalues[held] - 1), initial=0)

@@ -92,3 +92,8 @@ def test_operations_are_those_of_the_compiled_step_but_for_small_ones():
 )
 def test_bad_options_are_refused(options, says, capsys):
     assert says in refusal(bench.main, capsys, *SMALL, *options.split())
+
+
+def test_data_with_nan_are_refused(tmp_path, capsys):
+    np.save(tmp_path / "x.npy", np.full((20, 4), np.nan))
+    assert "holds nan in row 0" in refusal(bench.main, capsys, *SMALL, f"--data={tmp_path / 'x.npy'}")

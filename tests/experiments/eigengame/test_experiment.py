@@ -92,7 +92,7 @@ def test_what_does_not_fit_is_refused(make, overrides, message):
     [
         (np.full((40, 3), np.nan), "holds nan in row 0, column 0"),
         (np.zeros((4, 3, 2, 2)), "has shape (4, 3, 2, 2); use a matrix"),
-        (np.full((40, 3), 0.1), "are all the same about their centre"),
+        (np.full((40, 3), 0.1), "do not differ from their centre"),
     ],
 )
 def test_matrices_that_are_none_are_refused(make, tmp_path, matrix, message):

@@ -167,3 +167,12 @@ def test_long_work_is_announced_in_one_line(capsys, monkeypatch):
     monkeypatch.setattr(spectrum, "_QUIET_WORK", 1)
     exact_spectrum(points(), 3)
     assert capsys.readouterr() == ("computing the exact spectrum of mine, 200 x 7, once\n", "")
+
+
+@pytest.mark.parametrize("value", (0.0, 0.1, 1e6))
+def test_rows_that_are_all_the_same_are_no_data_to_train_on(value):
+    dataset = Dataset(np.full((20, 3), value), np.zeros(20, np.int32), 1, name="flat")
+    with pytest.raises(ConfigError, match="the rows of 'flat' do not differ"):
+        DataSpec.of(dataset).spectrum(2)
+    if value:  # about another centre they do
+        assert DataSpec.of(dataset).spectrum(2, np.zeros(3)).eigenvalues[0] == pytest.approx(3 * value**2)

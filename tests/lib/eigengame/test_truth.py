@@ -39,3 +39,9 @@ def test_subspace_distance_is_the_mean_squared_sine_of_the_principal_angles():
     assert eigengame.subspace_distance(jnp.asarray(vectors), jnp.asarray(truth)) == pytest.approx(expected)
     mixed = generator.standard_normal((3, 3)) @ truth  # the same span
     assert abs(eigengame.subspace_distance(jnp.asarray(mixed), jnp.asarray(truth))) < 1e-12
+
+
+def test_the_largest_error_is_that_of_eigenvalues_above_rounding():
+    eigenvalues = np.array([4.0, 2.0, 1e-9])
+    assert eigengame.largest_error(np.array([4.4, 1.0, 1e-3]), eigenvalues) == pytest.approx(0.5)
+    assert eigengame.largest_error(eigenvalues, eigenvalues) == 0
