@@ -146,6 +146,8 @@ def report(workdir: Workdir) -> None:
     print(f"checkpoint  {workdir.checkpoints / str(newest)}")
     print(f"metrics     {workdir.metrics}/train.jsonl, eval.jsonl; tensorboard --logdir {workdir.path}")
     print(f"pictures    {workdir.figures}/: {', '.join(p.name for p in pictures[-4:])}")
+    if arrays := sorted(workdir.path.glob("*.npy")):
+        print(f"results     {workdir.path}/: {', '.join(p.name for p in arrays)}")
     print(f"evaluate    ./run.sh eval --config.restore_path={workdir.path}")
 
 
