@@ -73,7 +73,10 @@ def _seconds(train: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
 
 
 def labels(histories: list[History]) -> list[str]:
-    """For each run the fields in which the runs differ, the seed left out: equal for runs over seeds."""
+    """For each run the fields in which the runs differ, the seed left out: equal for runs over seeds.
+
+    Where only the seeds differ, or there is but one run, all have the name of the first one's folder.
+    """
     values = lambda h, field: repr(h.fields.get(field))
     names = dict.fromkeys(name for h in histories for name in h.fields)
     differing = [
@@ -85,4 +88,4 @@ def labels(histories: list[History]) -> list[str]:
     ]
     short = short_names(differing)
     text = lambda h: ", ".join(f"{short[n]}={h.fields[n]}" for n in differing if n in h.fields)
-    return [text(h) or h.path.name for h in histories]
+    return [text(h) or histories[0].path.name for h in histories]

@@ -133,8 +133,10 @@ def curves(records: Sequence[Mapping[str, float]], panels: Mapping[str, Sequence
             marker = "o" if len(points) == 1 else None
             axis.plot(*zip(*points, strict=True), label=name, color=colour, lw=1, marker=marker)
         axis.set(xlabel="step", ylabel=label)
-        if len(names) > 1:
-            axis.legend(frameon=False, ncols=1 + len(names) // len(COLOURS))
+        if len(names) > len(COLOURS):
+            axis.legend(frameon=False, fontsize="small", loc="center left", bbox_to_anchor=(1, 0.5))
+        elif len(names) > 1:
+            axis.legend(frameon=False)
         axis.spines[["top", "right"]].set_visible(False)
     with replacing(path) as temporary:
         figure.savefig(temporary, format="png", dpi=120)

@@ -48,7 +48,7 @@ def build(config: CcaConfig, spec: DataSpec) -> Experiment:
             f"config.cca.k: {k} pairs of views of {p} and {d - p} features; use at most {min(p, d - p)}"
         )
     problem = views.cca(p, section.epsilon) if section.problem == "cca" else views.pls(p)
-    optimizer = optimizers.from_config(section.optimizer, "config.cca.optimizer")
+    optimizer = optimizers.from_config(section.optimizer, "config.cca.optimizer", with_loss=False)
     spectrum = spec.spectrum(d)
     truth = None
     if spectrum.eigenvectors is not None:
@@ -117,7 +117,7 @@ def build(config: CcaConfig, spec: DataSpec) -> Experiment:
         return {"pairs": images.reshape(-1, *spec.image_shape)}
 
     def check_devices(n: int) -> None:
-        check_divides(k, 0, n, "config.cca")
+        check_divides(k, min(p, d - p), 0, n, "config.cca")
         if rest := config.batch_size % (2 * n):
             raise ConfigError(
                 f"config.batch_size: {config.batch_size} rows make no two equal halves on each of the {n} devices; "

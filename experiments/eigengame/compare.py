@@ -27,7 +27,7 @@ from lib.logging import Progress
 METRICS = {"streak": "longest correct streak", "subspace_distance": "subspace distance"}
 _AXES = {"epoch": "epoch", "seconds": "seconds of steps"}
 _MARKERS = "osD^vP*X"
-_FLOOR = 1e-9  # a distance of 0 has no place on a logarithmic axis
+_FLOOR = 1e-7  # float32's rounding of distances; 0 has no place on a logarithmic axis
 
 
 class Curve(NamedTuple):
@@ -50,7 +50,6 @@ def of_runs(paths: Sequence[str | Path], with_sklearn: bool = False) -> list[Cur
         the first.
     """
     runs = [history.read(path) for path in paths]
-    same = lambda run: (run.config.dataset.name, run.config.dataset.train_split, run.config.eigengame.k)
     for run in runs:
         if run.config.experiment != "eigengame":
             raise ConfigError(f"'{run.path}' is a run of '{run.config.experiment}', not of eigengame")
@@ -58,7 +57,7 @@ def of_runs(paths: Sequence[str | Path], with_sklearn: bool = False) -> list[Cur
             raise ConfigError(
                 f"'{run.path}' has no {missing[0]}; its data have too many features, or it ran without eval_every"
             )
-        if same(run) != same(runs[0]):
+        if _subject(run) != _subject(runs[0]):
             raise ConfigError(
                 f"'{run.path}' has other data or another k than '{runs[0].path}'; compare like with like"
             )
@@ -69,12 +68,28 @@ def of_runs(paths: Sequence[str | Path], with_sklearn: bool = False) -> list[Cur
     return curves + (of_sklearn(runs[0]) if with_sklearn else [])
 
 
+def _subject(run: history.History) -> tuple:
+    """What must be the same of runs whose metrics are compared."""
+    data = run.config.dataset
+    return data.name, data.kwargs, data.train_split, run.config.eigengame.k
+
+
 def of_sklearn(run: history.History) -> list[Curve]:
-    """scikit-learn's exact PCA, and one pass of its incremental PCA over a run's batches."""
+    """scikit-learn's exact PCA, and one pass of its incremental PCA over a run's batches.
+
+    Raises:
+      ConfigError: the run's rows are centred elsewhere than at their mean, or k is more than a batch has rows.
+    """
     from sklearn.decomposition import PCA, IncrementalPCA  # takes two seconds to import
 
     config = run.config
     data, k = load_split(config.dataset, config.dataset.train_split), config.eigengame.k
+    if not data.source and config.eigengame.mean not in ("data", "online"):
+        raise ConfigError(
+            f"plot eigengame: --sklearn centres rows by their mean, and '{run.path}' does not; leave it out"
+        )
+    if k > min(config.batch_size, data.size):
+        raise ConfigError(f"plot eigengame: --sklearn needs batches of at least k = {k} rows; leave it out")
     truth = jnp.asarray(exact_spectrum(data, k).eigenvectors[:k], jnp.float32)
     rows = np.asarray(to_rows(np.asarray(data.image)))
     begun = time.monotonic()

@@ -16,6 +16,7 @@ from lib.data import DataSpec
 from lib.data.pipeline import to_rows
 from lib.devices import pmean, psum
 from lib.eigengame.products import all_players, check_divides
+from lib.eigengame.rules import normalized
 from lib.experiment import Batch, Experiment
 
 
@@ -47,14 +48,14 @@ def build(config: EigenGameConfig, spec: DataSpec) -> Experiment:
     """Builds the experiment of a validated config.
 
     Raises:
-      ConfigError: more vectors than features, a mean that does not fit, or data with NaN.
+      ConfigError: more vectors than features, a mean that does not fit, or data with NaN or without variance.
     """
     section = config.eigengame
     k, d = section.k, math.prod(spec.image_shape)
     if k > d:
         raise ConfigError(f"config.eigengame.k: {k} vectors of only {d} features; use at most {d}")
     rule = eigengame.RULES[section.rule]
-    optimizer = optimizers.from_config(section.optimizer, "config.eigengame.optimizer")
+    optimizer = optimizers.from_config(section.optimizer, "config.eigengame.optimizer", with_loss=False)
     mean, truth = _mean_and_truth(config, spec, d)
     online = section.mean == "online"
 
@@ -83,7 +84,7 @@ def build(config: EigenGameConfig, spec: DataSpec) -> Experiment:
         del key
         mask = batch["mask"]
         rows = (to_rows(batch["image"]) - state.mean.value[None]) * mask[:, None]
-        vectors = _unit(all_players(state.params))
+        vectors = normalized(all_players(state.params))
         basis, _ = jnp.linalg.qr(vectors.T)
         sums = {
             "captured": jnp.sum((rows @ basis) ** 2),
@@ -95,16 +96,16 @@ def build(config: EigenGameConfig, spec: DataSpec) -> Experiment:
     def eval_summary(means: dict[str, Any]) -> dict[str, Any]:
         found = {"captured_variance": means["captured"] / means["total"]}
         if truth is not None and config.dataset.eval_split == config.dataset.train_split:
-            found["eigenvalue_error"] = np.max(np.abs(means["rayleigh"] / truth.eigenvalues[:k] - 1))
+            found["eigenvalue_error"] = _largest_error(means["rayleigh"], truth.eigenvalues[:k])
         return found
 
     heads = {
         "arrays": lambda state, means: {
-            "eigenvectors": _unit(state.params),
+            "eigenvectors": normalized(state.params),
             "eigenvalues": means["rayleigh"],
             "mean": state.mean.value,
         },
-        "figures": _figures(spec, truth),
+        "figures": _figures(spec),
     }
     return Experiment(
         init=init,
@@ -114,7 +115,7 @@ def build(config: EigenGameConfig, spec: DataSpec) -> Experiment:
         eval_state=_against(truth),
         heads=heads,
         state_axes=EigenState(params=0, opt_state=0, mean=None),
-        check_devices=lambda n: check_divides(k, section.groups, n),
+        check_devices=lambda n: check_divides(k, d, section.groups, n),
         main_metrics=("utility",),
     )
 
@@ -125,6 +126,11 @@ def _mean_and_truth(config: EigenGameConfig, spec: DataSpec, d: int):
     centres = {"none": np.zeros(d), "data": None, "online": None}
     centre = centres[section.mean] if section.mean in centres else _read_mean(Path(section.mean), d)
     spectrum = spec.spectrum(section.k, centre, section.exact_limit)
+    if spectrum.total_variance <= (np.finfo(np.float32).eps * np.linalg.norm(spectrum.mean)) ** 2:
+        raise ConfigError(
+            f"config.dataset.name: the rows of '{config.dataset.name}' are all the same about their centre; "
+            "there are no components to find"
+        )
     first = np.zeros(d) if section.mean == "online" else spectrum.mean if centre is None else centre
     return first, spectrum if spectrum.eigenvectors is not None else None
 
@@ -135,24 +141,28 @@ def _read_mean(path: Path, d: int) -> np.ndarray:
             f"config.eigengame.mean: unknown '{path}'; known: none, data, online, or a .npy file"
         )
     try:
-        mean = np.load(path, allow_pickle=False)
+        with path.open("rb") as file:
+            mean = np.lib.format.read_array(file)
     except (OSError, ValueError) as error:
         raise ConfigError(f"config.eigengame.mean: cannot read '{path}' ({error})") from error
-    if mean.shape != (d,) or not np.isfinite(mean).all():
+    if mean.shape != (d,) or mean.dtype.kind not in "buif" or not np.isfinite(mean).all():
         raise ConfigError(
-            f"config.eigengame.mean: '{path}' must hold {d} finite numbers, not shape {mean.shape}"
+            f"config.eigengame.mean: '{path}' must hold {d} finite real numbers, not shape {mean.shape} of "
+            f"type {mean.dtype}"
         )
     return mean
+
+
+def _largest_error(rayleigh: np.ndarray, eigenvalues: np.ndarray) -> float:
+    """The largest relative error of Rayleigh quotients, [k]; eigenvalues that float32 cannot tell from 0 do not count."""
+    held = eigenvalues > np.finfo(np.float32).eps * eigenvalues[0]
+    return np.max(np.abs(rayleigh[held] / eigenvalues[held] - 1))
 
 
 def _tracked(mean: Mean, rows: jax.Array) -> Mean:
     """The mean over this batch and all before it."""
     count = mean.count + 1
     return Mean(mean.value + (pmean(rows.mean(0)) - mean.value) / count, count)
-
-
-def _unit(vectors: jax.Array) -> jax.Array:
-    return vectors / jnp.linalg.norm(vectors, axis=1, keepdims=True)
 
 
 def _against(truth) -> Callable[[EigenState], Mapping[str, jax.Array]]:
@@ -167,7 +177,7 @@ def _against(truth) -> Callable[[EigenState], Mapping[str, jax.Array]]:
     return metrics
 
 
-def _figures(spec: DataSpec, truth) -> Callable[[EigenState, jax.Array], dict[str, Any]]:
+def _figures(spec: DataSpec) -> Callable[[EigenState, jax.Array], dict[str, Any]]:
     """The components as images, where the data are images."""
 
     def draw(state: EigenState, key: jax.Array) -> dict[str, Any]:

@@ -85,11 +85,28 @@ def own_players(everybody: jax.Array, size: int) -> jax.Array:
     return jax.lax.dynamic_slice_in_dim(everybody, jax.lax.axis_index(axis) * size, size)
 
 
-def check_divides(k: int, groups: int, num_devices: int, section: str = "config.eigengame") -> None:
-    """Raises a ConfigError, of a field of `section`, where k players or `groups` groups do not fit the devices."""
+def check_divides(
+    k: int, most: int, groups: int, num_devices: int, section: str = "config.eigengame"
+) -> None:
+    """Refuses k players or `groups` groups that do not fit the devices.
+
+    Args:
+      k: players, at most `most`.
+      most: as many as the data allow.
+      groups: 0 fits always.
+      num_devices: n.
+      section: of the config, for messages.
+
+    Raises:
+      ConfigError: it names the nearest number that fits.
+    """
+    if num_devices > most:
+        raise ConfigError(
+            f"{section}.k: at most {most} vectors cannot be split over {num_devices} devices; use fewer devices"
+        )
     if k % num_devices:
         below = k - k % num_devices
-        choices = [n for n in (below, below + num_devices) if n]
+        choices = [n for n in (below, below + num_devices) if 0 < n <= most]
         nearest = min(choices, key=lambda n: abs(n - k))
         raise ConfigError(
             f"{section}.k: {k} vectors do not divide by the {num_devices} devices; use {nearest}"

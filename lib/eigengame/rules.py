@@ -106,7 +106,7 @@ def step(
 
     Args:
       rule: one of RULES.
-      optimizer: of each player; it is told the player's `value`, E||x||^2 - u_i, which is never negative.
+      optimizer: of each player; it is told the player's `value`, E||x||^2 - u_i, never negative for unit vectors.
       vectors: [l, d].
       opt_state: of this device's players, see `initial_optimizers`.
       rows: [b, d], centred if they ought to be.

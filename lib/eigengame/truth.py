@@ -30,7 +30,7 @@ def longest_streak(vectors: jax.Array, truth: jax.Array) -> jax.Array:
 def subspace_distance(vectors: jax.Array, truth: jax.Array) -> jax.Array:
     """1 - Tr(U* P) / k, in 0 .. 1: U* projects on the true subspace, P on the span of the vectors."""
     basis, _ = jnp.linalg.qr(vectors.T)
-    return 1 - jnp.sum((truth @ basis) ** 2) / len(vectors)
+    return jnp.maximum(1 - jnp.sum((truth @ basis) ** 2) / len(vectors), 0)  # rounding goes below
 
 
 def comparison(vectors: jax.Array, truth: jax.Array) -> dict[str, jax.Array]:

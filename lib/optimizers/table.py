@@ -43,8 +43,8 @@ def optax_optimizers() -> dict[str, Callable[..., optax.GradientTransformation]]
     return found
 
 
-def from_config(section: schema.Optimizer, field: str) -> Optimizer:
-    """The optimiser of a section of the config; `field` is its name there. Raises as `make` does."""
+def from_config(section: schema.Optimizer, field: str, *, with_loss: bool = True) -> Optimizer:
+    """The optimiser of a section of the config; `field` is its name there. `with_loss`, raises: as `make`."""
     return make(
         section.name,
         section.learning_rate,
@@ -53,6 +53,7 @@ def from_config(section: schema.Optimizer, field: str) -> Optimizer:
         schedule=schedules.make(section.schedule.name, section.schedule.kwargs, f"{field}.schedule"),
         clip_norm=section.clip_norm,
         clip_value=section.clip_value,
+        with_loss=with_loss,
     )
 
 
@@ -77,6 +78,7 @@ def make(
     schedule: schedules.Schedule | None = None,
     clip_norm: float = 0.0,
     clip_value: float = 0.0,
+    with_loss: bool = True,
 ) -> Optimizer:
     """Builds an optimiser; its learning rate and other float arguments live in its state as arrays.
 
@@ -88,6 +90,7 @@ def make(
       schedule: `(number of updates so far) -> factor` on the base rate; None: constant.
       clip_norm: the largest norm of the whole gradient, larger ones are scaled down to it; 0: any.
       clip_value: the largest size of a gradient's component, clipped before the norm is; 0: any.
+      with_loss: whether updates are told the loss as a function, `value_fn`, which line searches need.
 
     Raises:
       ConfigError: an unknown optimiser or keyword argument, or a value that the optimiser refuses.
@@ -105,7 +108,7 @@ def make(
         transform = optax.with_extra_args_support(
             optax.inject_hyperparams(factory, static_args=static)(learning_rate=learning_rate, **kwargs)
         )
-        _check(transform)
+        _check(transform, with_loss)
     except ConfigError as error:
         raise ConfigError(f"{field}.name: '{name}' {error}") from error
     except Exception as error:  # optax and JAX refuse bad values in many ways
@@ -146,16 +149,24 @@ def _clipped(factory: Callable, clip_norm: float, clip_value: float) -> Callable
     return clipped
 
 
-def _check(transform: optax.GradientTransformationExtraArgs) -> None:
+def _check(transform: optax.GradientTransformationExtraArgs, with_loss: bool) -> None:
     """Tries an optimiser on the shapes of a small problem; computes nothing."""
     params = {"w": jnp.zeros((3, 2)), "b": jnp.zeros(2)}
     value_fn = lambda p: sum(jnp.sum(x**2) for x in jax.tree.leaves(p))
 
     def once(p):
         value, grad = jax.value_and_grad(value_fn)(p)
-        return transform.update(grad, transform.init(p), p, value=value, grad=grad, value_fn=value_fn)
+        extra = {"value_fn": value_fn} if with_loss else {}
+        return transform.update(grad, transform.init(p), p, value=value, grad=grad, **extra)
 
-    _, state = jax.eval_shape(once, params)
+    try:
+        _, state = jax.eval_shape(once, params)
+    except TypeError as error:
+        if with_loss or "value_fn" not in str(error):
+            raise
+        raise ConfigError(
+            "searches along a loss, and players here have directions alone; use another, such as sgd or adam"
+        ) from error
     if any(jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key) for leaf in jax.tree.leaves(state)):
         raise ConfigError(
             "keeps a random key of its own in its state; the runner's seed must fix all samples"

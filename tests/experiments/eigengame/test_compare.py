@@ -1,70 +1,110 @@
-"""Runs beside one another and beside scikit-learn: the table and the picture."""
+"""EigenGame runs and scikit-learn in one table and one picture."""
 
+import json
+
+import jax
 import numpy as np
-import pandas as pd
 import pytest
 from conftest import refusal, small_config
 
-from experiments import plot
+from experiments import history, plot, registry, runs
 from experiments.eigengame import compare
-from experiments.main import train
+from lib.config import ConfigError, save_json
 from lib.workdir import Workdir
 
-SHORT = ("num_steps=40", "eval_every=10", "log_every=10", "checkpoint_every=40", "batch_size=64")
+FOUND = {"streak": 3, "subspace_distance": 0.01}
 
 
-@pytest.fixture(scope="module")
-def folders(tmp_path_factory):
-    """Two seeds of mu and one run of alpha."""
-    root = tmp_path_factory.mktemp("runs")
-    settings = {"a": "seed=0", "b": "seed=1", "c": "eigengame.rule=alpha"}
-    for name, override in settings.items():
-        config = small_config("eigengame/digits", *SHORT, "eigengame.k=4", override)
-        assert train(config, Workdir(root / name)) == 0
-    return [str(root / name) for name in settings]
-
-
-def test_seeds_are_one_curve_and_scikit_learn_has_two(folders):
-    curves = compare.of_runs(folders, with_sklearn=True)
-    assert [curve.label for curve in curves[:2]] == ["rule=mu", "rule=alpha"]
-    assert [len(curve.records) for curve in curves] == [2, 1, 1, 1]
-    first = curves[0].records[0]
-    np.testing.assert_allclose(first["epoch"], first["step"] * 64 / 1500)
-    assert first["seconds"].is_monotonic_increasing
-    exact, incremental = (curve.records[0] for curve in curves[2:])
-    assert exact["streak"].item() == 4
-    assert exact["subspace_distance"].item() < 1e-5 < incremental["subspace_distance"].iloc[-1] < 0.1
-    assert len(incremental) == 1500 // 64
-
-
-def test_the_table_tells_when_the_streak_is_first_full():
-    records = lambda *streaks: pd.DataFrame(
-        {
-            "epoch": range(3),
-            "seconds": [0.0, 2.0, 4.0],
-            "streak": streaks,
-            "subspace_distance": [0.5, 0.2, 0.1],
-        }
+def settings(*overrides: str):
+    return small_config(
+        "eigengame/digits", "eigengame.k=4", "batch_size=300", "num_steps=20", "eval_every=5", *overrides
     )
-    curves = [
-        compare.Curve("one", [records(0, 2, 4), records(1, 4, 4)]),
-        compare.Curve("two", [records(0, 3, 3)]),
+
+
+@pytest.fixture
+def train(tmp_path):
+    """Trains in a folder of that name as ./run.sh train does."""
+
+    def run(name: str, *overrides: str) -> str:
+        raw = settings(*overrides)
+        workdir = Workdir(tmp_path / name)
+        workdir.create()
+        runner = runs.make_runner(registry.validated(raw), workdir, jax.local_devices()[:1])
+        runner.train(runner.init(), 0)
+        save_json(raw, workdir.config)
+        return str(workdir.path)
+
+    return run
+
+
+@pytest.fixture
+def record(tmp_path):
+    """Writes what a short run leaves in a folder of that name."""
+
+    def write(name: str, *overrides: str, **metrics: float) -> str:
+        workdir = Workdir(tmp_path / name)
+        workdir.create()
+        save_json(settings(*overrides), workdir.config)
+        for file, found in {"train": {"steps_per_second": 10.0}, "eval": metrics}.items():
+            (workdir.metrics / f"{file}.jsonl").write_text(json.dumps({"step": 5, **found}) + "\n")
+        return str(workdir.path)
+
+    return write
+
+
+def test_runs_over_seeds_are_one_curve(record):
+    paths = [record(f"{i}", f"seed={i}", **FOUND) for i in range(2)]
+    (curve,) = compare.of_runs(paths)
+    assert curve.label == "0"
+    assert len(curve.records) == 2
+    fast = record("2", "eigengame.optimizer.learning_rate=0.2", **FOUND)
+    curves = compare.of_runs([*paths, fast])
+    assert [(c.label, len(c.records)) for c in curves] == [
+        ("learning_rate=0.1", 2),
+        ("learning_rate=0.2", 1),
     ]
-    rows = [line.split() for line in compare.table(curves).splitlines()]
-    assert rows[1][:8] == ["one", "2", "1.5", "+-", "0.71", "3", "+-", "1.4"]
-    assert rows[2][:6] == ["two", "1", "not", "reached", "not", "reached"]
 
 
-def test_the_picture_is_written(folders, tmp_path, capsys):
-    assert plot.main(["eigengame", *folders, f"--out={tmp_path / 'x.png'}"]) == 0
-    assert "rule=alpha" in capsys.readouterr().out
-    assert (tmp_path / "x.png").stat().st_size > 10_000
+def test_epochs_and_seconds_stand_beside_steps(train):
+    found = history.read(train("run"))
+    np.testing.assert_allclose(found.held_out["epoch"], [1, 2, 3, 4])  # batches of 300 of 1,500 rows
+    seconds = found.held_out["seconds"].to_numpy()
+    assert seconds[0] > 0 and (np.diff(seconds) > 0).all()
 
 
-def test_what_cannot_be_compared_is_refused(folders, tmp_path, capsys):
+def test_scikit_learn_is_measured_against_the_same_truth(train):
+    """Exact PCA is the truth; incremental PCA has seen all rows in one epoch, and nearly finds it."""
+    curves = {c.label: c.records[0] for c in compare.of_runs([train("run")], with_sklearn=True)}
+    assert list(curves) == ["run", "scikit-learn PCA", "scikit-learn IncrementalPCA"]
+    exact, incremental = curves["scikit-learn PCA"], curves["scikit-learn IncrementalPCA"]
+    assert exact["streak"].item() == 4
+    assert 0 <= exact["subspace_distance"].item() < 1e-6
+    assert list(incremental["epoch"]) == pytest.approx([0.2, 0.4, 0.6, 0.8, 1.0])
+    assert 1e-6 < incremental["subspace_distance"].iloc[-1] < 0.1
+
+
+def test_the_table_tells_when_streaks_were_full(train, tmp_path, capsys):
+    path = train("run", "eigengame.optimizer.learning_rate=0.01", "num_steps=5")
+    assert not plot.main(["eigengame", path, "--sklearn", f"--out={tmp_path / 'picture.png'}"])
+    lines = {line.strip().split("  ")[0]: line for line in capsys.readouterr().out.splitlines()}
+    assert "not reached" in lines["run"]
+    assert "not reached" not in lines["scikit-learn PCA"]
+    assert (tmp_path / "picture.png").stat().st_size > 10_000
+
+
+def test_what_cannot_be_compared_is_refused(record, tmp_path, capsys):
+    path = record("run", **FOUND)
+    for other, message in {
+        record("k", "eigengame.k=5", **FOUND): "other data or another k",
+        record("blind", captured_variance=0.5): "has no streak",
+        str(tmp_path): "no run in",
+    }.items():
+        with pytest.raises(ConfigError, match=message):
+            compare.of_runs([path, other])
+    uncentred = record("uncentred", "eigengame.mean=none", **FOUND)
+    with pytest.raises(ConfigError, match="centres rows by their mean"):
+        compare.of_runs([uncentred], with_sklearn=True)
+    few = record("few", "batch_size=3", **FOUND)
+    with pytest.raises(ConfigError, match="needs batches of at least k = 4 rows"):
+        compare.of_runs([few], with_sklearn=True)
     assert "name the runs' folders first" in refusal(plot.main, capsys, "eigengame")
-    assert "no run in" in refusal(plot.main, capsys, "eigengame", str(tmp_path))
-    config = small_config("eigengame/digits", *SHORT, "eigengame.k=2")
-    assert train(config, Workdir(tmp_path / "other")) == 0
-    capsys.readouterr()
-    assert "another k" in refusal(plot.main, capsys, "eigengame", folders[0], str(tmp_path / "other"))

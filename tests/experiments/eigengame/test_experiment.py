@@ -3,6 +3,7 @@
 import jax
 import numpy as np
 import pytest
+from conftest import run
 
 from experiments import runs
 from lib.config import ConfigError
@@ -73,6 +74,10 @@ def test_the_mean_is_none_given_tracked_or_that_of_the_data(make, tmp_path):
         (["eigengame.rule=mus"], "config.eigengame.rule: "),
         (["eigengame.mean=dat"], "config.eigengame.mean: unknown 'dat'; known: none, data, online"),
         (["eigengame.mean=no.npy"], "config.eigengame.mean: cannot read 'no.npy'"),
+        (
+            ["eigengame.optimizer.name=lbfgs", "eigengame.optimizer.kwargs={}"],
+            "config.eigengame.optimizer.name: 'lbfgs' searches along a loss",
+        ),
     ],
 )
 def test_what_does_not_fit_is_refused(make, overrides, message):
@@ -87,6 +92,7 @@ def test_what_does_not_fit_is_refused(make, overrides, message):
     [
         (np.full((40, 3), np.nan), "holds nan in row 0, column 0"),
         (np.zeros((4, 3, 2, 2)), "has shape (4, 3, 2, 2); use a matrix"),
+        (np.full((40, 3), 0.1), "are all the same about their centre"),
     ],
 )
 def test_matrices_that_are_none_are_refused(make, tmp_path, matrix, message):
@@ -100,3 +106,49 @@ def test_without_the_truth_there_are_the_other_metrics(make):
     runner = make("eigengame/digits", "eigengame.exact_limit=10", "eigengame.k=2")
     metrics = runner.evaluate(runner.place(runner.init()))
     assert set(metrics) == {"captured_variance"}
+
+
+@pytest.mark.parametrize(
+    "mean", [np.array(["a", "b"]), np.ones(2, complex), np.ones(3), np.array([1, np.inf])]
+)
+def test_means_that_are_none_are_refused(make, tmp_path, mean):
+    np.save(tmp_path / "x.npy", np.eye(2))
+    np.save(tmp_path / "mean.npy", mean)
+    args = (f"dataset.name={tmp_path / 'x.npy'}", f"eigengame.mean={tmp_path / 'mean.npy'}")
+    with pytest.raises(ConfigError, match="config.eigengame.mean: .* must hold 2 finite real numbers"):
+        make("eigengame/digits", *args, "eigengame.k=2")
+
+
+def test_a_mean_in_an_archive_is_refused(make, tmp_path):
+    np.savez(tmp_path / "mean.npz", np.ones(64))
+    (tmp_path / "mean.npz").rename(tmp_path / "mean.npy")
+    with pytest.raises(ConfigError, match="config.eigengame.mean: cannot read"):
+        make("eigengame/digits", f"eigengame.mean={tmp_path / 'mean.npy'}")
+
+
+def test_eigenvalues_of_zero_are_not_compared(make, tmp_path):
+    """6 rows have 5 components about their mean."""
+    np.save(tmp_path / "x.npy", np.random.default_rng(0).standard_normal((6, 8)))
+    runner = make("eigengame/digits", f"dataset.name={tmp_path / 'x.npy'}", "eigengame.k=8", "batch_size=6")
+    assert 0 < runner.evaluate(runner.place(runner.init()))["eigenvalue_error"] < 1e4
+
+
+def test_four_devices_in_two_groups_give_what_one_gives(make, program_env, tmp_path):
+    """Each group splits its rows' products between two devices, and each player is in both groups."""
+    args = ("eigengame.k=8", "eigengame.groups=2", "eigengame.optimizer.learning_rate=0.1", "batch_size=64")
+    args += ("num_steps=6", "figures_every=0", "seed=1")
+    alone = make("eigengame/digits", *args, "eigengame.groups=0")
+    start = alone.init().params
+    trained(alone)
+    found = run(
+        program_env | {"JAX_NUM_CPU_DEVICES": "4"},
+        "experiments.main",
+        "--config=configs/eigengame/digits.py",
+        f"--workdir={tmp_path / 'four'}",
+        *(f"--config.{arg}" for arg in args),
+    )
+    assert not found.returncode, found.stderr
+    assert f"results     {tmp_path / 'four'}/: eigenvalues.npy, eigenvectors.npy, mean.npy" in found.stdout
+    expected = np.load(alone.workdir.path / "eigenvectors.npy")
+    assert np.abs(expected - start).max() > 0.01
+    np.testing.assert_allclose(np.load(tmp_path / "four" / "eigenvectors.npy"), expected, atol=1e-4)
