@@ -148,6 +148,8 @@ def report(workdir: Workdir) -> None:
     if results := sorted(path.name for path in workdir.path.glob("*.npy")):
         print(f"results     {workdir.path}/: {', '.join(results)}")
     print(f"pictures    {workdir.figures}/: {', '.join(p.name for p in pictures[-4:])}")
+    if arrays := sorted(workdir.path.glob("*.npy")):
+        print(f"results     {workdir.path}/: {', '.join(p.name for p in arrays)}")
     print(f"evaluate    ./run.sh eval --config.restore_path={workdir.path}")
 
 

@@ -135,7 +135,7 @@ def test_file_of_a_heat_map(grid, tmp_path):
 @pytest.mark.parametrize(
     ("args", "message"),
     [
-        ([], "plot: name a picture; known: local_error, sweep"),
+        ([], "plot: name a picture; known: "),
         (["swep"], "did you mean 'sweep'?"),
         (["sweep"], "name the sweep's folder first"),
         (["sweep", "{tmp}", "--x=step", "--y=loss"], "no sweep.json in"),
