@@ -7,9 +7,7 @@ import numpy as np
 import pandas as pd
 
 from experiments import registry
-from experiments.runs import load_split
 from lib.config import ConfigError, flatten, load_json
-from lib.data import DataSpec
 from lib.logging import read_json_lines
 from lib.schema import MAY_DIFFER, Run
 from lib.sweeps import short_names
@@ -40,7 +38,7 @@ def read(path: str | Path) -> History:
     """Reads the work directory of a run.
 
     Raises:
-      ConfigError: no run is there, it has no records yet, or its data are not here.
+      ConfigError: no run is there, or it has no records yet.
     """
     workdir = Workdir(path)
     if not workdir.config.is_file():
@@ -55,13 +53,11 @@ def read(path: str | Path) -> History:
             f"the run in '{path}' has recorded nothing yet; wait for its first log_every steps"
         )
     seconds = _seconds(train)
-    data = load_split(config.dataset, config.dataset.train_split)
-    batches = registry.build(config, DataSpec.of(data)).batches_per_step
+    last = train.iloc[-1]
     for frame in (train, held_out):
-        if frame.empty:
-            continue
-        frame["epoch"] = frame["step"] * batches * config.batch_size / data.size
-        frame["seconds"] = np.interp(frame["step"], *seconds)
+        if not frame.empty:
+            frame["epoch"] = frame["step"] * (last["epoch"] / last["step"])
+            frame["seconds"] = np.interp(frame["step"], *seconds)
     return History(workdir.path, config, flatten(raw), train, held_out)
 
 

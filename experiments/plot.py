@@ -15,6 +15,7 @@ _USAGE = """Draws a picture of results. Each picture's own options: ./run.sh plo
 
   ./run.sh plot sweep DIR --x=FIELD --y=METRIC   curves or a heat map over the runs of a sweep
   ./run.sh plot local_error                      the drift of updates, on both clocks
+  ./run.sh plot compare RUN [RUN ...]            learning rates and losses against epochs and iterations
   ./run.sh plot eigengame RUN [RUN ...]          streaks and distances of EigenGame runs and of scikit-learn
 """
 _SWEEP_USAGE = """Draws a metric of the runs of a sweep; names of fields and metrics may be short.
@@ -29,7 +30,12 @@ _LOCAL_ERROR_USAGE = """Draws how far one update of a game is from its flow and 
 """
 _EIGENGAME_USAGE = """Draws, and prints, how soon runs of EigenGame find the true eigenvectors.
 
+  ./run.sh plot compare RUN [RUN ...]            learning rates and losses against epochs and iterations
   ./run.sh plot eigengame RUN [RUN ...] [--sklearn] [--out=FILE]
+"""
+_COMPARE_USAGE = """Draws, and prints, learning rates and losses of runs; runs over seeds are one curve.
+
+  ./run.sh plot compare RUN [RUN ...] [--out=FILE]
 """
 _FORMATS = (".png", ".pdf", ".svg")
 
@@ -120,26 +126,48 @@ def eigengame(argv: list[str]) -> None:
         flags.DEFINE_bool(
             "sklearn", False, "Also scikit-learn's PCA and IncrementalPCA.", flag_values=values
         )
-        flags.DEFINE_string("out", "eigengame.png", "The file.", flag_values=values)
 
-    folders, argv = _leading(argv)
-    values = _parsed(argv, define, _EIGENGAME_USAGE, "plot eigengame")
-    if not folders:
-        raise ConfigError("plot eigengame: name the runs' folders first: ./run.sh plot eigengame RUN ...")
-    from experiments.eigengame import compare
+    folders, values = _of_runs(argv, define, _EIGENGAME_USAGE, "eigengame")
+    from experiments.eigengame import compare as drawn
 
-    curves = compare.of_runs(folders, values.sklearn)
-    print(compare.table(curves))
-    save(compare.picture(curves), Path(values.out))
+    _show(drawn, drawn.of_runs(folders, values.sklearn), values.out)
 
 
-def _leading(argv: list[str]) -> tuple[list[str], list[str]]:
-    """(arguments before the first flag, the rest)."""
+def compare(argv: list[str]) -> None:
+    """Draws learning rates and losses of runs against epochs and iterations, and prints a table.
+
+    Raises:
+      ConfigError: unknown flags, or folders that hold no comparable runs.
+    """
+    folders, values = _of_runs(argv, lambda values: None, _COMPARE_USAGE, "compare")
+    from experiments import compare as drawn
+
+    _show(drawn, drawn.of_runs(folders), values.out)
+
+
+def _of_runs(
+    argv: list[str], define: Callable, usage: str, picture: str
+) -> tuple[list[str], flags.FlagValues]:
+    """(folders before the first flag, flags with --out) of a picture of runs."""
+
+    def with_out(values: flags.FlagValues) -> None:
+        define(values)
+        flags.DEFINE_string("out", f"{picture}.png", "The file.", flag_values=values)
+
     n = next((i for i, argument in enumerate(argv) if argument.startswith("-")), len(argv))
-    return argv[:n], argv[n:]
+    values = _parsed(argv[n:], with_out, usage, f"plot {picture}")
+    if n == 0:
+        raise ConfigError(f"plot {picture}: name the runs' folders first: ./run.sh plot {picture} RUN ...")
+    return argv[:n], values
+
+
+def _show(drawn, methods: list, out: str) -> None:
+    print(drawn.table(methods))
+    save(drawn.picture(methods), Path(out))
 
 
 PICTURES: dict[str, Callable[[list[str]], None]] = {
+    "compare": compare,
     "eigengame": eigengame,
     "local_error": local_error,
     "sweep": sweep,

@@ -79,6 +79,7 @@ class Runner:
             self._local,
         )
         self._batches = make(train, order, config.dataset.device_limit_gb)
+        self._epochs_per_step = experiment.batches_per_step * config.batch_size / train.size
         mesh = jax.sharding.Mesh(np.array(self.devices[self._local]), (devices.AXIS,))
         placed = lambda *axes: jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec(*axes))
         self._state_sharding = jax.tree.map(
@@ -219,7 +220,8 @@ class Runner:
                     stop = asked()
                     if not (self._must_act(done) or stop):
                         continue
-                    self._act(outputs, done, state, self._fetch(pending) | clock.rate(done), bool(stop))
+                    metrics = {"epoch": done * self._epochs_per_step} | self._fetch(pending)
+                    self._act(outputs, done, state, metrics | clock.rate(done), bool(stop))
                     pending = []
                     clock.restart(done)
                     if stop:

@@ -45,7 +45,7 @@ def record(tmp_path):
         workdir = Workdir(tmp_path / name)
         workdir.create()
         save_json(settings(*overrides), workdir.config)
-        for file, found in {"train": {"steps_per_second": 10.0}, "eval": metrics}.items():
+        for file, found in {"train": {"epoch": 1.0, "steps_per_second": 10.0}, "eval": metrics}.items():
             (workdir.metrics / f"{file}.jsonl").write_text(json.dumps({"step": 5, **found}) + "\n")
         return str(workdir.path)
 
