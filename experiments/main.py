@@ -145,8 +145,6 @@ def report(workdir: Workdir) -> None:
     pictures = sorted(workdir.figures.glob("*.png"), key=lambda p: p.stat().st_mtime)
     print(f"checkpoint  {workdir.checkpoints / str(newest)}")
     print(f"metrics     {workdir.metrics}/train.jsonl, eval.jsonl; tensorboard --logdir {workdir.path}")
-    if results := sorted(path.name for path in workdir.path.glob("*.npy")):
-        print(f"results     {workdir.path}/: {', '.join(results)}")
     print(f"pictures    {workdir.figures}/: {', '.join(p.name for p in pictures[-4:])}")
     if arrays := sorted(workdir.path.glob("*.npy")):
         print(f"results     {workdir.path}/: {', '.join(p.name for p in arrays)}")
