@@ -71,6 +71,11 @@ def of_sklearn(run: history.History) -> list[Curve]:
         )
     if k > min(config.batch_size, data.size):
         raise ConfigError(f"plot eigengame: --sklearn needs batches of at least k = {k} rows; leave it out")
+    if data.image.nbytes > config.dataset.device_limit_gb * 1e9:
+        raise ConfigError(
+            "plot eigengame: --sklearn needs all rows in memory, and they are more than "
+            f"config.dataset.device_limit_gb = {config.dataset.device_limit_gb:g}; leave it out"
+        )
     truth = jnp.asarray(exact_spectrum(data, k).eigenvectors[:k], jnp.float32)
     rows = np.asarray(to_rows(np.asarray(data.image)))
     begun = time.monotonic()
