@@ -16,7 +16,7 @@ usage: ./run.sh VERB [options]
             ./run.sh train_eval --config=configs/gan/digits.py
   sweep   run a config under many overrides, here or on Slurm; the same command goes on with what is missing
             ./run.sh sweep --config=configs/gan/digits.py --sweep=configs/sweeps/drift_cancel.py --jobs=2
-  bench   measure what things cost on this machine: eval, gan, eigengame
+  bench   measure what things cost on this machine: eval, gan, eigengame, optimizers
             ./run.sh bench eval
   plot    draw results: curves or a heat map over the runs of a sweep
             ./run.sh plot sweep sweeps/rates --x=disc.learning_rate --y=digits_cnn_frechet --hue=updates
@@ -68,7 +68,8 @@ case "$verb" in
       eval) module=(-m eval.bench) ;;
       gan) module=(-m experiments.gan.bench) ;;
       eigengame) module=(-m experiments.eigengame.bench) ;;
-      *) echo "error: bench: unknown benchmark '${1:-}'; known: eval, gan, eigengame" >&2; exit 2 ;;
+      optimizers) module=(-m experiments.classifier.bench) ;;
+      *) echo "error: bench: unknown benchmark '${1:-}'; known: eval, gan, eigengame, optimizers" >&2; exit 2 ;;
     esac
     shift
     ;;
