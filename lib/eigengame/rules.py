@@ -81,15 +81,15 @@ def ascend(
       value: [l], what goes down.
 
     Returns:
-      (vectors, opt_state, the mean learning rate of all players).
+      (vectors, opt_state, the mean over all players of the learning rates that were used).
     """
 
     def move(vector, state, gradient, value):
         updates, state = optimizer.update(gradient, state, vector, value=value, grad=gradient)
         return vector + updates, state
 
-    rate = pmean(jnp.mean(jax.vmap(optimizer.learning_rate)(opt_state)))
-    return *jax.vmap(move)(vectors, opt_state, -direction, value), rate
+    vectors, moved = jax.vmap(move)(vectors, opt_state, -direction, value)
+    return vectors, moved, pmean(jnp.mean(jax.vmap(optimizer.used_rate)(opt_state, moved)))
 
 
 def step(

@@ -11,10 +11,17 @@ import optax
 
 from lib import schema
 from lib.config import ConfigError, nearest
-from lib.optimizers import schedules
+from lib.optimizers import hypergradient, schedules
 
-# This project's own optimisers: {name: factory(learning_rate, **kwargs)}.
-OWN: dict[str, Callable[..., optax.GradientTransformation]] = {}
+# This project's own optimisers: {name: factory(learning_rate, **kwargs)}. One that chooses its rate keeps
+# the one of its last update in its state as `step_size`, a scalar; before the first, where it starts from.
+OWN: dict[str, Callable[..., optax.GradientTransformationExtraArgs]] = {
+    "sgd_hd": hypergradient.sgd_hd,
+    "sgdn_hd": hypergradient.sgdn_hd,
+    "adam_hd": hypergradient.adam_hd,
+}
+# Those for which learning_rate is only where their own begins, so that no schedule can govern it.
+UNSCHEDULED = frozenset({"sgd_hd", "sgdn_hd", "adam_hd"})
 
 
 class Optimizer(NamedTuple):
@@ -23,12 +30,15 @@ class Optimizer(NamedTuple):
     Attributes:
       init: `(params) -> opt_state`.
       update: `(grads, opt_state, params, **extra) -> (updates, opt_state)`; accepts any extras.
-      learning_rate: `(opt_state) -> scalar`: what the next update will use, its schedule included.
+      learning_rate: `(opt_state) -> scalar`: what the next update will use, its schedule included; as far as
+        it is known: of an optimiser that chooses its rate, the last choice.
+      used_rate: `(opt_state before, opt_state after) -> scalar`: what the update between them used.
     """
 
     init: Callable[[Any], Any]
     update: Callable[..., tuple[Any, Any]]
     learning_rate: Callable[[Any], jax.Array]
+    used_rate: Callable[[Any, Any], jax.Array]
 
 
 def optax_optimizers() -> dict[str, Callable[..., optax.GradientTransformation]]:
@@ -45,12 +55,13 @@ def optax_optimizers() -> dict[str, Callable[..., optax.GradientTransformation]]
 
 def from_config(section: schema.Optimizer, field: str, *, with_loss: bool = True) -> Optimizer:
     """The optimiser of a section of the config; `field` is its name there. `with_loss`, raises: as `make`."""
+    schedule = schedules.make(section.schedule.name, section.schedule.kwargs, f"{field}.schedule")
     return make(
         section.name,
         section.learning_rate,
         section.kwargs,
         field,
-        schedule=schedules.make(section.schedule.name, section.schedule.kwargs, f"{field}.schedule"),
+        schedule=None if section.schedule.name == schedules.CONSTANT else schedule,
         clip_norm=section.clip_norm,
         clip_value=section.clip_value,
         with_loss=with_loss,
@@ -96,6 +107,11 @@ def make(
       ConfigError: an unknown optimiser or keyword argument, or a value that the optimiser refuses.
     """
     factory = _clipped(factory_of(name, field), clip_norm, clip_value)
+    if schedule is not None and name in UNSCHEDULED:
+        raise ConfigError(
+            f"{field}.schedule: '{name}' moves its rate itself, from learning_rate on; use the schedule "
+            f"'{schedules.CONSTANT}'"
+        )
     known = [p for p in inspect.signature(factory).parameters if p != "learning_rate"]
     for key in kwargs:
         if key not in known:
@@ -105,10 +121,12 @@ def make(
     # Floats become arrays of the state; flags, choices and counts are structure.
     static = [key for key, value in bound.arguments.items() if not isinstance(value, float)]
     try:
+        # Bad numbers are refused here: below they are arrays.
+        factory(learning_rate=learning_rate, **kwargs)
         transform = optax.with_extra_args_support(
             optax.inject_hyperparams(factory, static_args=static)(learning_rate=learning_rate, **kwargs)
         )
-        _check(transform, with_loss)
+        chooses = _step_size(_tried(transform, with_loss)) is not None
     except ConfigError as error:
         raise ConfigError(f"{field}.name: '{name}' {error}") from error
     except Exception as error:  # optax and JAX refuse bad values in many ways
@@ -117,18 +135,27 @@ def make(
     # Without weak types, or the second step would compile again.
     init = lambda params: jax.tree.map(lambda x: jnp.asarray(x, x.dtype), transform.init(params))
     base_rate = lambda state: state.hyperparams["learning_rate"]
-    if schedule is None:
-        return Optimizer(init, transform.update, base_rate)
 
-    def learning_rate_now(state):
+    def scheduled_rate(state):
         base = base_rate(state)
-        return (base * schedule(state.count)).astype(base.dtype)
+        return base if schedule is None else (base * schedule(state.count)).astype(base.dtype)
 
     def update(grads, state, params=None, **extra):
-        updates, new = transform.update(grads, _with_rate(state, learning_rate_now(state)), params, **extra)
+        updates, new = transform.update(grads, _with_rate(state, scheduled_rate(state)), params, **extra)
         return updates, _with_rate(new, base_rate(state))
 
-    return Optimizer(init, update, learning_rate_now)
+    if not chooses:
+        return Optimizer(init, update, scheduled_rate, lambda before, after: scheduled_rate(before))
+
+    def last_rate(state):
+        return jnp.where(state.count == 0, scheduled_rate(state), _step_size(state))
+
+    return Optimizer(init, update, last_rate, lambda before, after: _step_size(after))
+
+
+def _step_size(state: Any) -> jax.Array | None:
+    """The rate of the last update, where the state is that of an optimiser that chooses it."""
+    return optax.tree.get(state, "step_size")
 
 
 def _with_rate(state: Any, learning_rate: jax.Array) -> Any:
@@ -149,8 +176,8 @@ def _clipped(factory: Callable, clip_norm: float, clip_value: float) -> Callable
     return clipped
 
 
-def _check(transform: optax.GradientTransformationExtraArgs, with_loss: bool) -> None:
-    """Tries an optimiser on the shapes of a small problem; computes nothing."""
+def _tried(transform: optax.GradientTransformationExtraArgs, with_loss: bool) -> Any:
+    """The shapes of an optimiser's state after an update of a small problem; computes nothing."""
     params = {"w": jnp.zeros((3, 2)), "b": jnp.zeros(2)}
     value_fn = lambda p: sum(jnp.sum(x**2) for x in jax.tree.leaves(p))
 
@@ -171,3 +198,4 @@ def _check(transform: optax.GradientTransformationExtraArgs, with_loss: bool) ->
         raise ConfigError(
             "keeps a random key of its own in its state; the runner's seed must fix all samples"
         )
+    return state

@@ -117,7 +117,7 @@ class Dynamics:
                 value_fn=look.own_loss[x],
             )
             params[x] = optax.apply_updates(state.params[x], updates)
-            used[f"{x}_learning_rate"] = optimizer.learning_rate(state.opt_state[x])
+            used[f"{x}_learning_rate"] = optimizer.used_rate(state.opt_state[x], opt_state[x])
         metrics = {**{f"{x}_loss": v for x, v in look.losses.items()}, **look.metrics, **used}
         return state._replace(params=params, opt_state=opt_state, net_state=look.net_state), metrics
 
