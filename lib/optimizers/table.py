@@ -184,7 +184,7 @@ def _tried(transform: optax.GradientTransformationExtraArgs, with_loss: bool) ->
 
     try:
         _, state = jax.eval_shape(once, params)
-    except TypeError as error:
+    except (TypeError, ValueError) as error:
         if with_loss or "value_fn" not in str(error):
             raise
         raise ConfigError(
