@@ -11,13 +11,17 @@ import optax
 
 from lib import schema
 from lib.config import ConfigError, nearest
-from lib.optimizers import schedules
+from lib.optimizers import hypergradient, schedules
 
 # This project's own optimisers: {name: factory(learning_rate, **kwargs)}. One that chooses its rate keeps
 # the one of its last update in its state as `step_size`, a scalar; before the first, where it starts from.
-OWN: dict[str, Callable[..., optax.GradientTransformationExtraArgs]] = {}
+OWN: dict[str, Callable[..., optax.GradientTransformationExtraArgs]] = {
+    "sgd_hd": hypergradient.sgd_hd,
+    "sgdn_hd": hypergradient.sgdn_hd,
+    "adam_hd": hypergradient.adam_hd,
+}
 # Those for which learning_rate is only where their own begins, so that no schedule can govern it.
-UNSCHEDULED: frozenset[str] = frozenset()
+UNSCHEDULED = frozenset({"sgd_hd", "sgdn_hd", "adam_hd"})
 
 
 class Optimizer(NamedTuple):

@@ -1,0 +1,170 @@
+"""Hypergradient descent: a learning rate that itself descends, over any direction.
+
+    alpha_t = alpha_{t-1} + beta <g_t, u_{t-1}>            additive
+    alpha_t = alpha_{t-1} (1 + beta cos(g_t, u_{t-1}))     multiplicative
+    theta_t = theta_{t-1} - alpha_t u_t
+
+g_t is the gradient at theta_{t-1} and u_t the direction that is made of it. Since theta_{t-1} = theta_{t-2} -
+alpha_{t-1} u_{t-1}, the loss there has the derivative -<g_t, u_{t-1}> in the rate. The rate moves before it is
+used; the first step uses alpha_0, its u_0 being 0. One inner product is of all parameters together.
+
+Baydin, Cornish, Rubio, Schmidt, Wood: Online learning rate adaptation with hypergradient descent, ICLR 2018,
+arXiv 1703.04782.
+"""
+
+import itertools
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from jax.typing import ArrayLike
+
+from lib.config import nearest
+
+
+class HypergradientState(NamedTuple):
+    """What hypergradient descent remembers.
+
+    Attributes:
+      count: t, the number of updates so far.
+      step_size: alpha_t, a scalar of at least float32, whatever the parameters are.
+      last: u_t, like the parameters.
+      direction: the state of what makes u_t.
+    """
+
+    count: jax.Array
+    step_size: jax.Array
+    last: optax.Updates
+    direction: optax.OptState
+
+
+def inner(x: Any, y: Any) -> jax.Array:
+    """<x, y> over all leaves, summed in the default floating-point type."""
+    return optax.tree.vdot(optax.tree.cast(x, float), optax.tree.cast(y, float))
+
+
+def cosine(x: Any, y: Any) -> jax.Array:
+    """<x, y> / (||x|| ||y||) over all leaves; 0 where either is 0."""
+    norms = jnp.sqrt(inner(x, x)) * jnp.sqrt(inner(y, y))
+    return inner(x, y) / jnp.where(norms > 0, norms, 1)
+
+
+RULES = {
+    "additive": lambda alpha, beta, g, u: alpha + beta * inner(g, u),
+    "multiplicative": lambda alpha, beta, g, u: alpha * (1 + beta * cosine(g, u)),
+}
+
+
+def hypergradient(
+    direction: optax.GradientTransformation,
+    alpha_0: ArrayLike,
+    beta: ArrayLike,
+    rule: str = "additive",
+    min_rate: ArrayLike | None = None,
+    max_rate: ArrayLike | None = None,
+) -> optax.GradientTransformationExtraArgs:
+    """Descends along a direction by a rate that descends too. With beta 0 the rate stays alpha_0.
+
+    The gradient is what arrives here: put L2 weight decay and clipping before, by `optax.chain`.
+
+    Args:
+      direction: makes u_t of g_t, to be subtracted: `optax.identity()`, `optax.scale_by_adam()` ...
+      alpha_0: the first step's rate.
+      beta: the rate of the rate, at least 0.
+      rule: one of RULES.
+      min_rate: what the rate never falls below; None: it may turn negative.
+      max_rate: what it never rises above; None: anything.
+
+    Raises:
+      ValueError: an unknown rule, or plain numbers (arrays are not looked at) out of their order.
+    """
+    if rule not in RULES:
+        raise ValueError(f"rule: unknown name '{rule}'{nearest(rule, RULES)}")
+    if isinstance(beta, int | float) and beta < 0:
+        raise ValueError(f"beta: {beta} is negative; use 0, which leaves the rate as it is, or more")
+    _check_order(**{"min_rate": min_rate, "the first rate": alpha_0, "max_rate": max_rate})
+    direction = optax.with_extra_args_support(direction)
+
+    def init(params):
+        return HypergradientState(
+            count=jnp.zeros([], jnp.int32),
+            step_size=jnp.asarray(alpha_0, float),
+            last=optax.tree.zeros_like(params),
+            direction=direction.init(params),
+        )
+
+    def update(grads, state, params=None, **extra):
+        before = jnp.where(state.count == 0, alpha_0, state.step_size)  # alpha_0 may have moved since init
+        alpha = jnp.clip(RULES[rule](before, beta, grads, state.last), min_rate, max_rate)
+        u, inner_state = direction.update(grads, state.direction, params, **extra)
+        updates = jax.tree.map(lambda x: (-alpha).astype(x.dtype) * x, u)
+        return updates, HypergradientState(optax.safe_increment(state.count), alpha, u, inner_state)
+
+    return optax.GradientTransformationExtraArgs(init, update)
+
+
+def sgd_hd(
+    learning_rate: ArrayLike,
+    beta: ArrayLike = 1e-3,
+    rule: str = "additive",
+    weight_decay: ArrayLike | None = None,
+    min_rate: ArrayLike | None = None,
+    max_rate: ArrayLike | None = None,
+) -> optax.GradientTransformationExtraArgs:
+    """SGD-HD (Algorithm 4): u = g.
+
+    Args:
+      learning_rate: alpha_0.
+      weight_decay: adds weight_decay * theta to g before everything else, as L2 in the loss does.
+      beta, rule, min_rate, max_rate, raises: as `hypergradient`. beta 0 is plain SGD.
+    """
+    adaptive = hypergradient(optax.identity(), learning_rate, beta, rule, min_rate, max_rate)
+    return _decayed(weight_decay, adaptive)
+
+
+def sgdn_hd(
+    learning_rate: ArrayLike,
+    beta: ArrayLike = 1e-3,
+    momentum: ArrayLike = 0.9,
+    rule: str = "additive",
+    weight_decay: ArrayLike | None = None,
+    min_rate: ArrayLike | None = None,
+    max_rate: ArrayLike | None = None,
+) -> optax.GradientTransformationExtraArgs:
+    """SGDN-HD (Algorithm 5), with Nesterov's momentum mu: v <- mu v + g; u = g + mu v. Else as `sgd_hd`."""
+    direction = optax.trace(momentum, nesterov=True)
+    return _decayed(weight_decay, hypergradient(direction, learning_rate, beta, rule, min_rate, max_rate))
+
+
+def adam_hd(
+    learning_rate: ArrayLike,
+    beta: ArrayLike = 1e-7,
+    b1: ArrayLike = 0.9,
+    b2: ArrayLike = 0.999,
+    eps: ArrayLike = 1e-8,
+    rule: str = "additive",
+    weight_decay: ArrayLike | None = None,
+    min_rate: ArrayLike | None = None,
+    max_rate: ArrayLike | None = None,
+) -> optax.GradientTransformationExtraArgs:
+    """Adam-HD (Algorithm 6): u = mhat / (sqrt(vhat) + eps), bias corrected. Else as `sgd_hd`."""
+    direction = optax.scale_by_adam(b1, b2, eps)
+    return _decayed(weight_decay, hypergradient(direction, learning_rate, beta, rule, min_rate, max_rate))
+
+
+def _decayed(
+    weight_decay: ArrayLike | None, transform: optax.GradientTransformationExtraArgs
+) -> optax.GradientTransformationExtraArgs:
+    """The transform of gradients with L2 weight decay in them."""
+    if weight_decay is None:
+        return transform
+    return optax.chain(optax.add_decayed_weights(weight_decay), transform)
+
+
+def _check_order(**rates: ArrayLike | None) -> None:
+    """Raises a ValueError where the plain numbers among them fall."""
+    plain = [(name, rate) for name, rate in rates.items() if isinstance(rate, int | float)]
+    for (low_name, low), (high_name, high) in itertools.pairwise(plain):
+        if low > high:
+            raise ValueError(f"{low_name} {low} is above {high_name} {high}; use at most that")
