@@ -65,7 +65,8 @@ def alig(
     Returns:
       An optimiser for losses that are never negative, without regularisers in them. `value` and the gradient
       are means over the whole minibatch, the same on all devices. Under `optax.masked` norms are of the chosen
-      parameters alone. The paper projects the initial parameters too, which no `init` of optax can do.
+      parameters alone. The paper projects the initial parameters too, which no `init` of optax can do; the
+      games of this project do.
 
     Raises:
       ValueError: plain numbers that do not fit, or options that contradict one another; by its update, without

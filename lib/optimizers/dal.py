@@ -132,7 +132,9 @@ def difference_product(loss: Loss, params: Any, direction: Any) -> Any:
     jax.eval_shape(lambda theta, v: exact_product(loss, theta, v), params, direction)
     unit = jnp.finfo(optax.tree.dtype(params, "lowest")).eps
     r = jnp.cbrt(unit * (1 + polar(params)[0]))
-    at = lambda step: jax.grad(loss)(jax.tree.map(lambda t, v: (t + step * v).astype(t.dtype), params, direction))
+    at = lambda step: jax.grad(loss)(
+        jax.tree.map(lambda t, v: (t + step * v).astype(t.dtype), params, direction)
+    )
     return jax.tree.map(lambda ahead, behind: (ahead - behind) / (2 * r), at(r), at(-r))
 
 
