@@ -76,6 +76,20 @@ def psum(tree: Any) -> Any:
     return tree if axis is None else jax.lax.psum(tree, axis)
 
 
+@jax.custom_vjp
+def replicated(tree: Any) -> Any:
+    """The identity, on what is the same on all devices, with a gradient that is averaged over them.
+
+    `jax.grad` of a `pmean` is one device's share alone. A loss that takes its parameters through here and
+    gives back a `pmean` has the gradient, and by it the Hessian-vector products, of the whole batch on every
+    device. Without a device axis it changes nothing. Forwards it can be differentiated only over `jax.grad`.
+    """
+    return tree
+
+
+replicated.defvjp(lambda tree: (tree, None), lambda _, cotangents: (pmean(cotangents),))
+
+
 def device_key(key: jax.Array) -> jax.Array:
     """A key of this device's own, for samples that must differ between devices."""
     axis = bound_axis()

@@ -11,14 +11,20 @@ import optax
 
 from lib import schema
 from lib.config import ConfigError, nearest
-from lib.optimizers import hypergradient, schedules
+from lib.optimizers import alig, dal, hypergradient, polyak, schedules
+from lib.optimizers.projection import Projection, l2_ball
 
 # This project's own optimisers: {name: factory(learning_rate, **kwargs)}. One that chooses its rate keeps
-# the one of its last update in its state as `step_size`, a scalar; before the first, where it starts from.
+# the one of its last update in its state as `step_size`, a scalar; before the first, where it starts from. One that has a
+# `max_norm` keeps the norm of all parameters at or below it.
 OWN: dict[str, Callable[..., optax.GradientTransformationExtraArgs]] = {
     "sgd_hd": hypergradient.sgd_hd,
     "sgdn_hd": hypergradient.sgdn_hd,
     "adam_hd": hypergradient.adam_hd,
+    "alig": alig.alig,
+    "dal": dal.dal,
+    "polyak_sgd": polyak.polyak_sgd,
+    "sps_max": polyak.sps_max,
 }
 # Those for which learning_rate is only where their own begins, so that no schedule can govern it.
 UNSCHEDULED = frozenset({"sgd_hd", "sgdn_hd", "adam_hd"})
@@ -33,12 +39,14 @@ class Optimizer(NamedTuple):
       learning_rate: `(opt_state) -> scalar`: what the next update will use, its schedule included; as far as
         it is known: of an optimiser that chooses its rate, the last choice.
       used_rate: `(opt_state before, opt_state after) -> scalar`: what the update between them used.
+      project: `(params) -> params`: the nearest that it allows, where a run is to start; mostly the identity.
     """
 
     init: Callable[[Any], Any]
     update: Callable[..., tuple[Any, Any]]
     learning_rate: Callable[[Any], jax.Array]
     used_rate: Callable[[Any, Any], jax.Array]
+    project: Projection
 
 
 def optax_optimizers() -> dict[str, Callable[..., optax.GradientTransformation]]:
@@ -134,6 +142,8 @@ def make(
         raise ConfigError(f"{field}.kwargs: '{name}' refuses {dict(kwargs)}: {text}") from error
     # Without weak types, or the second step would compile again.
     init = lambda params: jax.tree.map(lambda x: jnp.asarray(x, x.dtype), transform.init(params))
+    max_norm = kwargs.get("max_norm")
+    project = (lambda params: params) if max_norm is None else l2_ball(max_norm)
     base_rate = lambda state: state.hyperparams["learning_rate"]
 
     def scheduled_rate(state):
@@ -145,12 +155,14 @@ def make(
         return updates, _with_rate(new, base_rate(state))
 
     if not chooses:
-        return Optimizer(init, update, scheduled_rate, lambda before, after: scheduled_rate(before))
+        return Optimizer(
+            init, update, scheduled_rate, lambda before, after: scheduled_rate(before), project
+        )
 
     def last_rate(state):
         return jnp.where(state.count == 0, scheduled_rate(state), _step_size(state))
 
-    return Optimizer(init, update, last_rate, lambda before, after: _step_size(after))
+    return Optimizer(init, update, last_rate, lambda before, after: _step_size(after), project)
 
 
 def _step_size(state: Any) -> jax.Array | None:
@@ -188,7 +200,7 @@ def _tried(transform: optax.GradientTransformationExtraArgs, with_loss: bool) ->
 
     try:
         _, state = jax.eval_shape(once, params)
-    except TypeError as error:
+    except (TypeError, ValueError) as error:
         if with_loss or "value_fn" not in str(error):
             raise
         raise ConfigError(

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from lib.devices import device_key, pmean
+from lib.devices import device_key, pmean, replicated
 from lib.games import drift, symplectic
 from lib.games.drift import Coefficients
 from lib.games.game import Game, gradients
@@ -28,7 +28,7 @@ class Look(NamedTuple):
       losses: {player: loss}.
       net_state: advanced by this evaluation.
       metrics: of the game.
-      own_loss: {player: its loss as a function of its own parameters alone, for line searches}.
+      own_loss: {player: its loss as a function of its own parameters alone, for optimisers that probe it}.
     """
 
     grads: PerPlayer
@@ -165,7 +165,8 @@ class Dynamics:
 
     def _own_loss(self, state: GameState, batch: Any, key: jax.Array, x: str) -> Callable:
         def loss(params_x):
-            losses, _ = self.game.losses({**state.params, x: params_x}, state.net_state, batch, key)
+            params = {**state.params, x: replicated(params_x)}
+            losses, _ = self.game.losses(params, state.net_state, batch, key)
             return pmean(losses[x])
 
         return loss

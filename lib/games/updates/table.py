@@ -37,7 +37,8 @@ class Rule(NamedTuple):
     """An update rule for one game.
 
     Attributes:
-      init: `(params, net_state) -> GameState` before the first step.
+      init: `(params, net_state) -> GameState` before the first step, from the nearest parameters that the
+        optimisers allow.
       step: `(state, batch, key) -> (state, metrics)`.
       batches_per_step: how many batches `batch` holds, concatenated.
     """
@@ -122,8 +123,9 @@ def make(
     dynamics = Dynamics(game, optimizers, regularizers, family.drift(options, regularizers.clock))
 
     def init(params: Params, net_state: Any) -> GameState:
+        params = {x: optimizers[x].project(params[x]) for x in params}
         return GameState(
-            params=dict(params),
+            params=params,
             net_state=net_state,
             opt_state={x: optimizers[x].init(params[x]) for x in params},
             memory=family.memory(params),

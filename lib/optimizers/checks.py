@@ -1,0 +1,18 @@
+"""What optimisers refuse, one line each."""
+
+from collections.abc import Callable
+from typing import Any
+
+
+def check(name: str, value: Any, fits: Callable[[Any], bool], use: str) -> None:
+    """Raises a ValueError where a plain number does not fit. Arrays, whose values may vary, are not looked at."""
+    if isinstance(value, int | float) and not fits(value):
+        raise ValueError(f"{name}: {value} does not fit; use {use}")
+
+
+def check_given(optimizer: str, **arguments: Any) -> None:
+    """Raises a ValueError where an argument of `update` that an optimiser cannot do without is None."""
+    for name, value in arguments.items():
+        if value is None:
+            how = "params" if name == "params" else f"params, {name}=..."
+            raise ValueError(f"{optimizer} needs {name}: call update(grads, opt_state, {how})")

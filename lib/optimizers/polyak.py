@@ -1,0 +1,65 @@
+"""Relatives of ALI-G: the stochastic Polyak step size, by optax, with the rate that it chose.
+
+Loizou, Vaswani, Laradji, Lacoste-Julien: Stochastic Polyak step-size for SGD, AISTATS 2021, arXiv 2002.10542.
+"""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from jax.typing import ArrayLike
+
+from lib.optimizers.checks import check, check_given
+from lib.optimizers.trees import squared_norm
+
+
+class PolyakState(NamedTuple):
+    """The rate of the last update, a scalar, and the state of the optimiser that chose it."""
+
+    step_size: jax.Array
+    inner_state: optax.OptState
+
+
+def polyak_sgd(
+    learning_rate: ArrayLike, f_min: ArrayLike = 0.0, eps: ArrayLike = 0.0, variant: str = "sps"
+) -> optax.GradientTransformationExtraArgs:
+    """gamma = min((f - f_min) / (||g||^2 + eps), learning_rate): `optax.polyak_sgd`, told f as `value`."""
+    check("learning_rate", learning_rate, lambda x: x > 0, "a positive one")
+    check("eps", eps, lambda x: x >= 0, "0 or more")
+    return _recorded("polyak_sgd", learning_rate, optax.polyak_sgd(learning_rate, 1.0, f_min, eps, variant))
+
+
+def sps_max(
+    learning_rate: ArrayLike, c: ArrayLike = 0.5, f_min: ArrayLike = 0.0
+) -> optax.GradientTransformationExtraArgs:
+    """gamma = min((f - f_min) / (c ||g||^2), learning_rate), Equation 3, told f as `value`.
+
+    Args:
+      learning_rate: gamma_b, the largest gamma.
+      c: 1/2 is best for convex losses; 0.2 is what the paper's networks have.
+      f_min: the least value of a minibatch's loss.
+    """
+    check("learning_rate", learning_rate, lambda x: x > 0, "a positive one")
+    check("c", c, lambda x: x > 0, "a positive one")
+    scaled = optax.scale_by_polyak(f_min=f_min, max_learning_rate=c * learning_rate)
+    return _recorded("sps_max", learning_rate, optax.chain(scaled, optax.scale(-1 / c)))
+
+
+def _recorded(
+    name: str, learning_rate: ArrayLike, transform: optax.GradientTransformationExtraArgs
+) -> optax.GradientTransformationExtraArgs:
+    """An optimiser whose updates are u = -gamma g, with gamma = -<u, g> / ||g||^2 in its state."""
+
+    def init(params):
+        return PolyakState(jnp.asarray(learning_rate, float), transform.init(params))
+
+    def update(grads, state, params=None, *, value=None, **extra: Any):
+        check_given(name, value=value)
+        updates, inner_state = transform.update(grads, state.inner_state, params, value=value, **extra)
+        squared = squared_norm(grads)
+        uphill = optax.tree.vdot(optax.tree.cast(updates, float), optax.tree.cast(grads, float))
+        gamma = -uphill / jnp.where(squared > 0, squared, 1)
+        return updates, PolyakState(gamma.astype(float), inner_state)
+
+    return optax.GradientTransformationExtraArgs(init, update)

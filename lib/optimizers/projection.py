@@ -1,0 +1,40 @@
+"""Optimisers whose parameters stay in a set: after every update they are projected back onto it."""
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import optax
+from jax.typing import ArrayLike
+
+from lib.optimizers.checks import check_given
+
+Projection = Callable[[Any], Any]  # parameters to the nearest ones of a set
+
+
+def l2_ball(max_norm: ArrayLike) -> Projection:
+    """w <- w min(1, max_norm / ||w||), with one norm of all parameters together."""
+    return functools.partial(optax.projections.projection_l2_ball, scale=max_norm)
+
+
+def projected(
+    transform: optax.GradientTransformation, projection: Projection
+) -> optax.GradientTransformationExtraArgs:
+    """An optimiser followed by a projection: w <- projection(w + u), u being its own update.
+
+    It is the last of a chain, for what comes later would leave the set; under `optax.masked` it sees the chosen
+    parameters alone. The initial parameters are the caller's: start from `projection(params)`.
+
+    Raises:
+      ValueError: by its update, without `params`.
+    """
+    transform = optax.with_extra_args_support(transform)
+
+    def update(grads, state, params=None, **extra):
+        check_given("a projection", params=params)
+        updates, state = transform.update(grads, state, params, **extra)
+        nearest = projection(optax.apply_updates(params, updates))
+        return jax.tree.map(lambda new, old: new - old, nearest, params), state
+
+    return optax.GradientTransformationExtraArgs(transform.init, update)

@@ -1,0 +1,30 @@
+"""Norms and steps of trees of parameters, summed in the default floating-point type."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+
+
+def squared_norm(tree: Any) -> jax.Array:
+    """||x||^2 over all leaves."""
+    return optax.tree.norm(optax.tree.cast(tree, float), squared=True)
+
+
+def polar(tree: Any) -> tuple[jax.Array, Any]:
+    """(||x||, x / ||x||) over all leaves, also where the squares of components are too small or too large.
+
+    The direction of 0 is 0.
+    """
+    largest = optax.tree.max(jax.tree.map(jnp.abs, tree)).astype(float)
+    unit = jnp.where(largest > 0, largest, 1)
+    scaled = jax.tree.map(lambda x: x.astype(float) / unit, tree)
+    length = jnp.sqrt(squared_norm(scaled))
+    direction = jax.tree.map(lambda x, y: (y / jnp.maximum(length, 1)).astype(x.dtype), tree, scaled)
+    return length * largest, direction
+
+
+def downhill(rate: jax.Array, grads: Any) -> Any:
+    """-rate g, in the gradient's own types."""
+    return jax.tree.map(lambda g: (-rate).astype(g.dtype) * g, grads)
