@@ -28,7 +28,9 @@ def base() -> ConfigDict:
     config.dataset.kwargs = ConfigDict()  # of the spectra: d, largest, smallest, seed; other sets take none
     config.dataset.data_dir = ""  # of TFDS; empty: TFDS_DATA_DIR, or TFDS's own default
     config.dataset.train_split = "train"  # or a slice of a split, such as train[:1000] or train[-10%:]
-    config.dataset.eval_split = "test"
+    config.dataset.eval_split = "test"  # validation: the examples that validation_size holds out
+    config.dataset.validation_size = 0  # how many examples of train_split are held out of training
+    config.dataset.validation_seed = 0  # which ones: the same for every config.seed
     config.dataset.device_limit_gb = 4.0  # a larger set is streamed from disk, with the same batches
 
     config.eval = ConfigDict()

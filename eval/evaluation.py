@@ -34,11 +34,12 @@ class Evaluator:
     @functools.cached_property
     def conditions(self) -> dict:
         """What scores depend on besides the checkpoint: only records with equal ones compare."""
+        split = {"split": self.config.dataset.eval_split}
         if not self._generates:
-            return {}
+            return split
         section, network = self.config.eval, self.network
         names = ("num_samples", "num_splits", "kernel_samples", "batch_size")  # samples depend on the last
-        return {
+        return split | {
             "network": network.name,
             "network_checksum": network.checksum,
             "resize": network.resize,
@@ -107,7 +108,7 @@ class Evaluator:
             print(table([samples, *self._bounds]))
             print(f"classes of the samples: {shares(samples['classes'])}")
             record |= {name: value for name, value in samples.items() if name != "images"}
-            record |= self.conditions
+        record |= self.conditions
         numbers = {name: value for name, value in record.items() if isinstance(value, float)}
         if bad := first_not_finite([(step, numbers)]):
             raise NotFiniteError(f"step {step}: not finite: {', '.join(bad[1])}; it is not recorded")

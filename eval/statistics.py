@@ -16,6 +16,7 @@ from eval.moments import Gaussian
 from eval.networks import Network
 from eval.scores import Reference
 from lib.data import Dataset
+from lib.data.rows import Rows
 from lib.devices import cache_dir
 from lib.files import replacing
 
@@ -51,7 +52,7 @@ def records(network: Network, depends_on: tuple, make: Callable[[], list[dict]])
 def _file(network: Network, ending: str, *depends_on) -> Path:
     digest = hashlib.blake2b(digest_size=16)
     for part in (_VERSION, network.checksum, network.resize, sorted(network.names.items()), *depends_on):
-        if isinstance(part, np.ndarray):
+        if isinstance(part, np.ndarray | Rows):
             digest.update(f"{part.dtype}{part.shape};".encode())
             digest.update(np.ascontiguousarray(part))
         else:

@@ -1,5 +1,6 @@
 """From a validated config to a runner and the state it begins with; shared by the programs."""
 
+import functools
 from pathlib import Path
 
 import jax
@@ -7,6 +8,7 @@ import jax
 from experiments import registry
 from lib import checkpoints, data
 from lib.config import ConfigError, differences, load_json, nearest
+from lib.data import validation
 from lib.experiment import State
 from lib.runner import Runner
 from lib.schema import MAY_DIFFER, Dataset, Run
@@ -28,8 +30,22 @@ def splits(section: Dataset) -> tuple[str, str]:
 
 
 def load_split(section: Dataset, split: str) -> data.Dataset:
-    """One split of the data of a config. Raises as `lib.data.load` does."""
-    return data.load(section.name, split, section.data_dir, section.kwargs)
+    """One split of the data of a config: `train_split` is without what is held out, which is `validation`.
+
+    Raises:
+      ConfigError: see `lib.data.load`; or so many examples cannot be held out, or none are.
+    """
+    load = functools.partial(data.load, section.name, data_dir=section.data_dir, kwargs=section.kwargs)
+    n = section.validation_size
+    if n and split in (section.train_split, validation.SPLIT):
+        parts = validation.hold_out(load(section.train_split), n, section.validation_seed)
+        return parts[split == validation.SPLIT]
+    try:
+        return load(split)
+    except ConfigError as error:
+        if split != validation.SPLIT:
+            raise
+        raise ConfigError(f"{error}; or hold some out: config.dataset.validation_size") from error
 
 
 def make_runner(config: Run, workdir: Workdir, use_devices: list[jax.Device] | None = None) -> Runner:

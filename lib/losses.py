@@ -1,6 +1,7 @@
 """Losses of the players of a GAN, and of a classifier. Logits are of the discriminator, [b]."""
 
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -81,9 +82,30 @@ def gradient_penalty(
     return jnp.mean((norms - 1) ** 2)
 
 
-def classifier_cross_entropy(logits: jax.Array, labels: jax.Array) -> jax.Array:
-    """-log softmax(logits)[label], [b]; logits [b, classes], labels int [b]."""
-    return optax.softmax_cross_entropy_with_integer_labels(logits, labels)
+def classifier_cross_entropy(logits: jax.Array, labels: jax.Array, smoothing: float = 0.0) -> jax.Array:
+    """-sum_k q_k log softmax(logits)_k, [b], with q = (1 - smoothing) onehot(label) + smoothing / classes.
+
+    Szegedy et al., 'Rethinking the Inception Architecture for Computer Vision', CVPR 2016, section 7.
+
+    Args:
+      logits: [b, classes].
+      labels: int [b].
+      smoothing: of the labels, in [0, 1].
+    """
+    if not smoothing:
+        return optax.softmax_cross_entropy_with_integer_labels(logits, labels)
+    targets = jax.nn.one_hot(labels, logits.shape[-1], dtype=logits.dtype)
+    return optax.softmax_cross_entropy(logits, optax.smooth_labels(targets, smoothing))
+
+
+def hidden_l2(params: Any, l2: float) -> jax.Array:
+    """0, with the gradient l2 w and the Hessian l2 I: (l2 / 2) ||w||^2 that a loss's value does not show.
+
+    So an optimiser that reads the loss, as Polyak's step size does, sees it without the regulariser, and what
+    follows its gradient sees g + l2 w.
+    """
+    half = 0.5 * l2 * optax.tree.norm(params, squared=True)
+    return half - jax.lax.stop_gradient(half)
 
 
 DISC = {

@@ -20,6 +20,8 @@ class Dataset(Section):
     data_dir: str
     train_split: str
     eval_split: str
+    validation_size: NonNegativeInt
+    validation_seed: Annotated[int, Field(ge=0, lt=2**63)]
     device_limit_gb: Annotated[float, Field(ge=0.0)]
 
 
@@ -109,6 +111,7 @@ MAY_DIFFER = (
     "checkpoint_every",
     "keep_checkpoints",
     "restore_path",
+    "dataset.eval_split",
     "dataset.data_dir",
     "dataset.device_limit_gb",
     "eval",

@@ -8,10 +8,10 @@ import jax
 
 from eval.networks.network import Network, prefixed
 from experiments import registry
-from experiments.runs import check_classifier, first_state, restored, splits
+from experiments.runs import check_classifier, first_state, load_split, restored, splits
 from lib import checkpoints
 from lib.config import ConfigError, load_file, load_json, save_json, to_plain
-from lib.data import Dataset, DataSpec, load
+from lib.data import Dataset, DataSpec
 from lib.devices import cache_dir
 from lib.experiment import State
 from lib.runner import NotFiniteError, Runner
@@ -57,8 +57,8 @@ def _runner(raw, data: Dataset, data_dir: str, field: str) -> Runner:
     config = registry.validated(raw)
     if config.experiment != "classifier":
         raise ConfigError(f"{field} is no classifier")
-    section = config.dataset
-    train, held_out = (load(section.name, split, data_dir, section.kwargs) for split in splits(section))
+    section = config.dataset.model_copy(update={"data_dir": data_dir})
+    train, held_out = (load_split(section, split) for split in splits(section))
     if train.image_shape != data.image_shape:
         raise ConfigError(f"{field} is for images of shape {train.image_shape}, not {data.image_shape}")
     experiment = registry.build(config, DataSpec.of(train))

@@ -123,7 +123,11 @@ def bench(batch_size: int, repeats: int) -> None:
     for name, times in seconds.items():
         base = bases[name]
         row = [name, f"{1e3 * statistics.median(times):.2f}", f"{1e3 * min(times):.2f}", base]
-        ratios = [f"{of(times) / of(seconds[base]):.2f}" for of in (statistics.median, min)] if base else ["", ""]
+        ratios = (
+            [f"{of(times) / of(seconds[base]):.2f}" for of in (statistics.median, min)]
+            if base
+            else ["", ""]
+        )
         rows.append((*row, *ratios))
     print(tables.aligned(rows))
 

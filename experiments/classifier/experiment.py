@@ -3,53 +3,58 @@
 import jax
 import jax.numpy as jnp
 
-from experiments.classifier.config import ClassifierConfig
+from experiments.classifier import models
+from experiments.classifier.config import Augmentation, ClassifierConfig
 from lib import optimizers
 from lib.config import ConfigError
-from lib.data import DataSpec
+from lib.data import DataSpec, augmentation
 from lib.data.pipeline import to_signed
 from lib.devices import psum
 from lib.experiment import Batch, Experiment
 from lib.games import updates
 from lib.games.game import Aux, Game
 from lib.games.updates import GameState, Regularizers
-from lib.losses import classifier_cross_entropy
-from lib.nets.cnn import CNN
+from lib.losses import classifier_cross_entropy, hidden_l2
 
 _PLAYER = "model"
+_AUGMENTATION = 2**32 - 1  # sets its keys apart from those of devices, which are counted from 0
 
 
 def build(config: ClassifierConfig, spec: DataSpec) -> Experiment:
     """Builds the experiment of a validated config.
 
     Raises:
-      ConfigError: unknown names, or points instead of images.
+      ConfigError: unknown names, points instead of images, or images that do not fit the config.
     """
     if len(spec.image_shape) != 3:
         raise ConfigError(f"config.dataset.name: '{config.dataset.name}' has no images to classify")
     section = config.classifier
-    net = CNN(**section.cnn.model_dump(), num_classes=spec.num_classes)
+    _check_augmentation(section.augmentation, spec)
+    model = models.make(section, spec, config.dataset.name)
     optimizer = {_PLAYER: optimizers.from_config(section.optimizer, "config.classifier.optimizer")}
 
     def losses(params, net_state, batch: Batch, key: jax.Array):
-        logits, _ = net.apply(
-            {"params": params[_PLAYER]},
-            to_signed(batch["image"]),
-            train=True,
-            rngs={"dropout": key},
-        )
-        loss = classifier_cross_entropy(logits, batch["label"]).mean()
+        logits, net_state = model.train(params[_PLAYER], net_state, batch["image"], key)
+        loss = classifier_cross_entropy(logits, batch["label"], section.label_smoothing).mean()
+        if section.l2:
+            loss += hidden_l2(params[_PLAYER], section.l2)
         accuracy = jnp.mean(logits.argmax(-1) == batch["label"])
         return {_PLAYER: loss}, Aux(net_state, {"accuracy": accuracy})
 
     rule = updates.make("simultaneous", Game((_PLAYER,), losses), optimizer, Regularizers.none((_PLAYER,)))
 
     def init(key: jax.Array, batch: Batch) -> GameState:
-        params = net.init(key, to_signed(batch["image"][:2]), train=False)["params"]
-        return rule.init({_PLAYER: params}, {})
+        params, net_state = model.init(key, to_signed(batch["image"][:2]))
+        return rule.init({_PLAYER: params}, net_state)
+
+    def train_step(state: GameState, batch: Batch, key: jax.Array):
+        image = augment(batch["image"], jax.random.fold_in(key, _AUGMENTATION), section.augmentation)
+        new, metrics = rule.step(state, {"image": to_signed(image), "label": batch["label"]}, key)
+        # A mean over devices may have rounded the constants.
+        return new._replace(net_state=new.net_state | {"inputs": state.net_state["inputs"]}), metrics
 
     def logits_head(state: GameState, images: jax.Array):
-        return net.apply({"params": state.params[_PLAYER]}, images, train=False)
+        return model(state.params[_PLAYER], state.net_state, images)
 
     def eval_step(state: GameState, batch: Batch, key: jax.Array):
         del key
@@ -61,8 +66,25 @@ def build(config: ClassifierConfig, spec: DataSpec) -> Experiment:
 
     return Experiment(
         init=init,
-        train_step=rule.step,
+        train_step=train_step,
         eval_step=eval_step,
         heads={"logits": logits_head},
         main_metrics=(f"{_PLAYER}_loss", "accuracy"),
     )
+
+
+def augment(image: jax.Array, key: jax.Array, section: Augmentation) -> jax.Array:
+    """This device's training images [b, h, w, c], changed at random as the config says."""
+    key_crop, key_flip = jax.random.split(key)
+    if section.crop_padding:
+        image = augmentation.pad_and_crop(image, key_crop, section.crop_padding)
+    return augmentation.flip(image, key_flip) if section.flip else image
+
+
+def _check_augmentation(section: Augmentation, spec: DataSpec) -> None:
+    side = min(spec.image_shape[:2])
+    if section.crop_padding >= side:
+        raise ConfigError(
+            f"config.classifier.augmentation.crop_padding: {section.crop_padding} may leave nothing of images of "
+            f"{side} pixels; use at most {side - 1}"
+        )

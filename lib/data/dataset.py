@@ -8,6 +8,7 @@ import numpy as np
 from lib.config import ConfigError, validate
 from lib.data import digits, gaussians, matrix, spectra, tfds_images
 from lib.data.gaussians import Mixture
+from lib.data.rows import Rows
 from lib.data.spectra import Normal
 
 
@@ -15,7 +16,7 @@ class Dataset(NamedTuple):
     """One split.
 
     Attributes:
-      image: uint8 [n, h, w, c], or points [n, d] of any real type. May be a memory map.
+      image: uint8 [n, h, w, c], or points [n, d] of any real type. May be a memory map, or `Rows` of one.
       label: int32 [n].
       num_classes: labels are 0 .. num_classes - 1.
       mixture: what the points are drawn from, where that is known.
@@ -23,7 +24,7 @@ class Dataset(NamedTuple):
       name: for messages.
     """
 
-    image: np.ndarray
+    image: np.ndarray | Rows
     label: np.ndarray
     num_classes: int
     mixture: Mixture | None = None

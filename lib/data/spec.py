@@ -4,8 +4,11 @@ import dataclasses
 import functools
 from collections.abc import Callable
 
+import numpy as np
+
 from lib.data.dataset import Dataset
 from lib.data.gaussians import Mixture
+from lib.data.normalization import channel_moments
 from lib.data.spectrum import Spectrum, spectrum_for_training
 
 
@@ -18,8 +21,10 @@ class DataSpec:
       num_classes: labels are 0 .. num_classes - 1.
       train_size: examples in the training split.
       mixture: what the points are drawn from, where that is known.
-      spectrum: `(k, ...) -> Spectrum`: `lib.data.spectrum.spectrum_for_training` of the training split,
-        which reads it all if the answer is not cached. None where there are no data, as in benchmarks.
+      spectrum: `(k, ...) -> Spectrum`: `lib.data.spectrum.spectrum_for_training` of the training split, which
+        reads it all if the answer is not cached. None where there are no data, as in benchmarks.
+      channel_moments: `() -> (mean [c], std [c])`: `lib.data.normalization.channel_moments` of the training
+        images, all of which it reads. None likewise.
     """
 
     image_shape: tuple[int, ...]
@@ -27,8 +32,17 @@ class DataSpec:
     train_size: int
     mixture: Mixture | None = None
     spectrum: Callable[..., Spectrum] | None = dataclasses.field(default=None, compare=False)
+    channel_moments: Callable[[], tuple[np.ndarray, np.ndarray]] | None = dataclasses.field(
+        default=None, compare=False
+    )
 
     @classmethod
     def of(cls, train: Dataset) -> "DataSpec":
-        spectrum = functools.partial(spectrum_for_training, train)
-        return cls(train.image_shape, train.num_classes, train.size, train.mixture, spectrum)
+        return cls(
+            train.image_shape,
+            train.num_classes,
+            train.size,
+            train.mixture,
+            functools.partial(spectrum_for_training, train),
+            functools.partial(channel_moments, train),
+        )

@@ -38,13 +38,17 @@ class _Layer(nn.Module):
     features: int
     kernel: int
     stride: int = 1
+    use_bias: bool = True
+    kernel_init: nn.initializers.Initializer = nn.initializers.lecun_normal()
 
-    def weights(self, channels: int) -> tuple[jax.Array, jax.Array]:
+    def weights(self, channels: int) -> jax.Array:
         shape = (self.kernel, self.kernel, channels, self.features)
-        return (
-            self.param("kernel", nn.initializers.lecun_normal(), shape),
-            self.param("bias", nn.initializers.zeros, (self.features,)),
-        )
+        return self.param("kernel", self.kernel_init, shape)
+
+    def plus_bias(self, y: jax.Array) -> jax.Array:
+        if not self.use_bias:
+            return y
+        return y + self.param("bias", nn.initializers.zeros, (self.features,)).reshape(1, 1, 1, -1)
 
 
 class Conv(_Layer):
@@ -52,10 +56,10 @@ class Conv(_Layer):
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
-        weights, bias = self.weights(x.shape[-1])
+        weights = self.weights(x.shape[-1])
         bands = prefers_bands(x.shape[2], weights.shape, self.stride)
         convolve = band_conv if bands else xla_conv
-        return convolve(x, weights, self.stride) + bias.reshape(1, 1, 1, -1)
+        return self.plus_bias(convolve(x, weights, self.stride))
 
 
 class ConvTranspose(_Layer):
@@ -63,11 +67,11 @@ class ConvTranspose(_Layer):
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
-        weights, bias = self.weights(x.shape[-1])
+        weights = self.weights(x.shape[-1])
         bands = prefers_bands(x.shape[2] * self.stride, weights.shape, self.stride)
         on_cpu = band_conv_transpose if bands else patch_conv_transpose
         convolve = on_cpu if _is_cpu() else xla_conv_transpose
-        return convolve(x, weights, self.stride) + bias.reshape(1, 1, 1, -1)
+        return self.plus_bias(convolve(x, weights, self.stride))
 
 
 def prefers_bands(width: int, shape: tuple[int, int, int, int], stride: int) -> bool:

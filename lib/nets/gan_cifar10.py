@@ -6,7 +6,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from lib.devices import bound_axis
+from lib.nets.blocks import batch_norm
 from lib.nets.conv import Conv, ConvTranspose
 
 
@@ -23,7 +23,7 @@ class Generator(nn.Module):
 
     @nn.compact
     def __call__(self, latents: jax.Array, train: bool) -> jax.Array:
-        norm = partial(nn.BatchNorm, use_running_average=not train, momentum=0.999, axis_name=bound_axis())
+        norm = partial(batch_norm, train, momentum=0.999)
         x = nn.Dense(4 * 4 * 8 * self.width)(latents).reshape(-1, 4, 4, 8 * self.width)
         x = nn.relu(norm()(x))
         for multiple in (4, 2, 1):
