@@ -23,6 +23,12 @@ from lib.workdir import Workdir
 CONFIGS = [path.removeprefix("configs/").removesuffix(".py") for path, _ in catalogue(ROOT / "configs")]
 WHOLE = ("gan/cifar10_sgd",)
 SHAPES = {"digits": (8, 8, 1), "mnist": (28, 28, 1), "fashion_mnist": (28, 28, 1), "cifar10": (32, 32, 3)}
+SHAPES |= dict.fromkeys(("cifar100", "svhn_cropped"), SHAPES["cifar10"])
+# Networks that take long to compile: {configs whose names match: what they are run with after a trace}.
+LARGE = {
+    r"gan/cifar10": ("dataset.name=ring8", "gan.nets=mlp"),
+    r"classifier/.*_(vgg|wrn|densenet|resnet)": ("dataset.name=digits", "classifier.model=logistic"),
+}
 
 
 def test_the_catalogue_has_a_line_for_every_config():
@@ -43,18 +49,20 @@ def fake_data(name: str, kwargs: Mapping | None = None) -> Dataset:
 
 @pytest.mark.parametrize("name", CONFIGS)
 def test_two_steps(tmp_path, name):
-    """The CIFAR-10 networks take long to compile: most of their configs are traced with these, and run with others."""
+    """Most configs of LARGE are traced with their networks, and run with others."""
     short = ("num_steps=2", "batch_size=4", "eval_every=2", "log_every=1")
-    if name.startswith("gan/cifar10") and name not in WHOLE:
+    smaller = next((small for pattern, small in LARGE.items() if re.match(pattern, name)), None)
+    if smaller and name not in WHOLE:
         config = registry.validated(small_config(name, *short))
-        batch = {"image": np.zeros((4, *SHAPES["cifar10"]), np.uint8)}
-        traced = registry.build(config, registry.DataSpec.of(fake_data("cifar10")))
+        data = fake_data(config.dataset.name)
+        traced = registry.build(config, registry.DataSpec.of(data))
+        batch = {"image": data.image[:4], "label": data.label[:4]}
         key = jax.random.key(0)
         state = jax.eval_shape(traced.init, key, batch)
-        batch = {"image": np.repeat(batch["image"], traced.batches_per_step, 0)}
+        batch = jax.tree.map(lambda x: np.repeat(x, traced.batches_per_step, 0), batch)
         stepped, _ = jax.eval_shape(traced.train_step, state, batch, key)
         assert jax.tree.map(jnp.shape, stepped) == jax.tree.map(jnp.shape, state)
-        short += ("dataset.name=ring8", "gan.nets=mlp")
+        short += smaller
     if name.startswith("eigengame"):
         short += ("eigengame.exact_limit=100",)  # an exact spectrum of CIFAR-10 takes a minute
     if name == "eigengame/large":

@@ -1,0 +1,12 @@
+"""DenseNet 40-40 on CIFAR-100 with ALI-G: 300 epochs, max_lr 0.1, all parameters in a ball of radius 75.
+
+./run.sh train --config=configs/classifier/cifar100_densenet.py
+"""
+
+from configs.classifier import cifar10_wrn, cifar100_wrn
+
+
+def get_config():
+    config = cifar100_wrn.get_config()
+    config.classifier.model = "densenet"
+    return cifar10_wrn.alig(config, max_lr=0.1, max_norm=75.0, epochs=300, batch_size=256, momentum=0.9)

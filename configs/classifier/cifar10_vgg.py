@@ -1,0 +1,24 @@
+"""VGG-16 with BatchNorm on CIFAR-10 with SGDN-HD: the third experiment of the hypergradient paper, 100 epochs.
+
+    ./run.sh train --config=configs/classifier/cifar10_vgg.py
+
+All six methods: configs/sweeps/hypergradient.py, with beta 1e-8 for Adam-HD. It needs an accelerator.
+"""
+
+from configs import common
+from configs.classifier import mnist_logreg
+
+EPOCH = 391  # steps, of batches of 128
+
+
+def get_config():
+    config = mnist_logreg.get_config()
+    config.dataset.name = "cifar10"
+    config.num_steps = 100 * EPOCH
+    config.log_every = config.eval_every = config.checkpoint_every = EPOCH
+    config.eval.classifier = "classifier/cifar10"
+    config.classifier.model = "vgg16"
+    config.classifier.augmentation.crop_padding = 4
+    config.classifier.augmentation.flip = True
+    config.classifier.optimizer = common.optimizer("sgdn_hd", 1e-3, beta=1e-3)
+    return config

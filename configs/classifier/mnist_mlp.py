@@ -1,0 +1,15 @@
+"""MLP 784-1000-1000-10 on MNIST with SGD-HD: the second experiment of the hypergradient paper, 100 epochs.
+
+    ./run.sh train --config=configs/classifier/mnist_mlp.py
+
+All six methods: configs/sweeps/hypergradient.py. Results: docs/hypergradient.md.
+"""
+
+from configs.classifier import mnist_logreg
+
+
+def get_config():
+    config = mnist_logreg.get_config()
+    config.num_steps = 100 * mnist_logreg.EPOCH
+    config.classifier.model = "mlp"
+    return config

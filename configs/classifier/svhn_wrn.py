@@ -1,0 +1,19 @@
+"""Wide ResNet 16-4 on SVHN with ALI-G: 160 epochs, max_lr 0.01, dropout 0.4, no augmentation, no momentum.
+
+./run.sh train --config=configs/classifier/svhn_wrn.py
+"""
+
+from configs.classifier import cifar10_wrn
+
+TRAIN, VALIDATION = 598_388, 6_000  # train and extra, 604,388 images
+
+
+def get_config():
+    config = cifar10_wrn.get_config()
+    config.dataset.name = "svhn_cropped"
+    config.dataset.train_split = "train+extra"
+    config.dataset.validation_size = VALIDATION
+    config.classifier.augmentation.crop_padding = 0
+    config.classifier.augmentation.flip = False
+    config.classifier.wide_resnet.update(depth=16, dropout=0.4)
+    return cifar10_wrn.alig(config, max_lr=0.01, max_norm=50.0, epochs=160, batch_size=128, train=TRAIN)
