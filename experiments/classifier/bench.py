@@ -16,7 +16,7 @@ from experiments.runs import ROOT
 from lib import devices, tables
 from lib.command_line import parse
 from lib.config import ConfigError, load_file, one_line_errors
-from lib.data import DataSpec
+from lib.data import Dataset, DataSpec
 from lib.timing import in_turns
 
 _USAGE = """Times training steps of the MLP 784-1000-1000-10 with each optimiser, in turns in one process.
@@ -60,7 +60,8 @@ def step_of(variant: Variant, batch: dict[str, np.ndarray]) -> Callable[[], obje
     config = load_file(ROOT / "configs/classifier/mnist_mlp.py")
     config.batch_size = len(batch["label"])
     config.classifier.optimizer = common.optimizer(variant.name, 1e-3, **variant.kwargs)
-    experiment = registry.build(registry.validated(config), DataSpec(_SHAPE, _CLASSES, 60_000))
+    data = Dataset(batch["image"], batch["label"], _CLASSES)
+    experiment = registry.build(registry.validated(config), DataSpec.of(data))
     key = jax.random.key(0)
     state = jax.jit(experiment.init)(key, batch)
     step = jax.jit(experiment.train_step, donate_argnums=0).lower(state, batch, key).compile()
