@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter
 
 from experiments import curves, history
 from experiments.curves import Curve
@@ -22,6 +23,8 @@ ROWS = {
     "loss": "training loss",
     "held_out_loss": "held-out loss",
 }
+
+_SLACK = 0.02  # an epoch's last batch may run on into the next
 
 
 def of_runs(paths: Sequence[str | Path]) -> list[Curve]:
@@ -79,7 +82,7 @@ def _row(curve: Curve) -> tuple[str, ...]:
 
 def per_epoch(records: pd.DataFrame) -> pd.DataFrame:
     """Means over the records of each epoch, at its end."""
-    epoch = np.ceil(records["epoch"] - 1e-6)
+    epoch = np.ceil(records["epoch"] - _SLACK)
     return records.drop(columns="epoch").groupby(epoch).mean(numeric_only=True).reset_index()
 
 
@@ -96,6 +99,7 @@ def picture(methods: Sequence[Curve]) -> Figure:
             axis.spines[["top", "right"]].set_visible(False)
         axes[i, 0].set_ylabel(label)
         axes[i, 1].set_xscale("log")
+        axes[i, 1].xaxis.set_minor_formatter(NullFormatter())
         if _positive(methods, metric):  # rates of hypergradient descent may turn negative
             axes[i, 0].set_yscale("log")
     axes[-1, 0].set_xlabel("epoch (means)")

@@ -83,5 +83,5 @@ def labels(histories: list[History]) -> list[str]:
         and len({values(h, name) for h in histories}) > 1
     ]
     short = short_names(differing)
-    text = lambda h: ", ".join(f"{short[n]}={h.fields[n]}" for n in differing if n in h.fields)
+    text = lambda h: ", ".join(f"{short[n]}={h.fields[n]}" for n in differing if h.fields.get(n, {}) != {})
     return [text(h) or histories[0].path.name for h in histories]

@@ -13,6 +13,7 @@ arXiv 1703.04782.
 """
 
 import itertools
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -83,7 +84,7 @@ def hypergradient(
         raise ValueError(f"rule: unknown name '{rule}'{nearest(rule, RULES)}")
     if isinstance(beta, int | float) and beta < 0:
         raise ValueError(f"beta: {beta} is negative; use 0, which leaves the rate as it is, or more")
-    _check_order(**{"min_rate": min_rate, "the first rate": alpha_0, "max_rate": max_rate})
+    _check_order({"min_rate": min_rate, "the first rate": alpha_0, "max_rate": max_rate})
     direction = optax.with_extra_args_support(direction)
 
     def init(params):
@@ -162,7 +163,7 @@ def _decayed(
     return optax.chain(optax.add_decayed_weights(weight_decay), transform)
 
 
-def _check_order(**rates: ArrayLike | None) -> None:
+def _check_order(rates: Mapping[str, ArrayLike | None]) -> None:
     """Raises a ValueError where the plain numbers among them fall."""
     plain = [(name, rate) for name, rate in rates.items() if isinstance(rate, int | float)]
     for (low_name, low), (high_name, high) in itertools.pairwise(plain):
