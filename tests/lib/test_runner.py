@@ -14,6 +14,7 @@ from lib import checkpoints
 from lib.config import ConfigError
 from lib.experiment import Experiment
 from lib.logging import read_json_lines
+from lib.optimizers.table import OWN
 from lib.runner import NotFiniteError
 
 
@@ -44,6 +45,17 @@ def test_one_device_equals_two_without_noise_of_their_own(make, streamed):
     one, two = (trained(make(*args, num_devices=n, workdir=f"{n}")) for n in (1, 2))
     assert largest_difference(one, make(*args, workdir="new").init()) > 0
     assert largest_difference(one, two) < 2e-6
+
+
+@pytest.mark.parametrize("name", sorted(OWN))
+def test_rates_that_optimizers_choose_are_the_same_on_one_device_and_two(make, name):
+    args = ("classifier/digits", "classifier.cnn.dropout=0.0", "classifier.cnn.channels=(4,)")
+    args += (f"classifier.optimizer.name={name}", "eval_every=0", "checkpoint_every=4")
+    runners = [make(*args, num_devices=n, workdir=f"{n}") for n in (1, 2)]
+    assert largest_difference(*map(trained, runners)) < 2e-6
+    one, two = ([r["model_learning_rate"] for r in records_of(runner)] for runner in runners)
+    assert len(set(one)) > 1
+    assert one == pytest.approx(two, rel=1e-5)
 
 
 def test_streamed_equals_resident_bitwise(make):

@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
 from lib import devices, eigengame, optimizers
@@ -118,3 +119,13 @@ def test_one_device_is_two_is_groups(rule, clip, groups, start):
     np.testing.assert_allclose(carry[0].reshape(K, D), alone, rtol=1e-9, atol=1e-11)
     for name, value in metrics.items():
         np.testing.assert_allclose(value, expected[name][-1], rtol=1e-11)
+
+
+def test_the_rate_of_the_metrics_is_the_mean_of_those_that_players_chose(start):
+    optimizer = optimizers.make("sgd_hd", RATE, {"beta": 1e-3}, "optimizer")
+    carry = jnp.asarray(start), eigengame.initial_optimizers(optimizer, jnp.asarray(start))
+    for rows in batches(2):
+        *carry, metrics = eigengame.step(RULES["mu"], optimizer, *carry, jnp.asarray(rows))
+    chosen = optax.tree.get(carry[1], "step_size")
+    assert np.ptp(chosen) > 1e-4
+    assert float(metrics["learning_rate"]) == pytest.approx(float(chosen.mean()), rel=1e-12)

@@ -265,6 +265,18 @@ def test_drift_follows_the_schedule():
         assert float(second.params[x]) == pytest.approx(float(expected.params[x]), rel=1e-12)
 
 
+def test_metrics_show_the_rate_that_an_update_chose():
+    """x^2 / 2: alpha_1 = alpha_0 + beta x_1 x_0, logged at the step that used it."""
+    game = Game(("model",), lambda p, s, b, k: ({"model": p["model"] ** 2 / 2}, Aux(s, {})))
+    optimizer = {"model": optimizers.make("sgd_hd", 0.1, {"beta": 0.01}, "")}
+    rule = updates.make("simultaneous", game, optimizer, Regularizers.none(("model",)))
+    state, first = rule.step(rule.init({"model": jnp.ones([])}, {}), NO_DATA, KEY)
+    state, second = rule.step(state, NO_DATA, KEY)
+    assert float(first["model_learning_rate"]) == pytest.approx(0.1)
+    assert float(second["model_learning_rate"]) == pytest.approx(0.109, rel=1e-12)
+    assert float(state.params["model"]) == pytest.approx(0.9 * (1 - 0.109), rel=1e-12)
+
+
 def test_a_game_of_one_player():
     """All rules apply; a regulariser has only terms in its own norm."""
     game = Game(("model",), lambda p, s, b, k: ({"model": p["model"] ** 2 / 2}, Aux(s, {})))

@@ -5,10 +5,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from lib import optimizers
+from lib import optimizers, schema
 from lib.config import ConfigError
 from lib.optimizers import schedules
-from lib.optimizers.table import OWN, optax_optimizers
+from lib.optimizers.table import OWN, UNSCHEDULED, optax_optimizers
 
 NAMES = sorted(set(optax_optimizers()) | set(OWN))
 PARAMS = {"w": jnp.full((3, 2), 2, jnp.float32), "b": jnp.full(2, -1, jnp.float32)}
@@ -52,14 +52,16 @@ def test_the_learning_rate_in_the_state_is_the_one_used():
 
 
 def rates(optimizer, n):
-    """The learning rates that n updates announce, and those that they use on a gradient of ones."""
+    """The rates that n updates announce, those they make on a gradient of ones, and those they tell later."""
     params = grads = {"w": jnp.ones(3)}
-    state, announced, used = optimizer.init(params), [], []
+    state, announced, made, told = optimizer.init(params), [], [], []
     for _ in range(n):
+        before = state
         announced.append(float(optimizer.learning_rate(state)))
         updates, state = optimizer.update(grads, state, params)
-        used.append(-float(updates["w"][0]))
-    return announced, used
+        made.append(-float(updates["w"][0]))
+        told.append(float(optimizer.used_rate(before, state)))
+    return announced, made, told
 
 
 @pytest.mark.parametrize(
@@ -75,9 +77,29 @@ def rates(optimizer, n):
 )
 def test_a_schedule_is_a_factor_that_the_next_update_uses(name, kwargs, factors):
     schedule = schedules.make(name, kwargs, "")
-    announced, used = rates(optimizers.make("sgd", 0.4, {}, "", schedule=schedule), 4)
-    assert used == pytest.approx([0.4 * f for f in factors], abs=1e-7)
-    assert announced == pytest.approx(used, abs=1e-7)
+    announced, made, told = rates(optimizers.make("sgd", 0.4, {}, "", schedule=schedule), 4)
+    assert made == pytest.approx([0.4 * f for f in factors], abs=1e-7)
+    assert announced == told == pytest.approx(made, abs=1e-7)
+
+
+def test_an_optimizer_that_chooses_its_rate_announces_its_last_one():
+    optimizer = optimizers.make("sgd_hd", 0.4, {"beta": 0.1}, "")
+    announced, made, told = rates(optimizer, 4)
+    assert made == pytest.approx([0.4, 0.7, 1.0, 1.3])
+    assert told == pytest.approx(made)
+    assert announced == pytest.approx([0.4, 0.4, 0.7, 1.0])
+
+
+@pytest.mark.parametrize("name", sorted(UNSCHEDULED))
+def test_a_rate_that_moves_itself_has_no_schedule(name):
+    def section(schedule, **kwargs):
+        schedule = {"name": schedule, "kwargs": kwargs}
+        rest = {"kwargs": {}, "schedule": schedule, "clip_norm": 0.0, "clip_value": 0.0}
+        return schema.Optimizer(name=name, learning_rate=0.1, **rest)
+
+    optimizers.from_config(section("constant"), "config.x")
+    with pytest.raises(ConfigError, match=rf"config\.x\.schedule: '{name}' .* use the schedule 'constant'"):
+        optimizers.from_config(section("cosine_decay_schedule", decay_steps=9), "config.x")
 
 
 def test_a_scheduled_base_rate_stays_in_the_state():
@@ -120,7 +142,7 @@ def test_clipping_is_of_values_and_then_of_the_norm():
 
 def test_momentum_may_be_negative_and_nesterov():
     """b = g + m b; x = x - h b, or with Nesterov x - h (g + m b)."""
-    _, used = rates(optimizers.make("sgd", 1.0, {"momentum": -0.5}, ""), 3)
-    assert used == pytest.approx([1, 0.5, 0.75])
-    _, used = rates(optimizers.make("sgd", 1.0, {"momentum": -0.5, "nesterov": True}, ""), 3)
-    assert used == pytest.approx([0.5, 0.75, 0.625])
+    _, made, _ = rates(optimizers.make("sgd", 1.0, {"momentum": -0.5}, ""), 3)
+    assert made == pytest.approx([1, 0.5, 0.75])
+    _, made, _ = rates(optimizers.make("sgd", 1.0, {"momentum": -0.5, "nesterov": True}, ""), 3)
+    assert made == pytest.approx([0.5, 0.75, 0.625])

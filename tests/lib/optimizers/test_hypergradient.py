@@ -1,0 +1,256 @@
+"""Hypergradient descent: the papers' algorithms in NumPy, closed forms, and life inside optax's combinators."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from lib import optimizers
+from lib.config import ConfigError
+from lib.optimizers.hypergradient import hypergradient
+from lib.optimizers.table import OWN
+
+PRESETS = ("sgd_hd", "sgdn_hd", "adam_hd")
+STEPS = 50
+MU, B1, B2, EPS, DECAY = 0.9, 0.8, 0.95, 1e-8, 0.05
+
+# A network of one hidden layer on fixed data: mean of (tanh(x w) v + c - y)^2 / 2.
+_RANDOM = np.random.default_rng(0)
+X, Y = _RANDOM.standard_normal((16, 3)), _RANDOM.standard_normal(16)
+THETA = {"w": _RANDOM.standard_normal((3, 4)), "out": {"v": _RANDOM.standard_normal(4), "c": np.array(0.3)}}
+
+
+def loss(theta):
+    out = theta["out"]
+    return jnp.mean((jnp.tanh(X @ theta["w"]) @ out["v"] + out["c"] - Y) ** 2) / 2
+
+
+def gradient(theta: np.ndarray) -> np.ndarray:
+    """Of the loss by hand; parameters as one vector (c, v, w), the order of JAX's leaves."""
+    c, v, w = theta[0], theta[1:5], theta[5:].reshape(3, 4)
+    hidden = np.tanh(X @ w)
+    error = (hidden @ v + c - Y) / len(Y)
+    inside = error[:, None] * v * (1 - hidden**2)
+    return np.concatenate([[error.sum()], hidden.T @ error, (X.T @ inside).ravel()])
+
+
+def flat(theta) -> np.ndarray:
+    return np.concatenate([np.ravel(x) for x in jax.tree.leaves(theta)])
+
+
+def transcribed(preset, alpha, beta, rule, decay, bounds):
+    """Algorithms 4, 5 and 6: (parameters, [rate of every step])."""
+    theta, rates = flat(THETA), []
+    u = v = m = s = np.zeros_like(theta)
+    for t in range(1, STEPS + 1):
+        g = gradient(theta) + decay * theta
+        product = g @ u
+        if rule == "multiplicative":
+            size = np.linalg.norm(g) * np.linalg.norm(u)
+            alpha = alpha if t == 1 else alpha * (1 + beta * product / size)
+        else:
+            alpha = alpha + beta * product
+        alpha = min(max(alpha, bounds[0]), bounds[1])
+        if preset == "sgd_hd":
+            u = g
+        elif preset == "sgdn_hd":
+            v = MU * v + g
+            u = g + MU * v
+        else:
+            m = B1 * m + (1 - B1) * g
+            s = B2 * s + (1 - B2) * g**2
+            u = (m / (1 - B1**t)) / (np.sqrt(s / (1 - B2**t)) + EPS)
+        theta = theta - alpha * u
+        rates.append(alpha)
+    return theta, np.array(rates)
+
+
+KWARGS = {"sgd_hd": {}, "sgdn_hd": {"momentum": MU}, "adam_hd": {"b1": B1, "b2": B2, "eps": EPS}}
+# (alpha_0, beta of the additive rule, beta of the multiplicative one, bounds that cut)
+NUMBERS = {
+    "sgd_hd": (0.05, 0.05, 0.05, (0.04, 0.07)),
+    "sgdn_hd": (0.02, 1e-3, 0.05, (0.0199, 0.021)),
+    "adam_hd": (0.02, 1e-3, 0.05, (0.015, 0.025)),
+}
+
+
+def trained(optimizer, theta, steps=STEPS, value_fn=loss, **hyperparams):
+    """(parameters after the steps, the rate of every step where the optimiser chooses it)."""
+
+    def step(carry, _):
+        theta, state = carry
+        updates, state = optimizer.update(jax.grad(value_fn)(theta), state, theta)
+        return (optax.apply_updates(theta, updates), state), optax.tree.get(state, "step_size")
+
+    theta = jax.tree.map(jnp.asarray, theta)
+    state = optimizer.init(theta)
+    if hyperparams:
+        state = state._replace(hyperparams=state.hyperparams | hyperparams)
+    (theta, _), rates = jax.jit(lambda c: jax.lax.scan(step, c, length=steps))((theta, state))
+    return theta, rates
+
+
+@pytest.mark.usefixtures("float64")
+@pytest.mark.parametrize("decay", [0.0, DECAY], ids=["", "decay"])
+@pytest.mark.parametrize("bounded", [False, True], ids=["", "bounded"])
+@pytest.mark.parametrize("rule", ["additive", "multiplicative"])
+@pytest.mark.parametrize("preset", PRESETS)
+def test_fifty_steps_equal_the_algorithm(preset, rule, bounded, decay):
+    alpha, additive, multiplicative, bounds = NUMBERS[preset]
+    beta = additive if rule == "additive" else multiplicative
+    kwargs = {**KWARGS[preset], "rule": rule, "beta": beta}
+    kwargs |= {"weight_decay": decay} if decay else {}
+    kwargs |= dict(zip(("min_rate", "max_rate"), bounds, strict=True)) if bounded else {}
+    free = transcribed(preset, alpha, beta, rule, decay, (-np.inf, np.inf))
+    expected, rates = transcribed(preset, alpha, beta, rule, decay, bounds) if bounded else free
+    assert rates[0] == alpha
+    assert np.ptp(rates) > 0.02 * alpha
+    if bounded:
+        assert np.abs(rates - free[1]).max() > 1e-4
+        assert set(rates) & set(bounds)
+    found, used = trained(optimizers.make(preset, alpha, kwargs, ""), THETA)
+    np.testing.assert_allclose(used, rates, rtol=0, atol=1e-10)
+    np.testing.assert_allclose(flat(found), expected, rtol=0, atol=1e-10)
+
+
+@pytest.mark.usefixtures("float64")
+def test_the_rate_descends_along_the_derivative_of_the_loss_in_it():
+    theta, alpha, beta = jax.tree.map(jnp.asarray, THETA), 0.1, 0.01
+    u = jax.grad(loss)(theta)
+    after = lambda rate: loss(jax.tree.map(lambda p, d: p - rate * d, theta, u))
+    _, rates = trained(optimizers.make("sgd_hd", alpha, {"beta": beta}, ""), THETA, 2)
+    assert abs(rates[1] - alpha) > 1e-4
+    assert rates[1] == pytest.approx(alpha - beta * float(jax.grad(after)(alpha)), rel=1e-12)
+
+
+BASES = {
+    "sgd_hd": optax.sgd(0.03),
+    "sgdn_hd": optax.sgd(0.03, MU, nesterov=True),
+    "adam_hd": optax.adam(0.03, B1, B2, EPS),
+}
+
+
+@pytest.mark.parametrize("decay", [None, DECAY], ids=["", "decay"])
+@pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16])
+@pytest.mark.parametrize("rule", ["additive", "multiplicative"])
+@pytest.mark.parametrize("preset", PRESETS)
+def test_beta_zero_is_the_base_optimizer_bitwise(preset, rule, dtype, decay):
+    theta = jax.tree.map(lambda x: jnp.asarray(x, dtype), THETA)
+    value_fn = lambda p: loss(p).astype(dtype)
+    adaptive = OWN[preset](0.03, beta=0.0, rule=rule, weight_decay=decay, **KWARGS[preset])
+    base = BASES[preset] if decay is None else optax.chain(optax.add_decayed_weights(decay), BASES[preset])
+    expected, _ = trained(base, theta, 20, value_fn)
+    found, rates = trained(adaptive, theta, 20, value_fn)
+    assert np.abs(flat(found).astype(float) - flat(theta).astype(float)).max() > 0.01
+    assert flat(found).tobytes() == flat(expected).tobytes()
+    assert (rates == jnp.float32(0.03)).all()
+
+
+LAM, X0, ALPHA = 2.0, 3.0, 0.1
+
+
+def square(x):
+    return LAM / 2 * x**2
+
+
+@pytest.mark.usefixtures("float64")
+def test_the_additive_rule_on_a_quadratic():
+    """alpha_{t+1} = alpha_t + beta lam^2 x_t x_{t-1}, and x_t = (1 - lam alpha_t) x_{t-1}."""
+    found, rates = trained(optimizers.make("sgd_hd", ALPHA, {"beta": 0.01}, ""), X0, 3, square)
+    x1 = (1 - LAM * ALPHA) * X0
+    second = ALPHA + 0.01 * LAM**2 * x1 * X0
+    x2 = (1 - LAM * second) * x1
+    third = second + 0.01 * LAM**2 * x2 * x1
+    assert rates.tolist() == pytest.approx([ALPHA, second, third], rel=1e-12)
+    assert float(found) == pytest.approx((1 - LAM * third) * x2, rel=1e-12)
+
+
+@pytest.mark.usefixtures("float64")
+def test_the_multiplicative_rule_on_a_quadratic():
+    """In one dimension the cosine is 1, and -1 after a step that overshot: one above 1 / lam."""
+    kwargs = {"beta": 0.5, "rule": "multiplicative"}
+    _, rates = trained(optimizers.make("sgd_hd", ALPHA, kwargs, ""), X0, 8, square)
+    overshot = 5  # 0.1 * 1.5^4 > 1/2
+    expected = ALPHA * np.cumprod([0.5 if t == overshot else 1.5 for t in range(8)]) / 1.5
+    assert expected[overshot - 2] < 1 / LAM < expected[overshot - 1]
+    assert rates.tolist() == pytest.approx(expected.tolist(), rel=1e-12)
+
+
+def test_the_rate_is_more_exact_than_its_parameters():
+    """In bfloat16 the rate 0.01 could not grow by a thousandth."""
+    theta = jnp.ones(300, jnp.bfloat16)
+    optimizer = optimizers.make("sgd_hd", 0.01, {"beta": 1e-7}, "")
+    _, rates = trained(optimizer, theta, 2, jnp.sum)
+    assert rates.dtype == jnp.float32
+    assert rates[1] - rates[0] == pytest.approx(300 * 1e-7, rel=1e-2)
+
+
+ADAPTIVE = hypergradient(optax.scale_by_adam(B1), 0.02, 1e-3)
+
+
+@pytest.mark.usefixtures("float64")
+def test_clipping_comes_before_the_inner_product():
+    clipped = optimizers.make("sgd_hd", 0.1, {"beta": 0.5}, "", clip_norm=0.01)
+    _, rates = trained(clipped, X0, 2, square)
+    assert rates.tolist() == pytest.approx([0.1, 0.1 + 0.5 * 0.01**2], rel=1e-12)
+
+
+@pytest.mark.usefixtures("float64")
+def test_what_is_masked_or_none_takes_no_part():
+    mask = {"w": True, "out": False}
+    rest = optax.masked(optax.set_to_zero(), {"w": False, "out": True})
+    found, rates = trained(optax.chain(optax.masked(ADAPTIVE, mask), rest), THETA)
+    alone, expected = trained(
+        ADAPTIVE, {"w": THETA["w"], "out": None}, value_fn=lambda p: loss({**p, "out": THETA["out"]})
+    )
+    assert np.ptp(rates) > 1e-3
+    np.testing.assert_allclose(rates, expected, rtol=1e-12)
+    np.testing.assert_allclose(found["w"], alone["w"], rtol=1e-12)
+    assert (found["out"]["v"] == THETA["out"]["v"]).all()
+
+
+@pytest.mark.usefixtures("float64")
+def test_groups_of_multi_transform_have_rates_of_their_own():
+    theta = jax.tree.map(jnp.asarray, THETA)
+    sgd_hd = hypergradient(optax.identity(), 0.1, 0.05)
+    optimizer = optax.multi_transform({"a": sgd_hd, "b": sgd_hd}, {"w": "a", "out": "b"})
+    state, gradients = optimizer.init(theta), []
+    for _ in range(2):
+        gradients.append(jax.grad(loss)(theta))
+        updates, state = optimizer.update(gradients[-1], state, theta)
+        theta = optax.apply_updates(theta, updates)
+    for group, part in (("a", "w"), ("b", "out")):
+        product = flat(gradients[0][part]) @ flat(gradients[1][part])
+        rate = optax.tree.get(state.inner_states[group], "step_size")
+        assert abs(product) > 1e-3
+        assert float(rate) == pytest.approx(0.1 + 0.05 * product, rel=1e-12)
+
+
+@pytest.mark.usefixtures("float64")
+def test_a_population_of_first_rates_and_betas_in_the_state():
+    optimizer = optimizers.make("adam_hd", 1.0, {"beta": 1.0}, "")
+    alphas, betas = jnp.array([0.02, 0.01, 0.03]), jnp.array([1e-3, 1e-4, 0.0])
+    many = lambda alpha, beta: trained(optimizer, THETA, learning_rate=alpha, beta=beta)
+    found, rates = jax.vmap(many)(alphas, betas)
+    for i, (alpha, beta) in enumerate(zip(alphas.tolist(), betas.tolist(), strict=True)):
+        theta, expected = trained(optimizers.make("adam_hd", alpha, {"beta": beta}, ""), THETA)
+        assert expected[0] == alpha
+        np.testing.assert_allclose(rates[i], expected, rtol=1e-10)
+        np.testing.assert_allclose(found["w"][i], theta["w"], rtol=1e-10)
+
+
+@pytest.mark.parametrize(
+    ("kwargs", "line"),
+    [
+        ({"rule": "multiplicativ"}, r"x\.kwargs: 'sgd_hd' refuses .* did you mean 'multiplicative'\?"),
+        ({"beta": -1e-3}, r"x\.kwargs: .* beta: -0\.001 is negative; use 0"),
+        ({"min_rate": 0.2}, r"min_rate 0\.2 is above the first rate 0\.1; use at most that"),
+        ({"max_rate": 0.05}, r"the first rate 0\.1 is above max_rate 0\.05"),
+        ({"alpha": 0.1}, r"x\.kwargs\.alpha: 'sgd_hd' takes no such argument"),
+    ],
+)
+def test_bad_arguments_are_one_line(kwargs, line):
+    with pytest.raises(ConfigError, match=line) as caught:
+        optimizers.make("sgd_hd", 0.1, kwargs, "x")
+    assert "\n" not in str(caught.value)
