@@ -71,6 +71,10 @@ def dal(
     if hvp not in PRODUCTS:
         raise ValueError(f"hvp: unknown name '{hvp}'{nearest(hvp, PRODUCTS)}")
     always = stop is None and (isinstance(start, jax.Array) or start == 0)
+    if plain_rate is not None and isinstance(start, int) and always:
+        raise ValueError(
+            "plain_rate: has no effect where all updates are DAL's; leave it out, or set start or stop"
+        )
     if plain_rate is None and not always:
         raise ValueError("plain_rate: is needed for the updates before start and from stop on; set it")
 

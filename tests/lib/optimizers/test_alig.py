@@ -93,7 +93,7 @@ def test_sps_max_is_the_formula():
         w = w - expected[-1] * g
     found, rates = trained(optimizers.make("sps_max", CAP, {"c": c, "f_min": f_min}, ""), THETA, STEPS)
     assert min(expected) < CAP == max(expected)
-    np.testing.assert_allclose(rates, expected, rtol=1e-10)
+    np.testing.assert_allclose(rates, expected, rtol=0, atol=1e-10)
     np.testing.assert_allclose(flat(found), w, rtol=0, atol=1e-10)
 
 
@@ -173,7 +173,7 @@ def test_one_device_equals_two_in_a_run(make):
         states.append(jax.device_get(runner.restore()[1]))
     one, two = (flat(state.params) for state in states)
     rates = [float(optax.tree.get(state, "step_size")) for state in states]
-    assert 0 < rates[0] < 0.09
+    assert 1 < rates[0] < 100  # not cut
     assert rates[0] == pytest.approx(rates[1], rel=1e-5)
     np.testing.assert_allclose(one, two, atol=2e-6)
 
@@ -246,13 +246,17 @@ def test_what_does_not_fit_is_one_line(name, rate, kwargs, line):
 
 @pytest.mark.parametrize("optimizer", [alig(1.0), polyak_sgd(1.0), sps_max(1.0)])
 def test_the_loss_is_needed(optimizer):
-    with pytest.raises(ValueError, match=r"needs value: call update\(grads, opt_state, params, value=...\)"):
+    with pytest.raises(
+        ValueError, match=r"needs value: call update\(grads, opt_state, params, value=...\)"
+    ):
         optimizer.update(THETA32, optimizer.init(THETA32), THETA32)
 
 
 def test_a_projection_needs_the_parameters():
     optimizer = alig(1.0, max_norm=1.0)
-    with pytest.raises(ValueError, match=r"a projection needs params: call update\(grads, opt_state, params\)"):
+    with pytest.raises(
+        ValueError, match=r"a projection needs params: call update\(grads, opt_state, params\)"
+    ):
         optimizer.update(THETA32, optimizer.init(THETA32), value=1.0)
 
 
