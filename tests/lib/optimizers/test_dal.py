@@ -146,7 +146,6 @@ def losses(params, state, batch, key):
         *(("dal", 2.0, {"hvp": hvp, "cap": 100.0}) for hvp in PRODUCTS),
         ("alig", 100.0, {"momentum": 0.5, "max_norm": 3.0}),
         ("sps_max", 100.0, {}),
-        ("lbfgs", 1.0, {}),
     ],
 )
 def test_one_device_equals_two(name, rate, kwargs):
@@ -169,7 +168,7 @@ def test_one_device_equals_two(name, rate, kwargs):
         assert metrics["model_learning_rate"] == pytest.approx(
             float(on_both["model_learning_rate"]), rel=1e-8
         )
-    assert name == "lbfgs" or 0 < metrics["model_learning_rate"] < 99
+    assert 0 < metrics["model_learning_rate"] < 99
     np.testing.assert_allclose(flat(two.params), flat(one.params), rtol=0, atol=1e-8)
 
 
