@@ -140,8 +140,8 @@ def make(
     except Exception as error:  # optax and JAX refuse bad values in many ways
         text = str(error).splitlines()[0]
         raise ConfigError(f"{field}.kwargs: '{name}' refuses {dict(kwargs)}: {text}") from error
-    # Without weak types, or the second step would compile again.
-    init = lambda params: jax.tree.map(lambda x: jnp.asarray(x, x.dtype), transform.init(params))
+    # Without weak types, or the second step would compile again; copies, for equal arrays cannot be donated.
+    init = lambda params: jax.tree.map(lambda x: jnp.array(x, x.dtype), transform.init(params))
     max_norm = kwargs.get("max_norm")
     project = (lambda params: params) if max_norm is None else l2_ball(max_norm)
     base_rate = lambda state: state.hyperparams["learning_rate"]

@@ -77,10 +77,10 @@ def abstract(tree):
 
 @pytest.mark.parametrize("problem", PROBLEMS)
 @pytest.mark.parametrize("name", NAMES)
-def test_descends_in_double_precision_without_compiling_again(name, problem):
+def test_descends_in_double_precision_donated_without_compiling_again(name, problem):
     problem = PROBLEMS[problem]
     step, params, state = stepper(name, problem)
-    before, step = abstract((params, state)), jax.jit(step)
+    before, step = abstract((params, state)), jax.jit(step, donate_argnums=(0, 1))
     for _ in range(STEPS):
         params, state = step(params, state)
     assert problem.loss(params) < problem.loss(problem.params)
