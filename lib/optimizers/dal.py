@@ -46,7 +46,7 @@ def dal(
     mask what comes after it.
 
     Args:
-      learning_rate: h; 2 in the paper, with which a step of p = 1 is just short of unstable on a quadratic.
+      learning_rate: h; 2 in the paper, with which p = 1 is at the edge of stability: a quadratic's x becomes -x.
       p: how much the rate follows the curvature; 0: plain SGD at learning_rate, if the cap is above.
       cap: the largest rate, also where H ghat is 0.
       hvp: an exact Hessian-vector product, or the difference of two gradients.
@@ -71,6 +71,10 @@ def dal(
     if hvp not in PRODUCTS:
         raise ValueError(f"hvp: unknown name '{hvp}'{nearest(hvp, PRODUCTS)}")
     always = stop is None and (isinstance(start, jax.Array) or start == 0)
+    if plain_rate is not None and isinstance(start, int) and always:
+        raise ValueError(
+            "plain_rate: has no effect where all updates are DAL's; leave it out, or set start or stop"
+        )
     if plain_rate is None and not always:
         raise ValueError("plain_rate: is needed for the updates before start and from stop on; set it")
 
