@@ -22,7 +22,9 @@ from lib.workdir import Workdir
 
 CONFIGS = [path.removeprefix("configs/").removesuffix(".py") for path, _ in catalogue(ROOT / "configs")]
 WHOLE = ("gan/cifar10_sgd",)
-SHAPES = {"digits": (8, 8, 1), "mnist": (28, 28, 1), "fashion_mnist": (28, 28, 1), "cifar10": (32, 32, 3)}
+SHAPES = {"digits": (8, 8, 1), "mnist": (28, 28, 1), "fashion_mnist": (28, 28, 1)}
+SHAPES |= dict.fromkeys(("cifar10", "cifar100", "svhn_cropped"), (32, 32, 3))
+SLOW_MODELS = ("vgg16", "wide_resnet", "densenet", "resnet18")
 
 
 def test_the_catalogue_has_a_line_for_every_config():
@@ -41,20 +43,34 @@ def fake_data(name: str, kwargs: Mapping | None = None) -> Dataset:
     return Dataset(image, np.arange(20, dtype=np.int32) % 10, 10)
 
 
+def small_networks(name: str) -> tuple[str, ...]:
+    """Overrides by which a config with large networks has small ones; none where it has already."""
+    if name.startswith("gan/cifar10") and name not in WHOLE:
+        return ("dataset.name=ring8", "gan.nets=mlp")
+    config = small_config(name)
+    if config.experiment == "classifier" and config.classifier.model in SLOW_MODELS:
+        return ("classifier.model=mlp", "classifier.mlp.hidden=(4,)")
+    return ()
+
+
+def trace(config) -> None:
+    """Checks the shapes of a step on the config's own data, without compiling it."""
+    data = fake_data(config.dataset.name)
+    traced = registry.build(config, registry.DataSpec.of(data))
+    key, n = jax.random.key(0), config.batch_size
+    batches = [{"image": data.image[:b], "label": data.label[:b]} for b in (n, n * traced.batches_per_step)]
+    state = jax.eval_shape(traced.init, key, batches[0])
+    stepped, _ = jax.eval_shape(traced.train_step, state, batches[1], key)
+    assert jax.tree.map(jnp.shape, stepped) == jax.tree.map(jnp.shape, state)
+
+
 @pytest.mark.parametrize("name", CONFIGS)
 def test_two_steps(tmp_path, name):
-    """The CIFAR-10 networks take long to compile: most of their configs are traced with these, and run with others."""
+    """Large networks take long to compile: configs are traced with these, and run with others."""
     short = ("num_steps=2", "batch_size=4", "eval_every=2", "log_every=1")
-    if name.startswith("gan/cifar10") and name not in WHOLE:
-        config = registry.validated(small_config(name, *short))
-        batch = {"image": np.zeros((4, *SHAPES["cifar10"]), np.uint8)}
-        traced = registry.build(config, registry.DataSpec.of(fake_data("cifar10")))
-        key = jax.random.key(0)
-        state = jax.eval_shape(traced.init, key, batch)
-        batch = {"image": np.repeat(batch["image"], traced.batches_per_step, 0)}
-        stepped, _ = jax.eval_shape(traced.train_step, state, batch, key)
-        assert jax.tree.map(jnp.shape, stepped) == jax.tree.map(jnp.shape, state)
-        short += ("dataset.name=ring8", "gan.nets=mlp")
+    if others := small_networks(name):
+        trace(registry.validated(small_config(name, *short)))
+        short += others
     if name.startswith("eigengame"):
         short += ("eigengame.exact_limit=100",)  # an exact spectrum of CIFAR-10 takes a minute
     if name == "eigengame/large":
