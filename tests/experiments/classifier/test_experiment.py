@@ -22,6 +22,7 @@ EVERYTHING = [
 ]
 EVERYTHING += ["classifier.normalization=standard", "classifier.label_smoothing=0.1"]
 EVERYTHING += ["dataset.validation_size=100", "dataset.eval_split=validation"]
+SGD = ["classifier.optimizer.name=sgd", "classifier.optimizer.learning_rate=0.1"]
 
 
 def images(n: int, shape=(4, 4, 2), seed: int = 0) -> Dataset:
@@ -84,7 +85,7 @@ def test_batch_statistics_on_two_devices_in_checkpoints_and_in_evaluation(make, 
     """One device equals two, augmented images included; a resumed run goes on with the saved statistics."""
     tiny = functools.partial(VGG, hidden=(4,), dropout=0.0, stages=((2,), (3,)))
     monkeypatch.setitem(MODELS, "tiny", Family(tiny, lambda section: {}))
-    args = ("classifier/digits", "classifier.model=tiny", *EVERYTHING)
+    args = ("classifier/digits", "classifier.model=tiny", *EVERYTHING, *SGD)
     runner = make(*args, workdir="one")
     start, one = jax.device_get(runner.init()), trained(runner)
     stats = one.net_state["batch_stats"]
