@@ -85,7 +85,10 @@ def edited(edit):
             lambda c: c.gan.update(num_latnts=3),
             "config.gan.num_latnts: unknown field; did you mean 'num_latents'?",
         ),
-        (lambda c: c.__delattr__("experiment"), "config.experiment: missing; known: cca, classifier, eigengame, gan"),
+        (
+            lambda c: c.__delattr__("experiment"),
+            "config.experiment: missing; known: cca, classifier, eigengame, gan",
+        ),
         (
             lambda c: c.gan.optimizers.gen.kwargs.update(momentm=0.9),
             "config.gan.optimizers.gen.kwargs.momentm: 'sgd' takes no such argument; did you mean 'momentum'?",

@@ -205,3 +205,27 @@ def test_regularisers_see_the_third_derivatives_of_the_gradient_penalty(penalise
         jax.tree.map(
             lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-10, atol=1e-11), ours[x], expected
         )
+
+
+@pytest.mark.usefixtures("float64")
+@pytest.mark.parametrize("smoothing", [0.0, 0.1, 0.9])
+def test_classifier_cross_entropy_with_smooth_labels(smoothing):
+    logits = np.random.default_rng(0).normal(size=(5, 3))
+    labels = np.array([0, 2, 1, 1, 0])
+    targets = (1 - smoothing) * np.eye(3)[labels] + smoothing / 3
+    expected = -(targets * np.log(np.exp(logits) / np.exp(logits).sum(1, keepdims=True))).sum(1)
+    np.testing.assert_allclose(
+        losses.classifier_cross_entropy(logits, labels, smoothing), expected, rtol=1e-12
+    )
+
+
+@pytest.mark.usefixtures("float64")
+def test_hidden_l2_is_0_with_the_derivatives_of_a_quadratic():
+    rng = np.random.default_rng(0)
+    params, direction = ({"w": rng.normal(size=(3, 2)), "b": rng.normal(size=2)} for _ in range(2))
+    hidden = lambda p: losses.hidden_l2(p, 0.3)
+    assert hidden(params) == 0
+    gradient, product = jax.jvp(jax.grad(hidden), (params,), (direction,))
+    for name in params:
+        np.testing.assert_allclose(gradient[name], 0.3 * params[name], rtol=1e-13)
+        np.testing.assert_allclose(product[name], 0.3 * direction[name], rtol=1e-13)

@@ -9,6 +9,7 @@ import pytest
 from lib.data import Dataset
 from lib.data.order import batch_indices
 from lib.data.pipeline import Order, Resident, Streamed, eval_batches, make, to_rows, to_signed
+from lib.data.rows import Rows
 
 KINDS = [Resident, Streamed]
 
@@ -23,11 +24,16 @@ def prefetching_threads() -> list[threading.Thread]:
     return [thread for thread in threading.enumerate() if thread.name.startswith("prefetch")]
 
 
-@pytest.fixture(params=["in memory", "on disk"])
+@pytest.fixture(params=["in memory", "on disk", "rows of others"])
 def dataset(request, tmp_path):
     dataset = images(10)
     if request.param == "in memory":
         return dataset
+    if request.param == "rows of others":
+        rows = np.random.default_rng(1).permutation(15)[:10]
+        others = np.zeros((15, 3, 2, 1), np.uint8)
+        others[rows] = dataset.image
+        return dataset._replace(image=Rows(others, rows))
     np.save(tmp_path / "image.npy", dataset.image)
     return dataset._replace(image=np.load(tmp_path / "image.npy", mmap_mode="r"))
 
@@ -48,7 +54,7 @@ def test_batches_are_the_examples_of_the_order(kind, num_devices, dataset):
         assert result["image"].shape == (num_devices, 4 // num_devices, 3, 2, 1)
         assert result["image"].dtype == np.uint8
         assert result["label"].dtype == np.int32
-        np.testing.assert_array_equal(result["image"].reshape(4, 3, 2, 1), dataset.image[indices])
+        np.testing.assert_array_equal(result["image"].reshape(4, 3, 2, 1), images(10).image[indices])
         np.testing.assert_array_equal(result["label"].reshape(4), indices)
     assert crossing
 

@@ -142,6 +142,8 @@ def test_a_layer_adds_its_bias_to_every_pixel(module):
         ("cpu", 8, 32, True),
         ("cpu", 300, 32, False),
         ("cpu", 8, 256, False),
+        ("cpu", 4, 512, False),
+        ("cpu", 3, 512, True),
         ("gpu", 8, 32, False),
         ("tpu", 8, 32, False),
     ],

@@ -1,0 +1,194 @@
+"""A classifier's step against NumPy, its batch statistics, and what does not fit together."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from conftest import small_config
+
+from experiments import registry
+from experiments.classifier.models import MODELS, Family
+from lib.checkpoints import checksum
+from lib.config import ConfigError
+from lib.data import Dataset, DataSpec
+from lib.nets.vgg import VGG
+
+EVERYTHING = [
+    "classifier.augmentation.crop_padding=1",
+    "classifier.augmentation.flip=True",
+    "classifier.l2=0.01",
+]
+EVERYTHING += ["classifier.normalization=standard", "classifier.label_smoothing=0.1"]
+EVERYTHING += ["dataset.validation_size=100", "dataset.eval_split=validation"]
+SGD = ["classifier.optimizer.name=sgd", "classifier.optimizer.learning_rate=0.1"]
+
+
+def images(n: int, shape=(4, 4, 2), seed: int = 0) -> Dataset:
+    rng = np.random.default_rng(seed)
+    return Dataset(rng.integers(0, 256, (n, *shape), np.uint8), rng.integers(0, 3, n).astype(np.int32), 3)
+
+
+def built(data: Dataset, *overrides: str):
+    config = registry.validated(small_config("classifier/digits", *overrides))
+    return registry.build(config, DataSpec.of(data))
+
+
+def batch_of(data: Dataset, rows=slice(None)) -> dict[str, np.ndarray]:
+    return {"image": data.image[rows], "label": data.label[rows]}
+
+
+def test_steps_of_logistic_regression_are_their_transcription():
+    """Standard inputs, smooth labels; L2 is in the gradient, and not in the loss that is recorded."""
+    args = ("classifier.model=logistic", *EVERYTHING[2:5], "classifier.l2=0.5")
+    data = images(20)
+    experiment = built(
+        data, *args, "classifier.optimizer.name=sgd", "classifier.optimizer.learning_rate=0.1"
+    )
+    state = experiment.init(jax.random.key(0), batch_of(data))
+    weights = jax.tree.map(lambda x: np.asarray(x, float), state.params["model"]["Dense_0"])
+    pixels = data.image.astype(float)
+    x = ((pixels - pixels.mean((0, 1, 2))) / pixels.std((0, 1, 2))).reshape(20, -1)
+    targets = 0.9 * np.eye(3) + 0.1 / 3
+    step = jax.jit(experiment.train_step)
+    for i in range(3):
+        rows = np.arange(20)[i::3]
+        state, metrics = step(state, batch_of(data, rows), jax.random.key(i))
+        logits = x[rows] @ weights["kernel"] + weights["bias"]
+        p = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
+        target = targets[data.label[rows]]
+        np.testing.assert_allclose(metrics["model_loss"], -(target * np.log(p)).sum(1).mean(), rtol=1e-5)
+        np.testing.assert_allclose(metrics["accuracy"], (p.argmax(1) == data.label[rows]).mean(), rtol=1e-6)
+        error = (p - target) / len(rows)
+        gradient = {"kernel": x[rows].T @ error, "bias": error.sum(0)}
+        weights = {k: w - 0.1 * (gradient[k] + 0.5 * w) for k, w in weights.items()}
+    for name, expected in weights.items():
+        np.testing.assert_allclose(state.params["model"]["Dense_0"][name], expected, rtol=1e-4, atol=1e-5)
+
+
+def trained(runner, first=None):
+    """The state that the last checkpoint holds after training."""
+    step, state = first or (0, runner.init())
+    runner.train(state, step)
+    return runner.restore()[1]
+
+
+def largest_difference(a, b) -> float:
+    a, b = jax.device_get((a, b))
+    return max(
+        float(np.abs(x - y).max()) for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True)
+    )
+
+
+def test_batch_statistics_on_two_devices_in_checkpoints_and_in_evaluation(make, monkeypatch):
+    """One device equals two, augmented images included; a resumed run goes on with the saved statistics."""
+    tiny = functools.partial(VGG, hidden=(4,), dropout=0.0, stages=((2,), (3,)))
+    monkeypatch.setitem(MODELS, "tiny", Family(tiny, lambda section: {}))
+    args = ("classifier/digits", "classifier.model=tiny", *EVERYTHING, *SGD)
+    runner = make(*args, workdir="one")
+    start, one = jax.device_get(runner.init()), trained(runner)
+    stats = one.net_state["batch_stats"]
+    assert largest_difference(start.net_state["batch_stats"], stats) > 1e-2
+    assert start.net_state["inputs"]["mean"] != 0
+    assert largest_difference(one, trained(make(*args, num_devices=2, workdir="two"))) < 2e-5
+
+    half = make(*args, "num_steps=2", workdir="parts")
+    trained(half)
+    rest = make(*args, workdir="parts")
+    assert checksum(jax.device_get(trained(rest, rest.restore()))) == checksum(jax.device_get(one))
+
+    image = runner.data[1].image[:4] / np.float32(127.5) - 1
+    head = jax.jit(runner.experiment.heads["logits"])
+    logits, features = head(one, image)
+    assert (logits.shape, features.shape[0]) == ((4, 10), 4)
+    untrained = one._replace(net_state=one.net_state | {"batch_stats": start.net_state["batch_stats"]})
+    assert largest_difference(logits, head(untrained, image)[0]) > 1e-3
+    np.testing.assert_allclose(head(one, image[:1])[0][0], logits[0], rtol=1e-4, atol=1e-5)
+
+
+def test_the_constants_of_the_inputs_are_those_of_the_state():
+    """Not those of the data at hand, which may be other ones when a checkpoint is read."""
+    args = ("classifier.model=logistic", "classifier.normalization=standard")
+    ours, others = images(20), images(20)
+    others.image[:] //= 2
+    state = built(ours, *args).init(jax.random.key(0), batch_of(ours))
+    batch = batch_of(ours) | {"mask": np.ones(20, np.float32)}
+    results, metrics = [], []
+    for data in (ours, others):
+        experiment = built(data, *args)
+        stepped, found = experiment.train_step(state, batch_of(ours), jax.random.key(0))
+        results.append((stepped, experiment.eval_step(state, batch, jax.random.key(0))))
+        metrics.append(found)
+    jax.tree.map(np.testing.assert_array_equal, *results)
+    jax.tree.map(np.testing.assert_array_equal, *metrics)
+    changed = built(others, *args).init(jax.random.key(0), batch_of(ours)).net_state["inputs"]
+    assert largest_difference(changed, state.net_state["inputs"]) > 0.1
+
+
+def test_evaluation_augments_and_smooths_nothing():
+    data = images(20)
+    batch = batch_of(data) | {"mask": np.ones(20, np.float32)}
+    plain = built(data, "classifier.model=logistic")
+    state = plain.init(jax.random.key(0), batch_of(data))
+    other = built(data, "classifier.model=logistic", *EVERYTHING[:3], EVERYTHING[4])
+    both = [e.eval_step(state, batch, jax.random.key(1)) for e in (plain, other)]
+    jax.tree.map(np.testing.assert_array_equal, *both)
+    losses = [
+        e.train_step(state, batch_of(data), jax.random.key(1))[1]["model_loss"] for e in (plain, other)
+    ]
+    assert abs(losses[0] - losses[1]) > 1e-3
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_every_model_on_images_of_cifar(name):
+    """Traced alone: most take long to compile."""
+    data = images(4, (32, 32, 3))
+    experiment = built(data, f"classifier.model={name}")
+    key = jax.random.key(0)
+    state = jax.eval_shape(experiment.init, key, batch_of(data))
+    stepped, _ = jax.eval_shape(experiment.train_step, state, batch_of(data), key)
+    assert jax.tree.map(jnp.shape, stepped) == jax.tree.map(jnp.shape, state)
+    logits, features = jax.eval_shape(
+        experiment.heads["logits"], state, np.zeros((4, 32, 32, 3), np.float32)
+    )
+    assert logits.shape == (4, 3)
+    assert features.ndim == 2
+
+
+SECTION = "config.classifier"
+
+
+@pytest.mark.parametrize(
+    "override, message",
+    [
+        (
+            "model=vgg",
+            f"{SECTION}.model: unknown name 'vgg'; did you mean 'vgg16'? (known: {', '.join(MODELS)})",
+        ),
+        (
+            "model=vgg16",
+            f"{SECTION}.model: 'vgg16' needs images of at least 32x32, but those of 'digits' are 8x8; use another, "
+            "such as 'mlp'",
+        ),
+        ("cnn.channels=(2,2,2,2)", f"{SECTION}.model: 'cnn' needs images of at least 16x16, but those of "),
+        ("wide_resnet.depth=41", f"{SECTION}.wide_resnet.depth: 41 is not 6 n + 4; use 40 or 46"),
+        ("wide_resnet.depth=4", f"{SECTION}.wide_resnet.depth: 4 is not 6 n + 4; use 10 or 16"),
+        ("densenet.depth=43", f"{SECTION}.densenet.depth: 43 is not 6 n + 4; use 40 or 46"),
+        ("mlp.activation=relo", f"{SECTION}.mlp.activation: unknown name 'relo'; did you mean 'relu'?"),
+        (
+            "normalization=standart",
+            f"{SECTION}.normalization: unknown name 'standart'; did you mean 'standard'?",
+        ),
+        ("label_smoothing=1.0", f"{SECTION}.label_smoothing: should be less than 1, got 1.0"),
+        ("l2=-1.0", f"{SECTION}.l2: should be greater than or equal to 0, got -1.0"),
+        (
+            "augmentation.crop_padding=8",
+            f"{SECTION}.augmentation.crop_padding: 8 may leave nothing of images of 8 pixels; use at most 7",
+        ),
+    ],
+)
+def test_what_does_not_fit_is_one_line(override, message):
+    with pytest.raises(ConfigError) as error:
+        built(images(4, (8, 8, 1)), f"classifier.{override}")
+    assert str(error.value).startswith(message)
