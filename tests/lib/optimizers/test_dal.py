@@ -146,6 +146,7 @@ def losses(params, state, batch, key):
         *(("dal", 2.0, {"hvp": hvp, "cap": 100.0}) for hvp in PRODUCTS),
         ("alig", 100.0, {"momentum": 0.5, "max_norm": 3.0}),
         ("sps_max", 100.0, {}),
+        ("polyak_sgd", 100.0, {}),
     ],
 )
 def test_one_device_equals_two(name, rate, kwargs):
