@@ -89,12 +89,14 @@ def test_the_same_checkpoint_scores_the_same_twice_and_on_any_devices(make):
     assert one["digits_cnn_frechet"] > 1
 
 
-def test_a_classifier_is_scored_by_its_own_metrics_over_all_of_the_split(make, capsys):
-    runner = make("classifier/digits")
+@pytest.mark.parametrize("split", ["test", "validation"])
+def test_a_classifier_is_scored_by_its_own_metrics_over_all_of_the_split(make, capsys, split):
+    runner = make("classifier/digits", "dataset.validation_size=200", f"dataset.eval_split={split}")
     record = Evaluator(runner).evaluate(runner.init(), 0)
     checkpoint = checkpoints.checksum(jax.device_get(runner.init()))
-    assert record == {"step": 0, "by": "eval", "checkpoint": checkpoint, **runner.evaluate(runner.init())}
-    assert "accuracy" in capsys.readouterr().out
+    known = {"step": 0, "by": "eval", "checkpoint": checkpoint, "split": split}
+    assert record == {**known, **runner.evaluate(runner.init())}
+    assert f"on the {split} split" in capsys.readouterr().out
     assert list((runner.workdir.tensorboard / "scores").iterdir())
 
 
