@@ -15,5 +15,6 @@ def get_config():
     config.dataset.validation_size = VALIDATION
     config.classifier.augmentation.crop_padding = 0
     config.classifier.augmentation.flip = False
+    config.classifier.normalization = "unit"
     config.classifier.wide_resnet.update(depth=16, dropout=0.4)
     return cifar10_wrn.alig(config, max_lr=0.01, max_norm=50.0, epochs=160, batch_size=128, train=TRAIN)
