@@ -24,6 +24,13 @@ ROWS = {
     "held_out_loss": "held-out loss",
 }
 
+_SAME = {
+    "name",
+    "kwargs",
+    "train_split",
+    "eval_split",
+    "validation_size",
+}  # of the data of runs that compare
 _SLACK = 0.02  # an epoch's last batch may run on into the next
 
 
@@ -34,7 +41,7 @@ def of_runs(paths: Sequence[str | Path]) -> list[Curve]:
       ConfigError: a run has no learning rate or loss of its own, several players', or other data than the first.
     """
     runs = [history.read(path) for path in paths]
-    data = lambda run: (run.config.dataset.name, run.config.dataset.train_split)
+    data = lambda run: run.config.dataset.model_dump(include=_SAME)
     for run in runs:
         if data(run) != data(runs[0]):
             raise ConfigError(f"'{run.path}' has other data than '{runs[0].path}'; compare like with like")

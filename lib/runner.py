@@ -344,6 +344,8 @@ class Runner:
         names = dict.fromkeys(name for r in records[-1:] for name in r)
         panels = {"loss": [n for n in names if n.endswith("loss")]}
         panels |= {n: [n] for n in self.experiment.main_metrics if not n.endswith("loss")}
+        varies = lambda name: len({r.get(name) for r in records}) > 1
+        panels["learning rate"] = [n for n in names if n.endswith("learning_rate") and varies(n)]
         figures.curves(records, panels, self.workdir.figures / "train.png")
         scores = figures.by_prefix(n for r in held_out[-1:] for n in r if n != "step")
         figures.curves(held_out, scores, self.workdir.figures / "eval.png")

@@ -1,8 +1,8 @@
-"""VGG-16 with BatchNorm on CIFAR-10 with SGDN-HD: the third experiment of the hypergradient paper, 100 epochs.
+"""VGG-16 with BatchNorm on CIFAR-10 with SGDN-HD: the hypergradient paper's third experiment, 100 epochs.
 
     ./run.sh train --config=configs/classifier/cifar10_vgg.py
 
-All six methods: configs/sweeps/hypergradient.py, with beta 1e-8 for Adam-HD. It needs an accelerator.
+All six methods: configs/sweeps/hypergradient_vgg.py. It needs an accelerator.
 """
 
 from configs import common
@@ -20,5 +20,5 @@ def get_config():
     config.classifier.model = "vgg16"
     config.classifier.augmentation.crop_padding = 4
     config.classifier.augmentation.flip = True
-    config.classifier.optimizer = common.optimizer("sgdn_hd", 1e-3, beta=1e-3)
+    config.classifier.optimizer = common.optimizer("sgdn_hd", 1e-3)  # beta: 1e-3
     return config

@@ -78,6 +78,10 @@ def alig(
     check("max_norm", max_norm, lambda x: x > 0, "a positive one, or None for any")
     if adjusted and momentum is None:
         raise ValueError("adjusted: is a form of momentum, and there is none; set momentum too")
+    if projection is not None and not callable(projection):
+        raise ValueError(
+            f"projection: {projection!r} is no function of parameters; use max_norm, or one in Python"
+        )
     if max_norm is not None and projection is not None:
         raise ValueError("max_norm: is a projection itself; use it or another projection, not both")
 

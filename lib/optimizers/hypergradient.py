@@ -13,6 +13,7 @@ arXiv 1703.04782.
 """
 
 import itertools
+import math
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -22,6 +23,8 @@ import optax
 from jax.typing import ArrayLike
 
 from lib.config import nearest
+from lib.optimizers.checks import check
+from lib.optimizers.trees import downhill, inner, squared_norm
 
 
 class HypergradientState(NamedTuple):
@@ -40,14 +43,9 @@ class HypergradientState(NamedTuple):
     direction: optax.OptState
 
 
-def inner(x: Any, y: Any) -> jax.Array:
-    """<x, y> over all leaves, summed in the default floating-point type."""
-    return optax.tree.vdot(optax.tree.cast(x, float), optax.tree.cast(y, float))
-
-
 def cosine(x: Any, y: Any) -> jax.Array:
     """<x, y> / (||x|| ||y||) over all leaves; 0 where either is 0."""
-    norms = jnp.sqrt(inner(x, x)) * jnp.sqrt(inner(y, y))
+    norms = jnp.sqrt(squared_norm(x)) * jnp.sqrt(squared_norm(y))
     return inner(x, y) / jnp.where(norms > 0, norms, 1)
 
 
@@ -78,12 +76,16 @@ def hypergradient(
       max_rate: what it never rises above; None: anything.
 
     Raises:
-      ValueError: an unknown rule, or plain numbers (arrays are not looked at) out of their order.
+      ValueError: an unknown rule, plain numbers (arrays are not looked at) that do not fit or are out of their
+        order, or a schedule, for the rate moves itself.
     """
     if rule not in RULES:
         raise ValueError(f"rule: unknown name '{rule}'{nearest(rule, RULES)}")
-    if isinstance(beta, int | float) and beta < 0:
-        raise ValueError(f"beta: {beta} is negative; use 0, which leaves the rate as it is, or more")
+    if callable(alpha_0):
+        raise ValueError("the first rate: a schedule cannot govern a rate that moves itself; use a number")
+    check("beta", beta, lambda x: 0 <= x < math.inf, "0, which leaves the rate as it is, or more")
+    for name, rate in {"the first rate": alpha_0, "min_rate": min_rate, "max_rate": max_rate}.items():
+        check(name, rate, lambda x: not math.isnan(x), "a number")
     _check_order({"min_rate": min_rate, "the first rate": alpha_0, "max_rate": max_rate})
     direction = optax.with_extra_args_support(direction)
 
@@ -99,8 +101,9 @@ def hypergradient(
         before = jnp.where(state.count == 0, alpha_0, state.step_size)  # alpha_0 may have moved since init
         alpha = jnp.clip(RULES[rule](before, beta, grads, state.last), min_rate, max_rate)
         u, inner_state = direction.update(grads, state.direction, params, **extra)
-        updates = jax.tree.map(lambda x: (-alpha).astype(x.dtype) * x, u)
-        return updates, HypergradientState(optax.safe_increment(state.count), alpha, u, inner_state)
+        return downhill(alpha, u), HypergradientState(
+            optax.safe_increment(state.count), alpha, u, inner_state
+        )
 
     return optax.GradientTransformationExtraArgs(init, update)
 
@@ -134,6 +137,7 @@ def sgdn_hd(
     max_rate: ArrayLike | None = None,
 ) -> optax.GradientTransformationExtraArgs:
     """SGDN-HD (Algorithm 5), with Nesterov's momentum mu: v <- mu v + g; u = g + mu v. Else as `sgd_hd`."""
+    check("momentum", momentum, lambda x: -1 < x < 1, "one between -1 and 1")
     direction = optax.trace(momentum, nesterov=True)
     return _decayed(weight_decay, hypergradient(direction, learning_rate, beta, rule, min_rate, max_rate))
 
@@ -150,6 +154,9 @@ def adam_hd(
     max_rate: ArrayLike | None = None,
 ) -> optax.GradientTransformationExtraArgs:
     """Adam-HD (Algorithm 6): u = mhat / (sqrt(vhat) + eps), bias corrected. Else as `sgd_hd`."""
+    for name, decay in {"b1": b1, "b2": b2}.items():
+        check(name, decay, lambda x: 0 <= x < 1, "0 or more, below 1")
+    check("eps", eps, lambda x: x >= 0, "0 or more")
     direction = optax.scale_by_adam(b1, b2, eps)
     return _decayed(weight_decay, hypergradient(direction, learning_rate, beta, rule, min_rate, max_rate))
 
@@ -160,6 +167,7 @@ def _decayed(
     """The transform of gradients with L2 weight decay in them."""
     if weight_decay is None:
         return transform
+    check("weight_decay", weight_decay, lambda x: x >= 0, "0 or more")
     return optax.chain(optax.add_decayed_weights(weight_decay), transform)
 
 

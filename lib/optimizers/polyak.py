@@ -11,7 +11,7 @@ import optax
 from jax.typing import ArrayLike
 
 from lib.optimizers.checks import check, check_given
-from lib.optimizers.trees import squared_norm
+from lib.optimizers.trees import inner, squared_norm
 
 
 class PolyakState(NamedTuple):
@@ -58,8 +58,7 @@ def _recorded(
         check_given(name, value=value)
         updates, inner_state = transform.update(grads, state.inner_state, params, value=value, **extra)
         squared = squared_norm(grads)
-        uphill = optax.tree.vdot(optax.tree.cast(updates, float), optax.tree.cast(grads, float))
-        gamma = -uphill / jnp.where(squared > 0, squared, 1)
+        gamma = -inner(updates, grads) / jnp.where(squared > 0, squared, 1)
         return updates, PolyakState(gamma.astype(float), inner_state)
 
     return optax.GradientTransformationExtraArgs(init, update)

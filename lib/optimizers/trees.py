@@ -7,6 +7,11 @@ import jax.numpy as jnp
 import optax
 
 
+def inner(x: Any, y: Any) -> jax.Array:
+    """<x, y> over all leaves."""
+    return optax.tree.vdot(optax.tree.cast(x, float), optax.tree.cast(y, float))
+
+
 def squared_norm(tree: Any) -> jax.Array:
     """||x||^2 over all leaves."""
     return optax.tree.norm(optax.tree.cast(tree, float), squared=True)
@@ -26,5 +31,5 @@ def polar(tree: Any) -> tuple[jax.Array, Any]:
 
 
 def downhill(rate: jax.Array, grads: Any) -> Any:
-    """-rate g, in the gradient's own types."""
+    """-rate g, in the types of g, a gradient or another direction."""
     return jax.tree.map(lambda g: (-rate).astype(g.dtype) * g, grads)

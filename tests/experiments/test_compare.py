@@ -67,4 +67,6 @@ def test_what_cannot_be_compared_is_refused(record, capsys, tmp_path):
     assert "other data" in refusal(
         plot.main, capsys, "compare", run, record("m", config="classifier/mnist")
     )
+    held_out = record("v", "dataset.eval_split=validation", "dataset.validation_size=9")
+    assert "other data" in refusal(plot.main, capsys, "compare", run, held_out)
     assert "flag 'hue'" in refusal(plot.main, capsys, "compare", run, "--hue=x")

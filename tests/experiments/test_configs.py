@@ -89,13 +89,16 @@ def test_two_steps(tmp_path, name):
 
 
 @pytest.mark.parametrize("file", sorted((ROOT / "configs/sweeps").glob("*.py")), ids=lambda file: file.stem)
-def test_every_sweep_fits_the_config_of_its_docstring(file):
+def test_every_sweep_fits_the_configs_of_its_docstring(file):
     """Fields, values and optimisers of every run are checked; nothing is compiled."""
-    named = re.search(r"--config=(\S+) --sweep=(\S+)", ast.get_docstring(ast.parse(file.read_text())))
+    docstring = ast.get_docstring(ast.parse(file.read_text()))
+    named = re.search(r"--config=(\S+) --sweep=(\S+)", docstring)
     assert ROOT / named[2] == file
-    base, runs = load_file(ROOT / named[1]), sweeps.load(file)
-    data = fake_data(base.dataset.name)
-    for overrides in runs:
-        raw = apply_overrides(base, [f"--config.{field}={value}" for field, value in overrides.items()])
-        registry.build(registry.validated(raw), registry.DataSpec.of(data))
+    folder, runs = (ROOT / named[1]).parent, sweeps.load(file)
+    also = re.findall(r"(\w+\.py)", docstring.partition("Also for")[2])
+    for base in map(load_file, {ROOT / named[1], *(folder / other for other in also)}):
+        data = fake_data(base.dataset.name)
+        for overrides in runs:
+            raw = apply_overrides(base, [f"--config.{field}={value}" for field, value in overrides.items()])
+            registry.build(registry.validated(raw), registry.DataSpec.of(data))
     assert len(sweeps.names(runs)) == len(set(sweeps.names(runs))) > 5

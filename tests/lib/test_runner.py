@@ -210,6 +210,16 @@ def test_evaluation_counts_every_example_once(make):
     assert small == pytest.approx(whole, rel=1e-6)
 
 
+@pytest.mark.parametrize(("name", "drawn"), [("sgd_hd", ["model_learning_rate"]), ("sgd", [])])
+def test_learning_rates_that_vary_are_drawn(make, monkeypatch, name, drawn):
+    panels = {}
+    monkeypatch.setattr(
+        "lib.figures.curves", lambda records, found, path: panels.setdefault(path.name, found)
+    )
+    trained(make("classifier/digits", "classifier.model=logistic", f"classifier.optimizer.name={name}"))
+    assert panels["train.png"]["learning rate"] == drawn
+
+
 def test_pictures_of_a_finished_run(make):
     from PIL import Image
 

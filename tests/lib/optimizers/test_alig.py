@@ -232,6 +232,8 @@ def test_vmapped_over_numbers_in_the_state():
         ("alig", 1.0, {"momentum": 1.0}, r"momentum: 1.0 does not fit; use 0 or more, below 1"),
         ("alig", 1.0, {"momentum": -0.1}, r"momentum: -0.1 does not fit"),
         ("alig", 1.0, {"max_norm": 0.0}, r"max_norm: 0.0 does not fit"),
+        ("alig", 1.0, {"max_norm": "big"}, r"max_norm: 'big' does not fit; use a positive one"),
+        ("alig", 1.0, {"projection": "ball"}, r"projection: 'ball' is no function .*use max_norm"),
         ("alig", 1.0, {"adjusted": True}, r"adjusted: .*set momentum too"),
         ("alig", 1.0, {"max_nrm": 1.0}, r"f\.kwargs\.max_nrm: .*did you mean 'max_norm'"),
         ("polyak_sgd", -1.0, {}, r"learning_rate: -1.0 does not fit"),
