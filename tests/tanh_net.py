@@ -1,6 +1,7 @@
 """A network of one hidden layer on fixed data, in JAX and by hand in NumPy; and training by an optimiser.
 
-f(theta) = mean of (tanh(x w) v + c - y)^2 / 2, which can be 0: three examples, 17 parameters. As a vector theta is (c, v, w), the order of JAX's leaves.
+f(theta) = mean of (tanh(x w) v + c - y)^2 / 2, which can be 0: three examples, 17 parameters. As a vector theta is
+(c, v, w), the order of JAX's leaves.
 """
 
 import jax

@@ -14,8 +14,8 @@ from lib.config import ConfigError, nearest
 from lib.optimizers import alig, dal, hypergradient, polyak, schedules
 from lib.optimizers.projection import Projection, l2_ball
 
-# This project's own optimisers: {name: factory(learning_rate, **kwargs)}. One that chooses its rate keeps
-# the one of its last update in its state as `step_size`, a scalar; before the first, where it starts from. One that has a
+# This project's own optimisers: {name: factory(learning_rate, **kwargs)}. One that chooses its rate keeps the one
+# of its last update in its state as `step_size`, a scalar; before the first, where it starts from. One that has a
 # `max_norm` keeps the norm of all parameters at or below it.
 OWN: dict[str, Callable[..., optax.GradientTransformationExtraArgs]] = {
     "sgd_hd": hypergradient.sgd_hd,
@@ -119,6 +119,11 @@ def make(
         raise ConfigError(
             f"{field}.schedule: '{name}' moves its rate itself, from learning_rate on; use the schedule "
             f"'{schedules.CONSTANT}'"
+        )
+    if schedule is not None and kwargs.get("capped") is False:
+        raise ConfigError(
+            f"{field}.schedule: has no effect on a rate that is not capped; use the schedule "
+            f"'{schedules.CONSTANT}', or leave out {field}.kwargs.capped"
         )
     known = [p for p in inspect.signature(factory).parameters if p != "learning_rate"]
     for key in kwargs:

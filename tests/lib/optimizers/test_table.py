@@ -102,6 +102,13 @@ def test_a_rate_that_moves_itself_has_no_schedule(name):
         optimizers.from_config(section("cosine_decay_schedule", decay_steps=9), "config.x")
 
 
+def test_a_rate_without_a_cap_has_no_schedule():
+    halved = schedules.make("constant_schedule", {"value": 0.5}, "")
+    optimizers.make("alig", 1.0, {}, "x", schedule=halved)
+    with pytest.raises(ConfigError, match=r"x\.schedule: has no effect .*leave out x\.kwargs\.capped"):
+        optimizers.make("alig", 1.0, {"capped": False}, "x", schedule=halved)
+
+
 def test_a_scheduled_base_rate_stays_in_the_state():
     schedule = schedules.make("linear_schedule", {"end_value": 0.0, "transition_steps": 4}, "")
     optimizer = optimizers.make("adam", 0.4, {}, "", schedule=schedule)
