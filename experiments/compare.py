@@ -105,6 +105,7 @@ def picture(methods: Sequence[Curve]) -> Figure:
                     curves.draw(axis, curve, along, metric, **style)
             axis.spines[["top", "right"]].set_visible(False)
         axes[i, 0].set_ylabel(label)
+        axes[i, 0].xaxis.get_major_locator().set_params(integer=True)
         axes[i, 1].set_xscale("log")
         axes[i, 1].xaxis.set_minor_formatter(NullFormatter())
         if _positive(methods, metric):  # rates of hypergradient descent may turn negative

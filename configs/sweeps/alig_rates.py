@@ -1,7 +1,7 @@
 """ALI-G's largest rate against the rates of SGD and Adam: how much each needs to be tuned.
 
     ./run.sh sweep --config=configs/classifier/mnist_mlp.py --sweep=configs/sweeps/alig_rates.py \
-      --config.num_steps=1407 --config.classifier.l2=0.0 --jobs=2
+      --config.num_steps=469 --config.classifier.l2=0.0 --jobs=2
 
 18 runs.
 """
