@@ -16,6 +16,8 @@ THETA = {"w": _RANDOM.standard_normal((3, 4)), "out": {"v": _RANDOM.standard_nor
 
 def loss(theta, x=X, y=Y) -> jax.Array:
     """f, for JAX."""
+    # JAX keeps what it made of an array of NumPy, in float32 if that was its precision at the time: give it new ones.
+    x, y = (z.copy() if isinstance(z, np.ndarray) else z for z in (x, y))
     out = theta["out"]
     return jnp.mean((jnp.tanh(x @ theta["w"]) @ out["v"] + out["c"] - y) ** 2) / 2
 
