@@ -23,14 +23,8 @@ ROWS = {
     "loss": "training loss",
     "held_out_loss": "held-out loss",
 }
-
-_SAME = {
-    "name",
-    "kwargs",
-    "train_split",
-    "eval_split",
-    "validation_size",
-}  # of the data of runs that compare
+# Of the data of runs that compare.
+_SAME = {"name", "kwargs", "train_split", "eval_split", "validation_size"}
 _SLACK = 0.02  # an epoch's last batch may run on into the next
 
 

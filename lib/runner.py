@@ -240,17 +240,19 @@ class Runner:
         self, outputs: Outputs, done: int, state: State, metrics: Mapping[str, float], stopping: bool
     ) -> None:
         """Logs, evaluates, saves and draws what is due after `done` steps."""
+        means = None
         outputs.progress.show({n: metrics[n] for n in self.experiment.main_metrics})
         if self._due(self.config.log_every, done):
             outputs.log("train", done, metrics)
         if self._due(self.config.eval_every, done):
-            outputs.log("eval", done, self._checked(done, self.evaluate(state)))
+            means = self._means(state)
+            outputs.log("eval", done, self._checked(done, self._metrics(state, means)))
         if self._due(self.config.checkpoint_every, done) or stopping:
             whole = self.whole(state)
             self._check_finite(whole, done)
             outputs.save(done, whole)
         if self._due(self.config.figures_every, done) or done == self.config.num_steps:
-            self.draw(self.whole(state), done)
+            self.draw(self.whole(state), done, means)
 
     def _due(self, every: int, done: int) -> bool:
         return bool(every) and (done % every == 0 or done == self.config.num_steps)
@@ -304,10 +306,11 @@ class Runner:
 
     def evaluate(self, state: State) -> dict[str, float]:
         """The experiment's own metrics of a placed state, over the whole held-out split."""
-        metrics = {
-            **self.experiment.eval_summary(self._means(state)),
-            **self._eval_state(self.whole(state)),
-        }
+        return self._metrics(state, self._means(state))
+
+    def _metrics(self, state: State, means: dict[str, Any]) -> dict[str, float]:
+        """What `evaluate` gives, from the means over the split."""
+        metrics = {**self.experiment.eval_summary(means), **self._eval_state(self.whole(state))}
         return {name: float(value) for name, value in metrics.items()}
 
     def _means(self, state: State) -> dict[str, Any]:
@@ -325,10 +328,13 @@ class Runner:
                 counts[name] = counts.get(name, 0) + float(count)
         return {name: sums[name] / counts[name] for name in sums}
 
-    def draw(self, state: State, step: int) -> None:
-        """Writes the experiment's pictures and arrays of a whole state, and the curves of the metrics so far."""
+    def draw(self, state: State, step: int, means: dict[str, Any] | None = None) -> None:
+        """Writes the experiment's pictures and arrays of a whole state, and the curves of the metrics so far.
+
+        `means`, over the held-out split, are made again where they are not given and arrays need them.
+        """
         if arrays := self.experiment.heads.get("arrays"):
-            found = arrays(state, self._means(self.place(state)))
+            found = arrays(state, self._means(self.place(state)) if means is None else means)
             if self.workdir.ours:
                 for name, array in jax.device_get(found).items():
                     _save(array, self.workdir.path / f"{name}.npy")

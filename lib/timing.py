@@ -7,9 +7,8 @@ import jax
 import jax.numpy as jnp
 
 _SQUARES = (512, 1024, 2048)  # small ones find a quiet moment on a busy machine, large ones suit many cores
-_PAUSE = (
-    0.05  # seconds in which the threads of a numerical library, which spin after their work, fall asleep
-)
+# Seconds in which the threads of a numerical library, which spin after their work, fall asleep.
+_PAUSE = 0.05
 
 
 def timed(work: Callable[[], object]) -> float:
