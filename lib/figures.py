@@ -63,6 +63,11 @@ def image_grid(images: np.ndarray, path: Path, columns: int | None = None) -> No
         Image.fromarray(canvas.squeeze()).save(temporary, format="PNG")
 
 
+def rows_as_images(rows: Any, shape: Sequence[int]) -> Any:
+    """[k, d] as images [k, h, w, c] in [-1, 1], each scaled by its largest number; of NumPy or JAX."""
+    return (rows / abs(rows).max(1, keepdims=True)).reshape(-1, *shape)
+
+
 def scatter(content: Points, title: str, path: Path) -> None:
     """Writes a square picture of points and, as rings, of their places.
 

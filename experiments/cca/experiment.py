@@ -18,6 +18,7 @@ from lib.eigengame import generalized, pencil, views
 from lib.eigengame.generalized import Auxiliary
 from lib.eigengame.products import all_players, check_divides
 from lib.experiment import Batch, Experiment
+from lib.figures import rows_as_images
 
 _NO_VARIANCE = 1e-6  # of the largest variance: rounding's share in float32
 
@@ -112,9 +113,7 @@ def build(config: CcaConfig, spec: DataSpec) -> Experiment:
         del key
         if len(spec.image_shape) != 3:
             return {}
-        images = state.auxiliary.b[:, np.argsort(order)]
-        images = images / jnp.abs(images).max(1, keepdims=True)
-        return {"pairs": images.reshape(-1, *spec.image_shape)}
+        return {"pairs": rows_as_images(state.auxiliary.b[:, np.argsort(order)], spec.image_shape)}
 
     def check_devices(n: int) -> None:
         check_divides(k, min(p, d - p), 0, n, "config.cca")

@@ -18,6 +18,7 @@ from lib.devices import pmean, psum
 from lib.eigengame.products import all_players, check_divides
 from lib.eigengame.rules import normalized
 from lib.experiment import Batch, Experiment
+from lib.figures import rows_as_images
 
 
 class Mean(NamedTuple):
@@ -173,7 +174,6 @@ def _figures(spec: DataSpec) -> Callable[[EigenState, jax.Array], dict[str, Any]
         del key
         if len(spec.image_shape) != 3:
             return {}
-        images = state.params / jnp.abs(state.params).max(1, keepdims=True)
-        return {"components": images.reshape(-1, *spec.image_shape)}
+        return {"components": rows_as_images(state.params, spec.image_shape)}
 
     return draw
