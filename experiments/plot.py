@@ -30,7 +30,6 @@ _LOCAL_ERROR_USAGE = """Draws how far one update of a game is from its flow and 
 """
 _EIGENGAME_USAGE = """Draws, and prints, how soon runs of EigenGame find the true eigenvectors.
 
-  ./run.sh plot compare RUN [RUN ...]            learning rates and losses against epochs and iterations
   ./run.sh plot eigengame RUN [RUN ...] [--sklearn] [--out=FILE]
 """
 _COMPARE_USAGE = """Draws, and prints, learning rates and losses of runs; runs over seeds are one curve.

@@ -1,8 +1,11 @@
 """Two CPU devices, no silent rank promotion, and small configs for all tests."""
 
+import contextlib
 import os
+import socket
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import jax
@@ -80,6 +83,15 @@ def run(env, module: str, *args, timeout: int = 400) -> subprocess.CompletedProc
     """Runs one of the programs to its end."""
     command = [sys.executable, "-m", module, *map(str, args)]
     return subprocess.run(command, cwd=ROOT, env=env, text=True, capture_output=True, timeout=timeout)
+
+
+@contextlib.contextmanager
+def reserved_address() -> Iterator[str]:
+    """127.0.0.1:PORT for a server that shares ports, as gRPC's do: until the end of the block no other program gets it."""
+    with socket.socket() as held:
+        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        held.bind(("127.0.0.1", 0))
+        yield f"127.0.0.1:{held.getsockname()[1]}"
 
 
 def refusal(main, capsys, *args) -> str:

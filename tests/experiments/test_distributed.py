@@ -4,12 +4,12 @@ import contextlib
 import fcntl
 import json
 import signal
-import socket
+import subprocess
 import time
 
 import jax
 import pytest
-from conftest import program
+from conftest import program, reserved_address
 
 from experiments.main import main
 from lib import checkpoints
@@ -48,27 +48,36 @@ def by_srun(address: str, i: int) -> tuple[list[str], dict[str, str]]:
 @contextlib.contextmanager
 def started(env, *args, how=by_hand, last_args=()):
     """Two processes of one run, killed at the end of the block if they have not ended."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        address = f"127.0.0.1:{free.getsockname()[1]}"
-    env = env | {"JAX_COORDINATOR_BIND_ADDRESS": address}
     processes = []
-    try:
-        for i, more in enumerate([(), last_args]):
-            where, variables = how(address, i)
-            processes.append(program(env | variables, *args, "--distributed", *where, *more))
-        yield processes
-    finally:
-        for process in processes:
-            process.kill()
-            process.wait()
+    with reserved_address() as address:
+        env = env | {"JAX_COORDINATOR_BIND_ADDRESS": address, "PYTHONFAULTHANDLER": "1"}
+        try:
+            for i, more in enumerate([(), last_args]):
+                where, variables = how(address, i)
+                processes.append(program(env | variables, *args, "--distributed", *where, *more))
+            yield processes
+        finally:
+            for process in processes:
+                process.kill()
+                process.wait()
 
 
 def ended(processes) -> list[tuple[int, str, str]]:
-    """(exit code, standard output, standard error) of each."""
+    """(exit code, standard output, standard error) of each; those that do not end in time say where they are."""
     deadline = time.monotonic() + TIMEOUT
-    done = [p.communicate(timeout=max(deadline - time.monotonic(), 1)) for p in processes]
-    return [(p.returncode, *texts) for p, texts in zip(processes, done, strict=True)]
+    results, late = [], []
+    for p in processes:
+        try:
+            texts = p.communicate(timeout=max(deadline - time.monotonic(), 1))
+        except subprocess.TimeoutExpired:
+            p.send_signal(signal.SIGABRT)  # its fault handler prints the stacks of its threads
+            texts = p.communicate()
+            late.append(len(results))
+        results.append((p.returncode, *texts))
+    assert not late, "\n\n".join(
+        f"process {i}, exit code {r}:\n{o}\n{e}" for i, (r, o, e) in enumerate(results)
+    )
+    return results
 
 
 def codes(results) -> list[int]:

@@ -2,14 +2,13 @@
 
 import json
 import os
-import socket
 import subprocess
 import sys
 
 import jax
 import numpy as np
 import pytest
-from conftest import ROOT
+from conftest import ROOT, reserved_address
 
 from lib import devices, processes
 from lib.config import ConfigError
@@ -62,21 +61,20 @@ def conversation() -> dict:
 @pytest.fixture(scope="module")
 def both(program_env):
     """What each of the two learned."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        address = f"127.0.0.1:{free.getsockname()[1]}"
     env = {k: v for k, v in program_env.items() if not k.lower().endswith("_proxy")}
-    env |= {"PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}", "JAX_COORDINATOR_BIND_ADDRESS": address}
-    command = [sys.executable, __file__, address]
-    both = [
-        subprocess.Popen([*command, str(i)], env=env, text=True, stderr=subprocess.PIPE) for i in (0, 1)
-    ]
-    try:
-        return [json.loads(p.communicate(timeout=200)[1].splitlines()[-1]) for p in both]
-    finally:
-        for process in both:
-            process.kill()
-            process.wait()
+    env |= {"PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}"}
+    with reserved_address() as address:
+        env |= {"JAX_COORDINATOR_BIND_ADDRESS": address}
+        command = [sys.executable, __file__, address]
+        both = [
+            subprocess.Popen([*command, str(i)], env=env, text=True, stderr=subprocess.PIPE) for i in (0, 1)
+        ]
+        try:
+            return [json.loads(p.communicate(timeout=200)[1].splitlines()[-1]) for p in both]
+        finally:
+            for process in both:
+                process.kill()
+                process.wait()
 
 
 def test_each_knows_its_place(both):
