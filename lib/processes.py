@@ -8,6 +8,7 @@ import contextlib
 import functools
 import hashlib
 import os
+import socket
 import sys
 import traceback
 from collections.abc import Callable, Iterator
@@ -48,9 +49,11 @@ def joined(address: Address) -> Iterator[None]:
     process at once, so that the others, which wait for it in the next step, end with an error too.
 
     Raises:
-      ConfigError: there is no address and no launcher that tells one, or it cannot be used.
+      ConfigError: there is no address and no launcher that tells one, or it cannot be used, or is in use.
     """
     by_hand = address.coordinator is not None
+    if by_hand and address.process_id == 0:
+        _check_free(address.coordinator)
     # Orbax asks this service with numbers of its own; lib/signals.py agrees on a step without it.
     jax.config.update("jax_enable_preemption_service", False)
     try:
@@ -75,6 +78,20 @@ def joined(address: Address) -> Iterator[None]:
         sys.stderr.flush()
         os._exit(1)  # an ordinary exit would wait for the others
     jax.distributed.shutdown()
+
+
+def _check_free(coordinator: str) -> None:
+    """Raises a ConfigError where process 0 cannot listen: JAX would crash."""
+    _, _, port = coordinator.rpartition(":")
+    with socket.socket() as tried:
+        for option in (socket.SO_REUSEADDR, socket.SO_REUSEPORT):  # as its server does
+            tried.setsockopt(socket.SOL_SOCKET, option, 1)
+        try:
+            tried.bind(("", int(port)))
+        except (OSError, OverflowError) as error:
+            raise ConfigError(
+                f"--coordinator: cannot listen on port {port} ({error}); use another"
+            ) from error
 
 
 @contextlib.contextmanager

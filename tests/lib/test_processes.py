@@ -2,6 +2,7 @@
 
 import json
 import os
+import socket
 import subprocess
 import sys
 
@@ -112,6 +113,15 @@ def test_one_process_says_nothing_to_itself():
     processes.check_same("a", "not the same")
     with pytest.raises(ConfigError, match="^mine$"), processes.together(ConfigError):
         raise ConfigError("mine")
+
+
+def test_a_port_in_use_is_refused():
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        port = taken.getsockname()[1]
+        with pytest.raises(ConfigError, match=f"^--coordinator: cannot listen on port {port} "):  # noqa: SIM117
+            with processes.joined(processes.Address(f"127.0.0.1:{port}", 2, 0)):
+                pytest.fail("joined")
 
 
 if __name__ == "__main__":
