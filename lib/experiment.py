@@ -11,6 +11,8 @@ from typing import Any
 
 import jax
 
+from lib.games.updates import Rule
+
 State = Any  # a pytree of arrays, nothing else
 Batch = Mapping[str, jax.Array]
 Metrics = Mapping[str, jax.Array]
@@ -42,6 +44,9 @@ class Experiment:
       batches_per_step: how many batches of the config's size one train_step takes, concatenated.
       min_device_batch: the least examples of a batch that a device needs.
       main_metrics: the few names shown beside the progress bar.
+      rule: the update rule whose step is the training step's mathematics, for analyses of its game; None where
+        the experiment is no game of lib/games.
+      rule_batch: `(batch) -> what rule.step takes`, of a training batch.
     """
 
     init: Callable[[jax.Array, Batch], State]
@@ -55,3 +60,5 @@ class Experiment:
     batches_per_step: int = 1
     min_device_batch: int = 1
     main_metrics: tuple[str, ...] = ()
+    rule: Rule | None = None
+    rule_batch: Callable[[Batch], Any] = lambda batch: batch

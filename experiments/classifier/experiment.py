@@ -47,9 +47,12 @@ def build(config: ClassifierConfig, spec: DataSpec) -> Experiment:
         params, net_state = model.init(key, to_signed(batch["image"][:2]))
         return rule.init({_PLAYER: params}, net_state)
 
+    def examples(batch: Batch) -> Batch:
+        return {"image": to_signed(batch["image"]), "label": batch["label"]}
+
     def train_step(state: GameState, batch: Batch, key: jax.Array):
         image = augment(batch["image"], jax.random.fold_in(key, _AUGMENTATION), section.augmentation)
-        new, metrics = rule.step(state, {"image": to_signed(image), "label": batch["label"]}, key)
+        new, metrics = rule.step(state, examples({**batch, "image": image}), key)
         # A mean over devices may have rounded the constants.
         return new._replace(net_state=new.net_state | {"inputs": state.net_state["inputs"]}), metrics
 
@@ -70,6 +73,8 @@ def build(config: ClassifierConfig, spec: DataSpec) -> Experiment:
         eval_step=eval_step,
         heads={"logits": logits_head},
         main_metrics=(f"{_PLAYER}_loss", "accuracy"),
+        rule=rule,
+        rule_batch=examples,
     )
 
 

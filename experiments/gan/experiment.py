@@ -104,8 +104,11 @@ def build(config: GanConfig, spec: DataSpec) -> Experiment:
         params, net_state = init_nets(nets, key, to_signed(batch["image"][:2]))
         return rule.init(params, net_state)
 
+    def points(batch: Batch) -> jax.Array:
+        return to_signed(batch["image"])
+
     def train_step(state: GameState, batch: Batch, key: jax.Array):
-        return rule.step(state, to_signed(batch["image"]), key)
+        return rule.step(state, points(batch), key)
 
     def sample(state: GameState, key: jax.Array, n: int) -> jax.Array:
         latents = nets.latents(key, n)
@@ -128,6 +131,8 @@ def build(config: GanConfig, spec: DataSpec) -> Experiment:
         batches_per_step=rule.batches_per_step,
         min_device_batch=min_batch(regularizers.estimator),
         main_metrics=("disc_loss", "gen_loss"),
+        rule=rule,
+        rule_batch=points,
     )
 
 

@@ -41,11 +41,13 @@ class Rule(NamedTuple):
         optimisers allow.
       step: `(state, batch, key) -> (state, metrics)`.
       batches_per_step: how many batches `batch` holds, concatenated.
+      dynamics: the field that the players follow, and the game it is of, for analyses.
     """
 
     init: Callable[[Params, Any], GameState]
     step: Step
     batches_per_step: int
+    dynamics: Dynamics
 
 
 class Family(NamedTuple):
@@ -136,4 +138,4 @@ def make(
         num_batches = max(options.num_updates.values())
     else:
         num_batches = family.stages if options.fresh else 1
-    return Rule(init, family.step(dynamics, options), num_batches)
+    return Rule(init, family.step(dynamics, options), num_batches, dynamics)
