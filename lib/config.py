@@ -13,6 +13,7 @@ import os
 import re
 import runpy
 import sys
+import typing
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -252,8 +253,10 @@ def _describe(problem: Mapping[str, Any], schema: type[pydantic.BaseModel], sect
         return f"{field}: unknown field{nearest(location[-1], _fields_at(schema, location[:-1]))}"
     if kind == "missing":
         return f"{field}: missing; every field must be set (bases in configs/ set the common ones)"
-    if kind == "value_error":  # raised by a schema's own check, which names its fields
-        message = str(problem["ctx"]["error"])
+    if (
+        kind == "value_error"
+    ):  # raised by a schema's own check, which names its fields, or its place as {here}
+        message = str(problem["ctx"]["error"]).replace("{here}", field)
         return message if message.startswith("config") else f"{field}: {message}"
     if kind == "literal_error":
         known = re.findall(r"'([^']*)'", problem["ctx"]["expected"])
@@ -261,12 +264,19 @@ def _describe(problem: Mapping[str, Any], schema: type[pydantic.BaseModel], sect
     return f"{field}: {problem['msg'].removeprefix('Input ')}, got {problem['input']!r}"
 
 
-def _fields_at(schema: type[pydantic.BaseModel], location: Sequence[str]) -> list[str]:
+def _fields_at(schema: Any, location: Sequence[str]) -> list[str]:
     for part in location:
-        schema = schema.model_fields[part].annotation if part in schema.model_fields else None
-        if not (isinstance(schema, type) and issubclass(schema, pydantic.BaseModel)):
+        if typing.get_origin(schema) is dict:
+            schema = typing.get_args(schema)[1]
+        elif _is_section(schema) and part in schema.model_fields:
+            schema = schema.model_fields[part].annotation
+        else:
             return []
-    return list(schema.model_fields)
+    return list(schema.model_fields) if _is_section(schema) else []
+
+
+def _is_section(schema: Any) -> bool:
+    return isinstance(schema, type) and issubclass(schema, pydantic.BaseModel)
 
 
 def _one_line(error: Exception) -> str:

@@ -6,8 +6,9 @@ b1 0.5, 600k steps. Meant for an accelerator.
     ./run.sh train --config=configs/gan/cifar10_adam.py
 """
 
+from configs.common import optimizer
 from configs.gan import cifar10_sgd
-from configs.gan.base import optimizer, terms
+from configs.play import keep_drift
 
 
 def get_config():
@@ -17,5 +18,5 @@ def get_config():
     config.gan.updates = "alternating"
     config.gan.optimizers.disc = optimizer("adam", 1e-4, b1=0.5)
     config.gan.optimizers.gen = optimizer("adam", 1e-4, b1=0.5)
-    config.gan.grad_regularizes.dd_coeffs_multiplier = terms()
+    keep_drift(config.gan)
     return config

@@ -7,10 +7,10 @@ an accelerator.
 """
 
 from configs.gan import cifar10_plain
-from configs.gan.base import consensus
+from configs.play import consensus
 
 
 def get_config():
     config = cifar10_plain.get_config()
-    consensus(config, weight=0.01)
+    consensus(config.gan, weight=0.01)
     return config

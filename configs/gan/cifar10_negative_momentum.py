@@ -7,10 +7,10 @@ Rosca et al. 2021. Meant for an accelerator.
 """
 
 from configs.gan import cifar10_plain
-from configs.gan.base import negative_momentum
+from configs.play import negative_momentum
 
 
 def get_config():
     config = cifar10_plain.get_config()
-    negative_momentum(config, disc=-0.5, gen=-0.5)
+    negative_momentum(config.gan, disc=-0.5, gen=-0.5)
     return config

@@ -7,10 +7,10 @@ Meant for an accelerator.
 """
 
 from configs.gan import cifar10_rk4
-from configs.gan.base import ode_gan
+from configs.play import ode_gan
 
 
 def get_config():
     config = cifar10_rk4.get_config()
-    ode_gan(config, weight=0.01)
+    ode_gan(config.gan, weight=0.01)
     return config

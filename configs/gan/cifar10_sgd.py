@@ -6,7 +6,8 @@ learning rates 1e-2 and 5e-3, zero-sum loss, batch 128, 300k steps. Meant for an
     ./run.sh train --config=configs/gan/cifar10_sgd.py
 """
 
-from configs.gan.base import base, cancel_interaction_drift
+from configs.gan.base import base
+from configs.play import cancel_interaction_drift
 
 
 def get_config():
@@ -19,5 +20,5 @@ def get_config():
     config.eval_every = 5_000
     config.figures_every = 5_000
     config.checkpoint_every = 5_000
-    cancel_interaction_drift(config)
+    cancel_interaction_drift(config.gan)
     return config

@@ -9,7 +9,8 @@ Measured: 12,000 steps in 132 s on 2 CPU cores; digits of all classes, at a Frec
 (digits_cnn, 5 x 1,500 samples) with a floor of 3.0 and a ceiling of 167.
 """
 
-from configs.gan.base import base, cancel_interaction_drift
+from configs.gan.base import base
+from configs.play import cancel_interaction_drift
 
 
 def get_config():
@@ -24,5 +25,5 @@ def get_config():
     config.gan.num_latents = 32
     config.gan.optimizers.disc.learning_rate = 0.05
     config.gan.optimizers.gen.learning_rate = 0.05
-    cancel_interaction_drift(config)
+    cancel_interaction_drift(config.gan)
     return config

@@ -6,8 +6,9 @@ the rate, on scikit-learn's digits.
     ./run.sh train --config=configs/gan/digits_adam.py
 """
 
+from configs.common import optimizer
 from configs.gan import digits
-from configs.gan.base import optimizer, terms
+from configs.play import keep_drift
 
 
 def get_config():
@@ -15,5 +16,5 @@ def get_config():
     config.gan.updates = "alternating"
     config.gan.optimizers.disc = optimizer("adam", 1e-3, b1=0.5)
     config.gan.optimizers.gen = optimizer("adam", 1e-3, b1=0.5)
-    config.gan.grad_regularizes.dd_coeffs_multiplier = terms()
+    keep_drift(config.gan)
     return config

@@ -6,12 +6,12 @@ Gidel et al., 'Negative Momentum for Improved Game Dynamics', AISTATS 2019: the 
 """
 
 from configs.gan import mnist_plain
-from configs.gan.base import negative_momentum
+from configs.play import negative_momentum
 
 
 def get_config():
     config = mnist_plain.get_config()
     config.dataset.name = "fashion_mnist"
     config.eval.classifier = "classifier/fashion_mnist"
-    negative_momentum(config, disc=-0.5, gen=-0.5)
+    negative_momentum(config.gan, disc=-0.5, gen=-0.5)
     return config

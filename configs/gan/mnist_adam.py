@@ -8,8 +8,9 @@ Measured: 5,000 steps at 8.8 steps/s on 2 CPU cores; at step 4,000 of a
 shorter run 59% of the samples are taken for ones (docs/evaluation.md).
 """
 
+from configs.common import optimizer
 from configs.gan import mnist_sgd
-from configs.gan.base import optimizer, terms
+from configs.play import keep_drift
 
 
 def get_config():
@@ -22,5 +23,5 @@ def get_config():
     config.gan.gen_loss = "non_saturating"
     config.gan.optimizers.disc = optimizer("adam", 5e-4)
     config.gan.optimizers.gen = optimizer("adam", 5e-4)
-    config.gan.grad_regularizes.dd_coeffs_multiplier = terms()
+    keep_drift(config.gan)
     return config

@@ -6,10 +6,10 @@ Rosca, Wu, Dherin, Barrett, 'Discretization Drift in Two-Player Games', ICML 202
 """
 
 from configs.gan import mnist_sgd
-from configs.gan.base import terms
+from configs.play import keep_drift
 
 
 def get_config():
     config = mnist_sgd.get_config()
-    config.gan.grad_regularizes.dd_coeffs_multiplier = terms()
+    keep_drift(config.gan)
     return config

@@ -9,7 +9,8 @@ samples stay blobs; 1e-3 and 1e-2 at batch 64 kept the balance for 500 steps and
 digits use mnist_adam.py.
 """
 
-from configs.gan.base import base, cancel_interaction_drift
+from configs.gan.base import base
+from configs.play import cancel_interaction_drift
 
 
 def get_config():
@@ -21,5 +22,5 @@ def get_config():
     config.figures_every = 1_000
     config.gan.optimizers.disc.learning_rate = 1e-2
     config.gan.optimizers.gen.learning_rate = 1e-2
-    cancel_interaction_drift(config)
+    cancel_interaction_drift(config.gan)
     return config

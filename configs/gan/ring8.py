@@ -10,7 +10,8 @@ end 82% of the samples within three standard deviations of one (of real points: 
 alternating SGD at 0.1, no mode was captured in 8,000 steps.
 """
 
-from configs.gan.base import base, optimizer
+from configs.common import optimizer
+from configs.gan.base import base
 
 
 def get_config():

@@ -9,10 +9,10 @@ Measured: 6,000 steps in 37 s on 2 CPU cores; between 1 and 5 of the 8 modes fro
 """
 
 from configs.gan import ring8_sgd
-from configs.gan.base import ode_gan
+from configs.play import ode_gan
 
 
 def get_config():
     config = ring8_sgd.get_config()
-    ode_gan(config, weight=0.07)
+    ode_gan(config.gan, weight=0.07)
     return config

@@ -8,8 +8,8 @@ Measured: 6,000 steps in 15 s on 2 CPU cores; samples near all modes at step 4,0
 one or two modes at the end (docs/discretisation_drift.md).
 """
 
+from configs.common import optimizer
 from configs.gan import ring8
-from configs.gan.base import optimizer
 
 
 def get_config():

@@ -8,7 +8,7 @@ import jax
 import numpy as np
 from absl import flags
 
-from configs.gan.base import terms
+from configs.play import keep_drift
 from experiments import registry
 from experiments.gan.experiment import NETS
 from experiments.runs import ROOT
@@ -58,9 +58,9 @@ def bench(config, repeats: int) -> None:
     print(f"{gan.nets} networks, batch {config.batch_size}, {gan.updates}, {jax.devices()[0].device_kind}")
     steps, seconds = {}, {name: [] for name in _VARIANTS}
     for name, multiplier in _VARIANTS.items():
-        for player in ("disc", "gen"):
-            gan.grad_regularizes.dd_coeffs_multiplier[player] = terms()[player]
-            gan.grad_regularizes.dd_coeffs_multiplier[player].other_dot_prod = multiplier
+        keep_drift(gan)
+        for terms in gan.grad_regularizes.dd_coeffs_multiplier.values():
+            terms.other_dot_prod = multiplier
         steps[name] = compiled_step(config)
         steps[name][0]()
     for _ in range(repeats):

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 
 from experiments.gan import modes
 from experiments.gan.config import PLAYERS, GanConfig, GanSection
-from lib import losses, optimizers
+from lib import losses
 from lib.config import ConfigError, lookup
 from lib.data import DataSpec
 from lib.data.gaussians import Mixture
@@ -94,11 +94,8 @@ def build(config: GanConfig, spec: DataSpec) -> Experiment:
     gen_loss = lookup(losses.GEN, gan.gen_loss, "config.gan.gen_loss")
     losses_of = functools.partial(gan_losses, nets, disc_loss, gen_loss, gan.gradient_penalty)
     game = Game(PLAYERS, losses_of)
-    optimizer = {
-        x: optimizers.from_config(getattr(gan.optimizers, x), f"config.gan.optimizers.{x}") for x in PLAYERS
-    }
     regularizers = gan.as_regularizers()
-    rule = updates.make(gan.updates, game, optimizer, regularizers, gan.as_options())
+    rule = updates.make(gan.updates, game, gan.as_optimizers("config.gan"), regularizers, gan.as_options())
 
     def init(key: jax.Array, batch: Batch) -> GameState:
         params, net_state = init_nets(nets, key, to_signed(batch["image"][:2]))

@@ -3,6 +3,7 @@
 import pytest
 from conftest import small_config
 
+from configs import play
 from configs.gan import base
 from experiments import registry
 from lib.config import ConfigError
@@ -89,17 +90,17 @@ def test_schedules_and_momentum_zero_have_a_theory():
 
 
 PRESETS = [  # (function, its arguments)
-    (base.consensus, (0.1,)),
-    (base.symplectic, (0.1,)),
-    (base.symplectic_regularizer, (0.1,)),
-    (base.ode_gan, (0.1,)),
-    (base.negative_momentum, (-0.5, 0.0)),
+    (play.consensus, (0.1,)),
+    (play.symplectic, (0.1,)),
+    (play.symplectic_regularizer, (0.1,)),
+    (play.ode_gan, (0.1,)),
+    (play.negative_momentum, (-0.5, 0.0)),
 ]
 
 
 @pytest.mark.parametrize(("preset", "arguments"), PRESETS)
 def test_presets_are_sound(preset, arguments):
     plain, config = base.base(), base.base()
-    preset(config, *arguments)
+    preset(config.gan, *arguments)
     assert config.to_dict() != plain.to_dict()
     assert build(config).batches_per_step == 1
