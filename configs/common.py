@@ -22,7 +22,7 @@ def base() -> ConfigDict:
     config.restore_path = ""
 
     config.dataset = ConfigDict()
-    # Built in: digits, ring8, grid16, linear_spectrum, exponential_spectrum. On disk: a matrix (FILE.npy,
+    # Built in: digits, ring8, grid16, linear_spectrum, exponential_spectrum; none, where none are read. On disk: a matrix (FILE.npy,
     # FILE.npz, or FILE.npz:KEY where it holds several), or any TFDS image set.
     config.dataset.name = "digits"
     config.dataset.kwargs = ConfigDict()  # of the spectra: d, largest, smallest, seed; other sets take none

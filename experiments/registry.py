@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import NamedTuple
 
-from experiments import cca, classifier, eigengame, gan
+from experiments import cca, classifier, eigengame, games, gan
 from lib.config import ConfigError, lookup, validate
 from lib.data import DataSpec
 from lib.experiment import Experiment
@@ -21,6 +21,7 @@ EXPERIMENTS = {
     "cca": Entry(cca.CcaConfig, cca.build),
     "classifier": Entry(classifier.ClassifierConfig, classifier.build),
     "eigengame": Entry(eigengame.EigenGameConfig, eigengame.build),
+    "games": Entry(games.GamesConfig, games.build),
     "gan": Entry(gan.GanConfig, gan.build),
 }
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import jax
 
 from experiments import registry
-from lib import checkpoints, data
+from lib import checkpoints, data, processes
 from lib.config import ConfigError, differences, load_json, nearest
 from lib.data import validation
 from lib.experiment import State
@@ -51,9 +51,15 @@ def load_split(section: Dataset, split: str) -> data.Dataset:
 def make_runner(config: Run, workdir: Workdir, use_devices: list[jax.Device] | None = None) -> Runner:
     """The runner of a validated config, on all devices unless told otherwise; loads its data.
 
+    Without data there is nothing to divide: such a run has one device.
+
     Raises:
       ConfigError: anything of the config that does not fit the data or the devices.
     """
+    if config.dataset.name == data.NOTHING:
+        if processes.count() > 1:
+            raise ConfigError(f"--distributed: '{config.experiment}' reads no data to share out; leave it out")
+        use_devices = use_devices or jax.local_devices()[:1]
     train, held_out = (load_split(config.dataset, split) for split in splits(config.dataset))
     experiment = registry.build(config, data.DataSpec.of(train))
     return Runner(experiment, config, train, held_out, workdir, use_devices)

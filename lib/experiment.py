@@ -37,6 +37,7 @@ class Experiment:
           experiment without it has no images to score, and is evaluated by its own metrics alone;
         `logits`: `(state, images) -> (logits [b, classes], features [b, d])`, images as of `sample`;
         `figures`: `(state, key) -> {name: images}`, drawn as grids, or `lib.figures.Points`, as scatters;
+        `pictures`: `(state) -> {name: matplotlib figure}`, for those that no grid or scatter can be;
         `arrays`: `(state, {name: mean over the split}) -> {name: array}`, results written as .npy files.
       state_axes: a pytree prefix of State for pmap: None replicated, 0 split over devices: a step sees its
         device's equal share of the leading axis.

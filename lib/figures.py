@@ -82,8 +82,7 @@ def scatter(content: Points, title: str, path: Path) -> None:
     axis.plot(*content.points.T, ".", color=COLOURS[0], alpha=0.3, ms=3, mew=0)
     axis.set(xlim=(-half, half), ylim=(-half, half), xlabel="x", ylabel="y", title=title, aspect="equal")
     axis.locator_params(nbins=5)
-    with replacing(path) as temporary:
-        figure.savefig(temporary, format="png", dpi=120)
+    save(figure, path)
 
 
 def strip(pictures: Sequence[Path], path: Path) -> None:
@@ -143,5 +142,10 @@ def curves(records: Sequence[Mapping[str, float]], panels: Mapping[str, Sequence
         elif len(names) > 1:
             axis.legend(frameon=False)
         axis.spines[["top", "right"]].set_visible(False)
+    save(figure, path)
+
+
+def save(figure, path: Path) -> None:
+    """Writes a matplotlib figure as PNG."""
     with replacing(path) as temporary:
         figure.savefig(temporary, format="png", dpi=120)

@@ -344,12 +344,15 @@ class Runner:
             pictures = jax.device_get(jax.jit(draw)(state, jax.random.key(_FIGURES_SEED)))
             for name, content in pictures.items():
                 figures.draw(content, self.workdir.figures, name, step)
+        if pictures := self.experiment.heads.get("pictures"):
+            for name, figure in pictures(state).items():
+                figures.save(figure, self.workdir.figures / f"{name}.png")
         records = read_json_lines(self.workdir.metrics / "train.jsonl")
         held_out = read_json_lines(self.workdir.metrics / "eval.jsonl")
         held_out = [r for r in held_out if r.get("by") != "eval"]
         names = dict.fromkeys(name for r in records[-1:] for name in r)
         panels = {"loss": [n for n in names if n.endswith("loss")]}
-        panels |= {n: [n] for n in self.experiment.main_metrics if not n.endswith("loss")}
+        panels |= figures.by_prefix(n for n in self.experiment.main_metrics if not n.endswith("loss"))
         varies = lambda name: len({r.get(name) for r in records}) > 1
         panels["learning rate"] = [n for n in names if n.endswith("learning_rate") and varies(n)]
         figures.curves(records, panels, self.workdir.figures / "train.png")

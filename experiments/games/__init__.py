@@ -1,1 +1,6 @@
-"""Small games that can be looked at: their updates, flows and spectra."""
+"""Toy games: where update rules lead from chosen starts, and how fast, beside what theory says."""
+
+from experiments.games.config import GamesConfig
+from experiments.games.experiment import build
+
+__all__ = ["GamesConfig", "build"]

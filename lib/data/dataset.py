@@ -11,6 +11,8 @@ from lib.data.gaussians import Mixture
 from lib.data.rows import Rows
 from lib.data.spectra import Normal
 
+NOTHING = "none"  # the name of the set of experiments that read no data
+
 
 class Dataset(NamedTuple):
     """One split.
@@ -45,7 +47,7 @@ def load(name: str, split: str, data_dir: str = "", kwargs: Mapping[str, Any] | 
     """Loads one split of a set.
 
     Args:
-      name: of a built-in set, of a matrix's file, or of any TFDS image set.
+      name: of a built-in set, of a matrix's file, of any TFDS image set, or NOTHING: one example without meaning.
       split: train or test, or what TFDS knows; also slices like `train[:1000]`.
       data_dir: of TFDS; empty for TFDS_DATA_DIR or TFDS's own default.
       kwargs: of a spectrum; other sets take none.
@@ -62,6 +64,8 @@ def load(name: str, split: str, data_dir: str = "", kwargs: Mapping[str, Any] | 
             f"config.dataset.kwargs.{next(iter(kwargs))}: '{name}' takes no arguments; leave it out "
             f"(only {' and '.join(spectra.SPECTRA)} take some)"
         )
+    if name == NOTHING:
+        return Dataset(np.zeros((1, 1), np.float32), np.zeros(1, np.int32), 1, name=name)
     if name == "digits":
         return Dataset(*digits.load(split), name=name)
     if mixture := gaussians.MIXTURES.get(name):

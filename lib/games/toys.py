@@ -41,9 +41,10 @@ class Toy(NamedTuple):
         return sum(self.sizes.values())
 
     def params(self, point: ArrayLike) -> dict[str, jax.Array]:
-        """{player: vector} of a point [d]."""
+        """{player: vector} of a point [d], which may be complex."""
         ends = np.cumsum(list(self.sizes.values()))[:-1]
-        return dict(zip(self.sizes, jnp.split(jnp.asarray(point, float), ends), strict=True))
+        vector = jnp.asarray(point, complex if jnp.iscomplexobj(point) else float)
+        return dict(zip(self.sizes, jnp.split(vector, ends), strict=True))
 
     def point(self, params: Mapping[str, jax.Array]) -> jax.Array:
         """The point [d] of {player: vector}."""

@@ -1,0 +1,129 @@
+"""Toy games on the runner: every method of the config moves its own copies of the players, one for each start.
+
+The games are deterministic, so a trajectory is a function of its config and of the number of steps: pictures and
+arrays walk it once more.
+"""
+
+import functools
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from experiments.games import pictures
+from experiments.games.config import GamesConfig
+from experiments.games.rates import make_rule
+from lib.data import DataSpec
+from lib.experiment import Batch, Experiment
+from lib.games.toys import Toy
+from lib.games.updates import GameState, Rule
+
+_KEY = 0  # the games draw nothing
+_SHOWN = 3  # distances beside the progress bar
+
+
+class GamesState(NamedTuple):
+    """Attributes:
+    step: how many have been made, int32.
+    methods: {label: state of its rule}, every leaf with a leading axis of starts.
+    """
+
+    step: jax.Array
+    methods: dict[str, GameState]
+
+    @property
+    def params(self) -> dict:
+        return {label: state.params for label, state in self.methods.items()}
+
+
+def build(config: GamesConfig, spec: DataSpec) -> Experiment:
+    """Builds the experiment of a validated config.
+
+    Raises:
+      ConfigError: an unknown optimiser or argument, or a value that an optimiser refuses.
+    """
+    del spec
+    section = config.games
+    toy = section.as_toy()
+    rules = {label: make_rule(toy, method, label) for label, method in section.methods.items()}
+    move = functools.partial(step_all, toy, rules, section.limit)
+    distances = lambda state: {
+        f"distance/{label}": distance(toy, points(toy, s)).mean() for label, s in state.methods.items()
+    }
+
+    def init(key: jax.Array, batch: Batch) -> GamesState:
+        del key, batch
+        return first_state(toy, rules, section.starts)
+
+    def train_step(state: GamesState, batch: Batch, key: jax.Array):
+        del batch, key
+        state = move(state)
+        return state, distances(state)
+
+    def eval_step(state: GamesState, batch: Batch, key: jax.Array):
+        del batch, key
+        return {name: (value, jnp.ones([])) for name, value in distances(state).items()}
+
+    def walked(state: GamesState) -> dict[str, np.ndarray]:
+        start = first_state(toy, rules, section.starts)
+        return walk(toy, move, start, int(state.step))
+
+    names = [f"distance/{label}" for label in rules]
+    return Experiment(
+        init=init,
+        train_step=train_step,
+        eval_step=eval_step,
+        heads={
+            "arrays": lambda state, means: {f"trajectory_{k}": v for k, v in walked(state).items()},
+            "pictures": lambda state: pictures.draw(section, walked(state)),
+        },
+        main_metrics=tuple(names[:_SHOWN]),
+    )
+
+
+def first_state(toy: Toy, rules: dict[str, Rule], starts) -> GamesState:
+    """Every method at every start."""
+    at = jax.vmap(toy.params)(jnp.asarray(starts, float))
+    return GamesState(
+        jnp.zeros([], jnp.int32), {label: jax.vmap(lambda p, r=r: r.init(p, {}))(at) for label, r in rules.items()}
+    )
+
+
+def step_all(toy: Toy, rules: dict[str, Rule], limit: float, state: GamesState) -> GamesState:
+    """One step of every method from every start; what would leave the ball of radius `limit` stays where it is."""
+    key = jax.random.key(_KEY)
+
+    def one(rule: Rule, old: GameState) -> GameState:
+        new, _ = rule.step(old, None, key)
+        inside = jnp.linalg.norm(toy.point(new.params)) < limit
+        return jax.tree.map(lambda a, b: jnp.where(inside, a, b), new, old)
+
+    moved = {label: jax.vmap(functools.partial(one, r))(state.methods[label]) for label, r in rules.items()}
+    return GamesState(state.step + 1, moved)
+
+
+def points(toy: Toy, state: GameState) -> jax.Array:
+    """Where the copies of one method are, [starts, d]."""
+    return jax.vmap(toy.point)(state.params)
+
+
+def distance(toy: Toy, at: jax.Array) -> jax.Array:
+    """Of points [..., d] from the nearest equilibrium: [...]."""
+    apart = at[..., None, :] - jnp.asarray(toy.equilibria.copy(), float)
+    return jnp.linalg.norm(apart, axis=-1).min(-1)
+
+
+def walk(toy: Toy, move, start: GamesState, steps: int) -> dict[str, np.ndarray]:
+    """{label: points [steps + 1, starts, d]} from `start` on."""
+
+    def where(state: GamesState):
+        return {label: points(toy, s) for label, s in state.methods.items()}
+
+    def one(state, _):
+        state = move(state)
+        return state, where(state)
+
+    _, later = jax.jit(lambda s: jax.lax.scan(one, s, length=steps))(start)
+    both = lambda first, rest: np.concatenate([np.asarray(first)[None], np.asarray(rest)])
+    return jax.tree.map(both, where(start), later)

@@ -1,0 +1,155 @@
+"""Pictures of toy games: trajectories over the field, distances to the equilibrium, and measured rates beside theory's."""
+
+import math
+from collections.abc import Mapping
+
+import jax
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from experiments.games import flows, rates
+from experiments.games.config import GamesSection
+from lib.figures import COLOURS
+from lib.games.toys import Toy
+
+Walked = Mapping[str, np.ndarray]  # {label of a method: points [steps + 1, starts, d]}
+_COLUMNS = 3  # panels side by side
+_GRID = 200  # points of a line or on a side of a field
+_GREY = "0.75"
+_FLOW_STYLES = ("--", ":", "-.")
+
+
+def draw(section: GamesSection, walked: Walked) -> dict[str, Figure]:
+    """{name: picture} of what the methods of a section did."""
+    toy = section.as_toy()
+    return {
+        "trajectories": trajectories(section, toy, walked),
+        "convergence": convergence(section, toy, walked),
+    }
+
+
+def distances(toy: Toy, points: np.ndarray) -> np.ndarray:
+    """Of points [steps + 1, starts, d] from the equilibrium nearest to where each start leads, [steps + 1, starts]."""
+    apart = np.linalg.norm(points[:, :, None] - toy.equilibria, axis=-1)
+    return np.take_along_axis(apart, apart[-1].argmin(-1)[None, :, None], 2)[:, :, 0]
+
+
+def trajectories(section: GamesSection, toy: Toy, walked: Walked) -> Figure:
+    """A panel for each method; flows that are asked for are drawn beside the first one's steps."""
+    columns = min(_COLUMNS, len(walked))
+    rows = math.ceil(len(walked) / columns)
+    figure = Figure(figsize=(3.3 * columns, 3.2 * rows + 0.4), layout="constrained")
+    axes = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True).flat
+    box = bounds(section, toy)
+    for axis, (label, points) in zip(axes, walked.items(), strict=False):
+        axis.set_title(label)
+        background(axis, toy, box)
+        steps(axis, toy, points)
+    for axis in list(axes)[len(walked) :]:
+        axis.remove()
+    first, num_steps = figure.axes[0], len(next(iter(walked.values()))) - 1
+    for name, style in zip(section.flows, _FLOW_STYLES * len(section.flows), strict=False):
+        for i, start in enumerate(section.starts):
+            xy = _plane(toy, flows.positions(section, name, start, num_steps))
+            first.plot(*xy, style, color="black", lw=1.2, label=name.replace("_", " ") if i == 0 else None)
+    handles, labels = first.get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), frameon=False)
+    return figure
+
+
+def steps(axis: Axes, toy: Toy, points: np.ndarray) -> None:
+    """Trajectories of points [steps + 1, starts, d], a colour for each start."""
+    for i in range(points.shape[1]):
+        xy = _plane(toy, points[:, i])
+        colour = COLOURS[i % len(COLOURS)]
+        axis.plot(*xy, ".-", color=colour, lw=0.7, ms=3, label="steps" if i == 0 else None)
+        axis.plot(*xy[:, :1], "o", mfc="white", mec=colour, ms=6, ls="none", label="start" if i == 0 else None)
+
+
+def _plane(toy: Toy, points: np.ndarray) -> np.ndarray:
+    """[2, n] of points [n, d]: the first coordinate of each player, or of one alone two, or its loss as height."""
+    if toy.size == 1:
+        return np.stack([points[:, 0], np.asarray(jax.vmap(toy.losses)(points))[:, 0]])
+    return points[:, list(_shown(toy))].T
+
+
+def _shown(toy: Toy) -> tuple[int, int]:
+    """Which coordinates of a point are drawn."""
+    sizes = list(toy.sizes.values())
+    return (0, sizes[0] if len(sizes) > 1 else 1)
+
+
+def bounds(section: GamesSection, toy: Toy) -> np.ndarray:
+    """[2, 2]: (from, to) of both axes of the plane: around all equilibria and starts."""
+    ends = np.concatenate([toy.equilibria, np.asarray(section.starts, float)])
+    middle = (ends.min(0) + ends.max(0)) / 2
+    half = max(toy.half_width, 1.2 * np.abs(ends - middle).max())
+    if toy.size == 1:
+        line = np.linspace(middle[0] - half, middle[0] + half, _GRID)
+        heights = _plane(toy, line[:, None])[1]
+        room = 0.05 * np.ptp(heights)
+        return np.array([[line[0], line[-1]], [heights.min() - room, heights.max() + room]])
+    at = middle[list(_shown(toy))]
+    return np.stack([at - half, at + half], axis=1)
+
+
+def background(axis: Axes, toy: Toy, bounds: np.ndarray) -> None:
+    """The field that players follow, a loss's contours or its curve, and the equilibria."""
+    axis.set(xlim=bounds[0], ylim=bounds[1])
+    names = [f"{x}[0]" if n > 1 else x for x, n in toy.sizes.items()]
+    if toy.size == 1:
+        line = np.linspace(*bounds[0], _GRID)[:, None]
+        axis.plot(*_plane(toy, line), color=_GREY, zorder=0)
+        axis.set(xlabel="model", ylabel="loss")
+    else:
+        axis.set(xlabel=names[0], ylabel=names[1] if len(names) > 1 else "model[1]")
+        if toy.size == 2:
+            _field(axis, toy, bounds)
+    axis.plot(
+        *_plane(toy, toy.equilibria), "*", color="black", ms=11, ls="none", zorder=5, label="equilibrium"
+    )
+
+
+def _field(axis: Axes, toy: Toy, bounds: np.ndarray) -> None:
+    n = 25
+    x, y = np.meshgrid(*(np.linspace(*b, n) for b in bounds))
+    grid = np.stack([x.ravel(), y.ravel()], 1)
+    u, v = -np.asarray(jax.vmap(toy.gradient)(grid)).T.reshape(2, n, n)
+    if len(toy.sizes) == 1:
+        heights = np.asarray(jax.vmap(toy.losses)(grid)).reshape(n, n)
+        levels = np.quantile(heights, np.linspace(0, 1, 15))
+        axis.contour(x, y, heights, np.unique(levels), colors=_GREY, linewidths=0.6)
+    else:
+        axis.streamplot(x, y, u, v, color=_GREY, linewidth=0.6, arrowsize=0.7, density=0.9)
+
+
+def convergence(section: GamesSection, toy: Toy, walked: Walked) -> Figure:
+    """Left, distance against steps with the slope of theory; right, measured rates and theory's, of the first start."""
+    figure = Figure(figsize=(9.5, 0.3 * len(walked) + 3.0), layout="constrained")
+    left, right = figure.subplots(1, 2, width_ratios=(3, 2))
+    for i, (label, points) in enumerate(walked.items()):
+        colour, style = COLOURS[i % len(COLOURS)], ("-", "--", ":")[i // len(COLOURS) % 3]
+        found = distances(toy, points)[:, 0]
+        left.semilogy(np.where(found > 0, found, np.nan), style, color=colour, lw=1.4, label=label)
+        equilibrium = toy.equilibria[np.linalg.norm(points[-1, 0] - toy.equilibria, axis=1).argmin()]
+        radius = np.abs(rates.eigenvalues(section, label, equilibrium)).max()
+        rate = rates.measured(found, section.limit)
+        right.plot(radius, i, "|", color="black", ms=16, mew=1.5, label="theory" if i == 0 else None)
+        right.plot(rate, i, "o", color=colour, ms=7, label="measured" if i == 0 else None)
+        right.annotate(
+            f"{_number(rate)} ({_number(radius)})", (1.02, i), xycoords=("axes fraction", "data"), va="center"
+        )
+    left.set(xlabel="step", ylabel="distance to the equilibrium")
+    left.legend(frameon=False, fontsize="small")
+    right.axvline(1, color=_GREY, lw=1, zorder=0)
+    right.set(xlabel="factor per step", yticks=range(len(walked)), yticklabels=list(walked))
+    right.set_ylim(len(walked) - 0.4, -0.6)
+    right.set_title("measured (spectral radius)", fontsize="medium")
+    for axis in (left, right):
+        axis.spines[["top", "right"]].set_visible(False)
+    return figure
+
+
+def _number(value: float) -> str:
+    return f"{value:.5f}" if np.isfinite(value) else "-"

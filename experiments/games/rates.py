@@ -1,0 +1,53 @@
+"""How fast a method nears an equilibrium: measured along a trajectory, and as its linearisation says."""
+
+import jax
+import numpy as np
+
+from experiments.games.config import GamesSection
+from lib.games import spectrum, toys, updates
+
+_FLOOR = 1e-6  # distances below are rounding
+
+
+def measured(distances: np.ndarray, limit: float) -> float:
+    """Factor per step: exp of the slope of log distance over the later half of what can be trusted.
+
+    Args:
+      distances: [steps + 1], from the equilibrium.
+      limit: at which trajectories are stopped.
+
+    Returns:
+      NaN where too little is left to fit.
+    """
+    trusted = (distances > _FLOOR) & (distances < limit / 10)
+    end = len(distances) if trusted.all() else int(np.argmin(trusted))
+    part = distances[end // 2 : end]
+    if len(part) < 3:
+        return float("nan")
+    slope, _ = np.polyfit(np.arange(len(part)), np.log(part), 1)
+    return float(np.exp(slope))
+
+
+def eigenvalues(section: GamesSection, label: str, equilibrium: np.ndarray) -> np.ndarray:
+    """Of the Jacobian of one step of a method, its optimisers' memory included, at an equilibrium; in float64.
+
+    Where the step has no derivative there, as that of methods that divide by the gradient's norm, all are NaN.
+    """
+    with jax.enable_x64(True):
+        toy = section.as_toy()
+        rule = make_rule(toy, section.methods[label], label)
+        state = rule.init(toy.params(equilibrium), {})
+        jacobian = spectrum.dense(spectrum.update_jacobian(rule, state, None, jax.random.key(0)))
+    if not np.isfinite(jacobian).all():
+        return np.full(len(jacobian), np.nan)
+    return np.linalg.eigvals(jacobian)
+
+
+def make_rule(toy: toys.Toy, method, label: str) -> updates.Rule:
+    """The update rule of a method of the config.
+
+    Raises:
+      ConfigError: an unknown optimiser or argument, or a value that an optimiser refuses.
+    """
+    optimizers = method.as_optimizers(f"config.games.methods.{label}")
+    return updates.make(method.updates, toy.game, optimizers, method.as_regularizers(), method.as_options())
