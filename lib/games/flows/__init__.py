@@ -1,0 +1,33 @@
+"""Flows: continuous dynamics that discrete updates are compared with, of single losses and of games.
+
+    losses.py       gradient flow, implicit gradient regularisation, principal flow
+    players.py      the flow of a game and the modified flows of its updates, on both clocks
+    integration.py  the solver of all of them
+"""
+
+from lib.games.flows.integration import FlowError, integrate
+from lib.games.flows.losses import (
+    FLOWS,
+    gradient_descent,
+    gradient_flow,
+    igr,
+    loss_positions,
+    principal_coefficient,
+    principal_flow,
+)
+from lib.games.flows.players import DRIFTS, game_positions, modified_flow
+
+__all__ = [
+    "DRIFTS",
+    "FLOWS",
+    "FlowError",
+    "game_positions",
+    "gradient_descent",
+    "gradient_flow",
+    "igr",
+    "integrate",
+    "loss_positions",
+    "modified_flow",
+    "principal_coefficient",
+    "principal_flow",
+]
