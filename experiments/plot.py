@@ -6,15 +6,18 @@ from pathlib import Path
 
 from absl import flags
 
+from experiments import registry
+from experiments.runs import ROOT
 from experiments.sweep import plots
 from lib.command_line import parse
-from lib.config import ConfigError, lookup, one_line_errors
+from lib.config import ConfigError, apply_overrides, load_file, lookup, one_line_errors
 from lib.files import replacing
 
 _USAGE = """Draws a picture of results. Each picture's own options: ./run.sh plot PICTURE --help
 
   ./run.sh plot sweep DIR --x=FIELD --y=METRIC   curves or a heat map over the runs of a sweep
   ./run.sh plot local_error                      the drift of updates, on both clocks
+  ./run.sh plot momentum --config=FILE           what momentum does to a toy game
   ./run.sh plot compare RUN [RUN ...]            learning rates and losses against epochs and iterations
   ./run.sh plot eigengame RUN [RUN ...]          streaks and distances of EigenGame runs and of scikit-learn
 """
@@ -35,6 +38,10 @@ _EIGENGAME_USAGE = """Draws, and prints, how soon runs of EigenGame find the tru
 _COMPARE_USAGE = """Draws, and prints, learning rates and losses of runs; runs over seeds are one curve.
 
   ./run.sh plot compare RUN [RUN ...] [--out=FILE]
+"""
+_MOMENTUM_USAGE = """Draws what momentum does to a toy game: spectral radii, eigenvalues, phase portraits; prints a table.
+
+  ./run.sh plot momentum [--config=FILE] [--config.FIELD=VALUE ...] [--rate=0.3] [--out=FILE]
 """
 _FORMATS = (".png", ".pdf", ".svg")
 
@@ -165,10 +172,37 @@ def _show(drawn, methods: list, out: str) -> None:
     save(drawn.picture(methods), Path(out))
 
 
+def momentum(argv: list[str]) -> None:
+    """Draws spectral radii, eigenvalues and phase portraits of a game against momentum, and prints a table.
+
+    Raises:
+      ConfigError: unknown flags, a config of another experiment, or a rate that is not positive.
+    """
+
+    def define(values: flags.FlagValues) -> None:
+        default = str(ROOT / "configs/games/bilinear.py")
+        flags.DEFINE_string("config", default, "The config of a toy game.", flag_values=values)
+        flags.DEFINE_float("rate", 0.3, "Learning rate of all players.", flag_values=values)
+        flags.DEFINE_string("out", "momentum.png", "The file.", flag_values=values)
+
+    values, overrides = parse(argv, define, _MOMENTUM_USAGE)
+    if values.rate <= 0:
+        raise ConfigError(f"--rate: {values.rate:g} is no learning rate; use one above 0")
+    config = registry.validated(apply_overrides(load_file(values.config), overrides))
+    if config.experiment != "games":
+        raise ConfigError(f"--config: '{values.config}' is no toy game; use one of configs/games")
+    from experiments.games import momentum as drawn
+
+    found = drawn.analyse(config.games, values.rate)
+    print(drawn.table(found))
+    save(drawn.picture(config.games, values.rate, found), Path(values.out))
+
+
 PICTURES: dict[str, Callable[[list[str]], None]] = {
     "compare": compare,
     "eigengame": eigengame,
     "local_error": local_error,
+    "momentum": momentum,
     "sweep": sweep,
 }
 

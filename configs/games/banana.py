@@ -20,4 +20,5 @@ def get_config():
         methods[name] = method(0.01, players=ALONE)
         methods[name].optimizers.model = chosen
     config.games.flows = ("gradient_flow",)
+    config.games.flows_of = "sgd"
     return config

@@ -29,10 +29,11 @@ def base(game: str, starts: Sequence[Sequence[float]], **kwargs) -> ConfigDict:
     games.kwargs = ConfigDict(kwargs)
     games.starts = tuple(map(tuple, starts))  # points, all players' numbers one after the other
     games.methods = ConfigDict()  # {label: how players move}; each walks from every start
-    # Drawn beside the steps of the first method, which must be simultaneous or alternating plain SGD. Two players:
-    # original, modified_per_player, modified_shared. One: gradient_flow, igr, principal_flow,
+    # Drawn beside the steps of the method flows_of, which must be simultaneous or alternating plain SGD. Two
+    # players: original, modified_per_player, modified_shared. One: gradient_flow, igr, principal_flow,
     # principal_flow_third_order.
     games.flows = ()
+    games.flows_of = ""
     games.limit = 1e6  # the distance from 0 at which a trajectory that runs away is stopped
     return config
 

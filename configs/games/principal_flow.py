@@ -14,5 +14,6 @@ from configs.games.base import ALONE, base, method
 def get_config():
     config = base("quadratic_loss", [(-0.35, -0.2)], weights=(1.0, 0.01))
     config.games.flows = ("gradient_flow", "igr", "principal_flow")
+    config.games.flows_of = "sgd"
     config.games.methods.sgd = method(0.9, players=ALONE)
     return config

@@ -17,6 +17,7 @@ def get_config():
     config = base("rotational", [(1.0, 0.0)], damping=0.09)
     config.num_steps = 150
     config.games.flows = ("original", "modified_shared")
+    config.games.flows_of = "simultaneous"
     methods = config.games.methods
     methods.simultaneous = method(RATE)
     methods.alternating = method(RATE, "alternating")

@@ -35,6 +35,7 @@ class GamesSection(Section):
     starts: tuple[tuple[float, ...], ...]
     methods: dict[str, Method]
     flows: tuple[str, ...]
+    flows_of: str
     limit: PositiveFloat
 
     def as_toy(self) -> toys.Toy:
@@ -67,16 +68,21 @@ class GamesSection(Section):
         return self
 
     def _check_flows(self, toy: toys.Toy) -> None:
-        """Flows are those of the first method, which must be one whose flows are known."""
+        """They are those of one method, of a kind whose flows are known."""
+        if not self.flows and not self.flows_of:
+            return
         known = flows.known(toy)
         for name in self.flows:
             if name not in known:
                 raise ValueError(f"config.games.flows: unknown name '{name}'{nearest(name, known)}")
-        label, method = next(iter(self.methods.items()))
-        if self.flows and not flows.has_flows(method):
+        if self.flows_of not in self.methods:
             raise ValueError(
-                f"config.games.flows: no flow is known of the first method, '{label}'; make it 'simultaneous' or "
-                "'alternating' with plain 'sgd' and nothing added to its gradients, or set flows to ()"
+                f"config.games.flows_of: no method '{self.flows_of}'{nearest(self.flows_of, self.methods)}"
+            )
+        if not flows.has_flows(self.methods[self.flows_of]):
+            raise ValueError(
+                f"config.games.flows_of: no flow is known of '{self.flows_of}'; name a method that is simultaneous or "
+                "alternating plain SGD with nothing added to its gradients, or set flows to () and flows_of to ''"
             )
 
 

@@ -1,4 +1,4 @@
-"""The flows that a toy game's picture can show beside the steps of its first method."""
+"""The flows that a toy game's picture can show beside the steps of one method."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -44,14 +44,14 @@ def _adds(method: "Method") -> bool:
 
 
 def positions(section: "GamesSection", name: str, start: Sequence[float], steps: int) -> np.ndarray:
-    """Where a flow of the first method is after n = 0 .. steps updates from `start`, [steps + 1, d].
+    """Where a flow of the method `flows_of` is after n = 0 .. steps updates from `start`, [steps + 1, d].
 
     Of a complex flow, the real part.
 
     Raises:
       lib.games.flows.FlowError: the flow cannot be followed so far.
     """
-    method = next(iter(section.methods.values()))
+    method = section.methods[section.flows_of]
     rates = {x: method.optimizers[x].learning_rate for x in method.as_options().order}
     with jax.enable_x64(True):
         toy = section.as_toy()

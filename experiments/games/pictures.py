@@ -36,26 +36,33 @@ def distances(toy: Toy, points: np.ndarray) -> np.ndarray:
 
 
 def trajectories(section: GamesSection, toy: Toy, walked: Walked) -> Figure:
-    """A panel for each method; flows that are asked for are drawn beside the first one's steps."""
+    """A panel for each method; flows that are asked for are drawn in that of their method."""
     columns = min(_COLUMNS, len(walked))
     rows = math.ceil(len(walked) / columns)
     figure = Figure(figsize=(3.3 * columns, 3.2 * rows + 0.4), layout="constrained")
-    axes = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True).flat
+    axes = list(figure.subplots(rows, columns, squeeze=False).flat)
     box = bounds(section, toy)
+    named = {}  # for the legend
     for axis, (label, points) in zip(axes, walked.items(), strict=False):
         axis.set_title(label)
         background(axis, toy, box)
         steps(axis, toy, points)
-    for axis in list(axes)[len(walked) :]:
+        if label == section.flows_of:
+            _draw_flows(axis, section, toy, len(points) - 1)
+        handles, labels = axis.get_legend_handles_labels()
+        named |= dict(zip(labels, handles, strict=True))
+    for axis in axes[len(walked) :]:
         axis.remove()
-    first, num_steps = figure.axes[0], len(next(iter(walked.values()))) - 1
+    figure.legend(named.values(), named.keys(), loc="outside lower center", ncols=3, frameon=False)
+    return figure
+
+
+def _draw_flows(axis: Axes, section: GamesSection, toy: Toy, num_steps: int) -> None:
     for name, style in zip(section.flows, _FLOW_STYLES * len(section.flows), strict=False):
         for i, start in enumerate(section.starts):
             xy = _plane(toy, flows.positions(section, name, start, num_steps))
-            first.plot(*xy, style, color="black", lw=1.2, label=name.replace("_", " ") if i == 0 else None)
-    handles, labels = first.get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), frameon=False)
-    return figure
+            label = name.replace("_", " ") if i == 0 else None
+            axis.plot(*xy, style, color="black", lw=1.2, label=label)
 
 
 def steps(axis: Axes, toy: Toy, points: np.ndarray) -> None:
@@ -82,8 +89,8 @@ def _shown(toy: Toy) -> tuple[int, int]:
 
 def bounds(section: GamesSection, toy: Toy) -> np.ndarray:
     """[2, 2]: (from, to) of both axes of the plane: around all equilibria and starts."""
+    middle = toy.equilibria.mean(0)
     ends = np.concatenate([toy.equilibria, np.asarray(section.starts, float)])
-    middle = (ends.min(0) + ends.max(0)) / 2
     half = max(toy.half_width, 1.2 * np.abs(ends - middle).max())
     if toy.size == 1:
         line = np.linspace(middle[0] - half, middle[0] + half, _GRID)
@@ -103,7 +110,7 @@ def background(axis: Axes, toy: Toy, bounds: np.ndarray) -> None:
         axis.plot(*_plane(toy, line), color=_GREY, zorder=0)
         axis.set(xlabel="model", ylabel="loss")
     else:
-        axis.set(xlabel=names[0], ylabel=names[1] if len(names) > 1 else "model[1]")
+        axis.set(xlabel=names[0], ylabel=names[1] if len(names) > 1 else "model[1]", aspect="equal")
         if toy.size == 2:
             _field(axis, toy, bounds)
     axis.plot(
@@ -133,7 +140,7 @@ def convergence(section: GamesSection, toy: Toy, walked: Walked) -> Figure:
         found = distances(toy, points)[:, 0]
         left.semilogy(np.where(found > 0, found, np.nan), style, color=colour, lw=1.4, label=label)
         equilibrium = toy.equilibria[np.linalg.norm(points[-1, 0] - toy.equilibria, axis=1).argmin()]
-        radius = np.abs(rates.eigenvalues(section, label, equilibrium)).max()
+        radius = rates.spectral_radius(section, label, equilibrium)
         rate = rates.measured(found, section.limit)
         right.plot(radius, i, "|", color="black", ms=16, mew=1.5, label="theory" if i == 0 else None)
         right.plot(rate, i, "o", color=colour, ms=7, label="measured" if i == 0 else None)
@@ -141,7 +148,7 @@ def convergence(section: GamesSection, toy: Toy, walked: Walked) -> Figure:
             f"{_number(rate)} ({_number(radius)})", (1.02, i), xycoords=("axes fraction", "data"), va="center"
         )
     left.set(xlabel="step", ylabel="distance to the equilibrium")
-    left.legend(frameon=False, fontsize="small")
+    left.legend(framealpha=0.7, edgecolor="none", fontsize="small")
     right.axvline(1, color=_GREY, lw=1, zorder=0)
     right.set(xlabel="factor per step", yticks=range(len(walked)), yticklabels=list(walked))
     right.set_ylim(len(walked) - 0.4, -0.6)

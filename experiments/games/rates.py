@@ -28,19 +28,20 @@ def measured(distances: np.ndarray, limit: float) -> float:
     return float(np.exp(slope))
 
 
-def eigenvalues(section: GamesSection, label: str, equilibrium: np.ndarray) -> np.ndarray:
+def spectral_radius(section: GamesSection, label: str, equilibrium: np.ndarray) -> float:
     """Of the Jacobian of one step of a method, its optimisers' memory included, at an equilibrium; in float64.
 
-    Where the step has no derivative there, as that of methods that divide by the gradient's norm, all are NaN.
+    NaN for methods whose optimisers are not SGD: their rates adapt to gradients that vanish there.
     """
+    method = section.methods[label]
+    if any(o.name != "sgd" or o.schedule.name != "constant" for o in method.optimizers.values()):
+        return float("nan")
     with jax.enable_x64(True):
         toy = section.as_toy()
-        rule = make_rule(toy, section.methods[label], label)
+        rule = make_rule(toy, method, label)
         state = rule.init(toy.params(equilibrium), {})
-        jacobian = spectrum.dense(spectrum.update_jacobian(rule, state, None, jax.random.key(0)))
-    if not np.isfinite(jacobian).all():
-        return np.full(len(jacobian), np.nan)
-    return np.linalg.eigvals(jacobian)
+        jacobian = spectrum.update_jacobian(rule, state, None, jax.random.key(0))
+        return spectrum.spectral_radius(spectrum.eigenvalues(jacobian))
 
 
 def make_rule(toy: toys.Toy, method, label: str) -> updates.Rule:
