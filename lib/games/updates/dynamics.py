@@ -38,7 +38,7 @@ class Look(NamedTuple):
     own_loss: Mapping[str, Callable[[Any], jax.Array]]
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)  # one object, one game: compiled functions may depend on it
 class Dynamics:
     """The regularised, adjusted joint gradient v of a game, and how a player moves along its own.
 

@@ -24,6 +24,7 @@ from lib.devices import AXIS
 from lib.games import updates
 from lib.games.game import Aux, Game
 from lib.games.regularizers import regularizer_gradients
+from lib.games.spectrum import eigenvalues, spectral_radius, update_jacobian
 from lib.games.updates import RULES, Options, Regularizers, Weights
 from lib.optimizers import schedules
 
@@ -32,19 +33,8 @@ pytestmark = pytest.mark.usefixtures("float64")
 
 def squared_radius(rule) -> float:
     """Of the Jacobian of a whole step, optimiser's and rule's memory included, at the equilibrium (0, 0)."""
-    state = initial(rule, (0.0, 0.0))
-    moving = lambda s: (s.params, {x: s.opt_state[x].inner_state for x in PLAYERS}, s.memory)
-    flat, unravel = jax.flatten_util.ravel_pytree(moving(state))
-
-    def step(v):
-        params, inner, memory = unravel(v)
-        opt_state = {x: state.opt_state[x]._replace(inner_state=inner[x]) for x in PLAYERS}
-        after, _ = rule.step(
-            state._replace(params=params, opt_state=opt_state, memory=memory), NO_DATA, KEY
-        )
-        return jax.flatten_util.ravel_pytree(moving(after))[0]
-
-    return float(np.abs(np.linalg.eigvals(jax.jacfwd(step)(flat))).max() ** 2)
+    operator = update_jacobian(rule, initial(rule, (0.0, 0.0)), NO_DATA, KEY)
+    return spectral_radius(eigenvalues(operator)) ** 2
 
 
 def consensus(a, b, g):
