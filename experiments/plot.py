@@ -6,8 +6,6 @@ from pathlib import Path
 
 from absl import flags
 
-from experiments import registry
-from experiments.runs import ROOT
 from experiments.sweep import plots
 from lib.command_line import parse
 from lib.config import ConfigError, apply_overrides, load_file, lookup, one_line_errors
@@ -180,19 +178,20 @@ def momentum(argv: list[str]) -> None:
     """
 
     def define(values: flags.FlagValues) -> None:
-        default = str(ROOT / "configs/games/bilinear.py")
-        flags.DEFINE_string("config", default, "The config of a toy game.", flag_values=values)
+        flags.DEFINE_string("config", None, "A toy game's; default: bilinear.", flag_values=values)
         flags.DEFINE_float("rate", 0.3, "Learning rate of all players.", flag_values=values)
         flags.DEFINE_string("out", "momentum.png", "The file.", flag_values=values)
 
     values, overrides = parse(argv, define, _MOMENTUM_USAGE)
     if values.rate <= 0:
         raise ConfigError(f"--rate: {values.rate:g} is no learning rate; use one above 0")
-    config = registry.validated(apply_overrides(load_file(values.config), overrides))
-    if config.experiment != "games":
-        raise ConfigError(f"--config: '{values.config}' is no toy game; use one of configs/games")
+    from experiments import registry, runs
     from experiments.games import momentum as drawn
 
+    file = values.config or runs.ROOT / "configs/games/bilinear.py"
+    config = registry.validated(apply_overrides(load_file(file), overrides))
+    if config.experiment != "games":
+        raise ConfigError(f"--config: '{file}' is no toy game; use one of configs/games")
     found = drawn.analyse(config.games, values.rate)
     print(drawn.table(found))
     save(drawn.picture(config.games, values.rate, found), Path(values.out))

@@ -58,7 +58,9 @@ def make_runner(config: Run, workdir: Workdir, use_devices: list[jax.Device] | N
     """
     if config.dataset.name == data.NOTHING:
         if processes.count() > 1:
-            raise ConfigError(f"--distributed: '{config.experiment}' reads no data to share out; leave it out")
+            raise ConfigError(
+                f"--distributed: '{config.experiment}' reads no data to share out; leave it out"
+            )
         use_devices = use_devices or jax.local_devices()[:1]
     train, held_out = (load_split(config.dataset, split) for split in splits(config.dataset))
     experiment = registry.build(config, data.DataSpec.of(train))

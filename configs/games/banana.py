@@ -1,6 +1,6 @@
 """Rosenbrock's curved valley in the plane: small and large steps, momentum and adaptive step sizes.
 
-    ./run.sh train --config=configs/games/banana.py
+./run.sh train --config=configs/games/banana.py
 """
 
 from configs.common import optimizer

@@ -1,6 +1,6 @@
 """A loss with two minima on a line: gradient descent, momentum and adaptive step sizes.
 
-    ./run.sh train --config=configs/games/double_well.py
+./run.sh train --config=configs/games/double_well.py
 """
 
 from configs.common import optimizer

@@ -94,4 +94,3 @@ class GamesConfig(Run):
         if self.dataset.name != NOTHING:
             raise ValueError(f"config.dataset.name: games read no data; set it to '{NOTHING}'")
         return self
-

@@ -86,7 +86,8 @@ def first_state(toy: Toy, rules: dict[str, Rule], starts) -> GamesState:
     """Every method at every start."""
     at = jax.vmap(toy.params)(jnp.asarray(starts, float))
     return GamesState(
-        jnp.zeros([], jnp.int32), {label: jax.vmap(lambda p, r=r: r.init(p, {}))(at) for label, r in rules.items()}
+        jnp.zeros([], jnp.int32),
+        {label: jax.vmap(lambda p, r=r: r.init(p, {}))(at) for label, r in rules.items()},
     )
 
 

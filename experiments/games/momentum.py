@@ -25,7 +25,7 @@ from lib.games.updates import GameState, Rule
 
 UPDATES = ("simultaneous", "alternating")
 MOMENTA = np.linspace(-0.9, 0.9, 73)
-SHOWN = {"positive": 0.5, "zero": 0.0, "negative": -0.5}  # in the plane and in portraits
+SHOWN = (0.5, 0.0, -0.5)  # in the plane and in portraits
 _STEPS = 60
 _MARKERS = "os^"
 
@@ -33,11 +33,11 @@ _MARKERS = "os^"
 class Found(NamedTuple):
     """Attributes:
     radii: {updates: [momenta]}, spectral radii at MOMENTA.
-    shown: {updates: {sign: eigenvalues [n]}} of SHOWN.
+    shown: {updates: [shown, n]}, eigenvalues at SHOWN.
     """
 
     radii: dict[str, np.ndarray]
-    shown: dict[str, dict[str, np.ndarray]]
+    shown: dict[str, np.ndarray]
 
 
 def with_momentum(state: GameState, momentum: jax.Array | float) -> GameState:
@@ -72,9 +72,7 @@ def eigenvalues(section: GamesSection, updates: str, rate: float, momenta: np.nd
 def analyse(section: GamesSection, rate: float) -> Found:
     """Radii against momentum, and eigenvalues of SHOWN."""
     radii = {u: np.abs(eigenvalues(section, u, rate, MOMENTA)).max(-1) for u in UPDATES}
-    signs = np.array(list(SHOWN.values()))
-    shown = {u: dict(zip(SHOWN, eigenvalues(section, u, rate, signs), strict=True)) for u in UPDATES}
-    return Found(radii, shown)
+    return Found(radii, {u: eigenvalues(section, u, rate, np.array(SHOWN)) for u in UPDATES})
 
 
 def table(found: Found) -> str:
@@ -91,16 +89,16 @@ def table(found: Found) -> str:
 
 
 def picture(section: GamesSection, rate: float, found: Found) -> Figure:
-    """Top: radii against momentum, eigenvalues in the plane. Below: a portrait for each update and sign."""
+    """Top: radii against momentum, eigenvalues in the plane. Below: a portrait for each update and momentum."""
     figure = Figure(figsize=(9.5, 9.2), layout="constrained")
     axes = figure.subplots(3, 3)
     _draw_radii(axes[0, 0], found)
     for axis, updates in zip(axes[0, 1:], UPDATES, strict=True):
         _draw_plane(axis, found.shown[updates], updates)
     for row, updates in zip(axes[1:], UPDATES, strict=True):
-        for axis, (sign, momentum) in zip(row, SHOWN.items(), strict=True):
+        for axis, momentum in zip(row, SHOWN, strict=True):
             _draw_portrait(axis, section, updates, rate, momentum)
-            axis.set_title(f"{updates}, {sign} momentum {momentum:+.1f}".replace("+0.0", ""), fontsize="medium")
+            axis.set_title(f"{updates}, momentum {momentum:g}", fontsize="medium")
     figure.suptitle(f"{section.game}: SGD with rate {rate:g}")
     return figure
 
@@ -115,15 +113,16 @@ def _draw_radii(axis: Axes, found: Found) -> None:
     axis.spines[["top", "right"]].set_visible(False)
 
 
-def _draw_plane(axis: Axes, shown: dict[str, np.ndarray], title: str) -> None:
+def _draw_plane(axis: Axes, shown: np.ndarray, title: str) -> None:
     turn = np.linspace(0, 2 * np.pi, 200)
     axis.plot(np.cos(turn), np.sin(turn), color="black", lw=0.8, label="unit circle")
-    for (sign, values), colour, marker in zip(shown.items(), COLOURS, _MARKERS, strict=False):
-        axis.plot(values.real, values.imag, marker, mfc="none", mew=1.5, color=colour, label=f"{sign} momentum")
+    for momentum, values, colour, marker in zip(SHOWN, shown, COLOURS, _MARKERS, strict=False):
+        label = f"momentum {momentum:g}"
+        axis.plot(values.real, values.imag, marker, mfc="none", mew=1.5, color=colour, label=label)
     axis.set(xlabel="real part", ylabel="imaginary part", aspect="equal", title=f"{title}: eigenvalues")
     axis.title.set_fontsize("medium")
     axis.margins(0.1)
-    axis.legend(frameon=False, fontsize="x-small", loc="center")
+    axis.legend(frameon=False, fontsize="x-small", loc="lower center", bbox_to_anchor=(0.4, 0.1))
 
 
 def _draw_portrait(axis: Axes, section: GamesSection, updates: str, rate: float, momentum: float) -> None:

@@ -39,7 +39,8 @@ def trajectories(section: GamesSection, toy: Toy, walked: Walked) -> Figure:
     """A panel for each method; flows that are asked for are drawn in that of their method."""
     columns = min(_COLUMNS, len(walked))
     rows = math.ceil(len(walked) / columns)
-    figure = Figure(figsize=(3.3 * columns, 3.2 * rows + 0.4), layout="constrained")
+    legend_right = columns == 1  # too narrow for it below
+    figure = Figure(figsize=(3.3 * columns + 2 * legend_right, 3.2 * rows + 0.4), layout="constrained")
     axes = list(figure.subplots(rows, columns, squeeze=False).flat)
     box = bounds(section, toy)
     named = {}  # for the legend
@@ -53,7 +54,8 @@ def trajectories(section: GamesSection, toy: Toy, walked: Walked) -> Figure:
         named |= dict(zip(labels, handles, strict=True))
     for axis in axes[len(walked) :]:
         axis.remove()
-    figure.legend(named.values(), named.keys(), loc="outside lower center", ncols=3, frameon=False)
+    place, ncols = ("outside right upper", 1) if legend_right else ("outside lower center", 3)
+    figure.legend(named.values(), named.keys(), loc=place, ncols=ncols, frameon=False)
     return figure
 
 
@@ -71,7 +73,9 @@ def steps(axis: Axes, toy: Toy, points: np.ndarray) -> None:
         xy = _plane(toy, points[:, i])
         colour = COLOURS[i % len(COLOURS)]
         axis.plot(*xy, ".-", color=colour, lw=0.7, ms=3, label="steps" if i == 0 else None)
-        axis.plot(*xy[:, :1], "o", mfc="white", mec=colour, ms=6, ls="none", label="start" if i == 0 else None)
+        axis.plot(
+            *xy[:, :1], "o", mfc="white", mec=colour, ms=6, ls="none", label="start" if i == 0 else None
+        )
 
 
 def _plane(toy: Toy, points: np.ndarray) -> np.ndarray:
@@ -119,15 +123,15 @@ def background(axis: Axes, toy: Toy, bounds: np.ndarray) -> None:
 
 
 def _field(axis: Axes, toy: Toy, bounds: np.ndarray) -> None:
-    n = 25
+    n = 80
     x, y = np.meshgrid(*(np.linspace(*b, n) for b in bounds))
     grid = np.stack([x.ravel(), y.ravel()], 1)
-    u, v = -np.asarray(jax.vmap(toy.gradient)(grid)).T.reshape(2, n, n)
     if len(toy.sizes) == 1:
         heights = np.asarray(jax.vmap(toy.losses)(grid)).reshape(n, n)
-        levels = np.quantile(heights, np.linspace(0, 1, 15))
-        axis.contour(x, y, heights, np.unique(levels), colors=_GREY, linewidths=0.6)
+        levels = np.unique(np.quantile(heights, np.linspace(0, 1, 15)))
+        axis.contour(x, y, heights, levels, colors=_GREY, linewidths=0.6)
     else:
+        u, v = -np.asarray(jax.vmap(toy.gradient)(grid)).T.reshape(2, n, n)
         axis.streamplot(x, y, u, v, color=_GREY, linewidth=0.6, arrowsize=0.7, density=0.9)
 
 
@@ -145,7 +149,10 @@ def convergence(section: GamesSection, toy: Toy, walked: Walked) -> Figure:
         right.plot(radius, i, "|", color="black", ms=16, mew=1.5, label="theory" if i == 0 else None)
         right.plot(rate, i, "o", color=colour, ms=7, label="measured" if i == 0 else None)
         right.annotate(
-            f"{_number(rate)} ({_number(radius)})", (1.02, i), xycoords=("axes fraction", "data"), va="center"
+            f"{_number(rate)} ({_number(radius)})",
+            (1.02, i),
+            xycoords=("axes fraction", "data"),
+            va="center",
         )
     left.set(xlabel="step", ylabel="distance to the equilibrium")
     left.legend(framealpha=0.7, edgecolor="none", fontsize="small")
