@@ -21,7 +21,6 @@ def base(game: str, starts: Sequence[Sequence[float]], **kwargs) -> ConfigDict:
     config.log_every = 10
     config.eval_every = 100
     config.checkpoint_every = 100
-    config.steps_per_dispatch = 10
     config.games = games = ConfigDict()
     # bilinear, quadratic, rotational, dirac_gan (of two players); quadratic_loss, double_well, banana (of one):
     # lib/games/toys.py says what they are and what they take.

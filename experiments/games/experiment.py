@@ -110,9 +110,9 @@ def points(toy: Toy, state: GameState) -> jax.Array:
 
 
 def distance(toy: Toy, at: jax.Array) -> jax.Array:
-    """Of points [..., d] from the nearest equilibrium: [...]."""
-    apart = at[..., None, :] - jnp.asarray(toy.equilibria.copy(), float)
-    return jnp.linalg.norm(apart, axis=-1).min(-1)
+    """Of points [n, d] from the nearest equilibrium, [n]."""
+    to = lambda equilibrium: jnp.linalg.norm(at - equilibrium[None], axis=-1)
+    return jax.vmap(to)(jnp.asarray(toy.equilibria.copy(), float)).min(0)
 
 
 def walk(toy: Toy, move, start: GamesState, steps: int) -> dict[str, np.ndarray]:

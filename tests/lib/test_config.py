@@ -87,7 +87,7 @@ def edited(edit):
         ),
         (
             lambda c: c.__delattr__("experiment"),
-            "config.experiment: missing; known: cca, classifier, eigengame, gan",
+            "config.experiment: missing; known: cca, classifier, eigengame, games, gan",
         ),
         (
             lambda c: c.gan.optimizers.gen.kwargs.update(momentm=0.9),

@@ -1,0 +1,214 @@
+"""Toy games on the runner: trajectories, rates and flows against closed forms; bad configs are one line."""
+
+import jax
+import numpy as np
+import pytest
+from conftest import small_config
+
+from experiments import registry
+from experiments.games import flows, momentum, pictures, rates
+from experiments.games.experiment import first_state, step_all, walk
+from lib.config import ConfigError
+
+
+def section(name: str, *overrides: str):
+    return registry.validated(small_config(f"games/{name}", *overrides)).games
+
+
+def walked(section, steps: int, *labels: str) -> dict[str, np.ndarray]:
+    """Trajectories of the methods that are named, or of all."""
+    toy = section.as_toy()
+    rules = {x: rates.make_rule(toy, section.methods[x], x) for x in labels or section.methods}
+    move = lambda state: step_all(toy, rules, section.limit, state)
+    return walk(toy, move, first_state(toy, rules, section.starts), steps)
+
+
+def test_a_run_writes_its_trajectories_and_pictures(make):
+    runner = make("games/rotational")
+    runner.train(runner.init(), 0)
+    _, state = runner.restore()
+    for label, params in state.params.items():
+        path = np.load(runner.workdir.path / f"trajectory_{label}.npy")
+        assert path.shape == (5, 1, 2)
+        end = np.concatenate([params["disc"], params["gen"]], 1)
+        np.testing.assert_allclose(path[-1], end, rtol=1e-6)
+        assert np.abs(end - path[0]).max() > 0.1
+    names = {p.name for p in runner.workdir.figures.iterdir()}
+    assert {"trajectories.png", "convergence.png"} < names
+    record = (runner.workdir.metrics / "train.jsonl").read_text().splitlines()[-1]
+    assert '"distance/alternating"' in record
+
+
+def test_simultaneous_steps_leave_the_bilinear_equilibrium_by_the_known_factor():
+    found = walked(section("bilinear"), 50, "simultaneous")["simultaneous"][:, 0]
+    expected = np.linalg.norm(found[0]) * (1 + 0.3**2) ** (np.arange(51) / 2)
+    np.testing.assert_allclose(np.linalg.norm(found, axis=1), expected, rtol=1e-5)
+
+
+def test_what_runs_away_is_stopped():
+    stopped = walked(section("bilinear", "games.limit=10.0"), 300, "simultaneous")["simultaneous"][:, 0]
+    assert 9 < np.linalg.norm(stopped[-1]) < 10
+    np.testing.assert_array_equal(stopped[-1], stopped[-2])
+
+
+@pytest.mark.parametrize(
+    ("method", "squared"),
+    [
+        ("simultaneous", 1 + 0.3**2),
+        ("alternating", 1.0),
+        ("consensus", (1 - 0.15) ** 2 + 0.3**2),
+        ("extragradient", 1 - 0.3**2 + 0.3**4),
+        ("runge_kutta_4", 1 - 0.3**6 / 72 + 0.3**8 / 576),
+    ],
+)
+def test_rates_of_theory_and_of_trajectories_are_the_table_s(method, squared):
+    bilinear = section("bilinear")
+    radius = rates.spectral_radius(bilinear, method, np.zeros(2))
+    assert radius**2 == pytest.approx(squared, abs=1e-9)
+    distances = pictures.distances(bilinear.as_toy(), walked(bilinear, 200, method)[method])[:, 0]
+    assert rates.measured(distances, bilinear.limit) == pytest.approx(radius, abs=2e-4)
+
+
+def test_a_measured_rate_is_of_what_can_be_trusted():
+    falling = 0.9 ** np.arange(300.0)
+    assert rates.measured(np.maximum(falling, 3e-7), 1e6) == pytest.approx(0.9, rel=1e-12)
+    rising = np.minimum(1.5 ** np.arange(100.0), 1e6)
+    assert rates.measured(rising, 1e6) == pytest.approx(1.5, rel=1e-12)
+    assert np.isnan(rates.measured(np.array([1.0, 1e-9, 1e-9, 1e-9]), 1e6))
+
+
+def test_there_is_no_linear_theory_of_rates_that_adapt():
+    assert np.isnan(rates.spectral_radius(section("banana"), "adam", np.ones(2)))
+    assert rates.spectral_radius(section("banana"), "sgd", np.ones(2)) < 1
+
+
+def test_the_modified_flow_is_nearer_to_the_steps_than_the_original():
+    """And, for this damping and rate, it diverges as they do."""
+    spiral = section("rotational")
+    steps = walked(spiral, 100, "simultaneous")["simultaneous"][:, 0]
+    original, modified = (
+        flows.positions(spiral, name, spiral.starts[0], 100) for name in ("original", "modified_shared")
+    )
+    apart = [np.linalg.norm(path - steps, axis=1).max() for path in (original, modified)]
+    assert apart[1] < 0.4 < 1 < apart[0]  # O(h^2) of phase remains
+    assert np.linalg.norm(original[-1]) < 0.2
+    assert np.linalg.norm(modified[-1]) > 1
+
+
+def test_the_principal_flow_of_the_config_passes_through_its_steps():
+    quadratic = section("principal_flow")
+    steps = walked(quadratic, 30)["sgd"][:, 0]
+    path = flows.positions(quadratic, "principal_flow", quadratic.starts[0], 30)
+    np.testing.assert_allclose(path, steps, atol=1e-6)
+    assert np.abs(np.diff(np.sign(steps[:20, 0]))).min() == 2  # they jump over the minimum
+
+
+@pytest.mark.parametrize("name", ["double_well", "rotational", "quadratic", "principal_flow"])
+def test_pictures_show_every_method_and_flow(name):
+    """Of one number, of two with a field, of more without one, and of one method."""
+    shown = section(name)
+    drawn = pictures.draw(shown, walked(shown, 10))
+    panels = drawn["trajectories"].axes
+    assert [axis.get_title() for axis in panels] == list(shown.methods)
+    assert all(axis.get_xlabel() and axis.get_ylabel() for axis in panels)
+    legend = {text.get_text() for text in drawn["trajectories"].legends[0].get_texts()}
+    assert {flow.replace("_", " ") for flow in shown.flows} | {"steps", "equilibrium"} <= legend
+    left, right = drawn["convergence"].axes
+    assert len(left.lines) == len(shown.methods)
+    assert [text.get_text() for text in right.get_yticklabels()] == list(shown.methods)
+
+
+@pytest.mark.parametrize(
+    ("name", "overrides", "message"),
+    [
+        ("bilinear", ["games.game=bilinar"], r"config\.games\.game: .*did you mean 'bilinear'"),
+        ("bilinear", ["games.kwargs.x=1.0"], r"config\.games\.kwargs\.x: "),
+        ("bilinear", ["games.starts=((1.0,),)"], r"config\.games\.starts: 0: .* 1 numbers; .* have 2"),
+        ("bilinear", ["games.starts=()"], r"config\.games\.starts: empty"),
+        ("bilinear", ["games.limit=0.0"], r"config\.games\.limit: "),
+        (
+            "bilinear",
+            ["dataset.name=digits"],
+            r"config\.dataset\.name: games read no data; set it to 'none'",
+        ),
+        (
+            "bilinear",
+            ["games.game=banana"],
+            r"config\.games\.methods\.alternating\.optimizers\.disc: no such",
+        ),
+        (
+            "bilinear",
+            ["games.methods.alternating.optimizers.gen.name=adm"],
+            r"config\.games\.methods\.alternating\.optimizers\.gen\.name: .*did you mean 'adam'",
+        ),
+        (
+            "bilinear",
+            ["games.methods.simultaneous.first_player=gen"],
+            r"config\.games\.methods\.simultaneous\.first_player: .*alternating",
+        ),
+        (
+            "bilinear",
+            ["games.methods.simultaneous.num_updates.gen=2"],
+            r"config\.games\.methods\.simultaneous\.num_updates\.gen: .*set it to 1",
+        ),
+        (
+            "bilinear",
+            ["games.methods.consensus.sga.wight=1.0"],
+            r"config\.games\.methods\.consensus\.sga\.wight: unknown field; did you mean 'weight'",
+        ),
+        ("rotational", ["games.flows=('igr',)"], r"config\.games\.flows: unknown name 'igr'"),
+        ("rotational", ["games.flows_of=simultanous"], r"config\.games\.flows_of: .*'simultaneous'"),
+        (
+            "rotational",
+            ["games.flows_of=interaction_cancelled"],
+            r"config\.games\.flows_of: no flow is known",
+        ),
+    ],
+)
+def test_bad_configs_are_one_line(name, overrides, message):
+    with pytest.raises(ConfigError, match=message) as refused:
+        config = registry.validated(small_config(f"games/{name}", *overrides))
+        registry.build(config, None)
+    assert "\n" not in str(refused.value)
+
+
+def test_a_label_must_be_a_name():
+    config = small_config("games/bilinear")
+    config.games.methods["a b"] = config.games.methods.simultaneous
+    with pytest.raises(ConfigError, match=r"config\.games\.methods: 'a b' names files"):
+        registry.validated(config)
+
+
+@pytest.mark.parametrize("updates", momentum.UPDATES)
+def test_radii_against_momentum(updates):
+    """At momentum 0 the closed forms; to leading order 1 + c(b) eta^2 elsewhere."""
+    leading = {
+        "simultaneous": lambda b: (1 + b) / (1 - b) ** 3,
+        "alternating": lambda b: 2 * b / (1 - b) ** 3,
+    }
+    rate, momenta = 0.02, np.array([-0.5, 0.0, 0.3])
+    found = np.abs(momentum.eigenvalues(section("bilinear"), updates, rate, momenta)).max(1) ** 2
+    expected = 1 + np.array([leading[updates](b) for b in momenta]) * rate**2
+    np.testing.assert_allclose(found, expected, atol=20 * rate**4)
+    exact = {"simultaneous": 1 + rate**2, "alternating": 1.0}[updates]
+    assert found[1] == pytest.approx(exact, abs=1e-12)
+
+
+def test_the_picture_of_momentum():
+    dirac = section("dirac_gan")
+    found = momentum.analyse(dirac, 0.2)
+    assert found.radii["simultaneous"].min() > 1
+    best = momentum.MOMENTA[found.radii["alternating"].argmin()]
+    assert -0.6 < best < -0.4
+    table = momentum.table(found)
+    assert f"{found.radii['alternating'].min():.6f} at momentum {best:+.3f}" in table
+    axes = momentum.picture(dirac, 0.2, found).axes
+    assert len(axes) == 9
+    assert all(axis.get_xlabel() and axis.get_ylabel() for axis in axes)
+
+
+def test_precision_is_the_caller_s():
+    """What needs float64 leaves float32 as it was."""
+    momentum.eigenvalues(section("bilinear"), "alternating", 0.1, np.zeros(1))
+    assert not jax.config.jax_enable_x64
+    assert walked(section("bilinear"), 1, "alternating")["alternating"].dtype == np.float32
