@@ -1,8 +1,8 @@
 """Flows: continuous dynamics that discrete updates are compared with, of single losses and of games.
 
-    losses.py       gradient flow, implicit gradient regularisation, principal flow
-    players.py      the flow of a game and the modified flows of its updates, on both clocks
-    integration.py  the solver of all of them
+losses.py       gradient flow, implicit gradient regularisation, principal flow
+players.py      the flow of a game and the modified flows of its updates, on both clocks
+integration.py  the solver of all of them
 """
 
 from lib.games.flows.integration import FlowError, integrate
