@@ -9,14 +9,15 @@ One update is O(h^3) from the modified flow of its rule, O(h^2) from the origina
 unequal rates follow the shared flow alone: on the other, the players are read at different times.
 """
 
+import functools
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.flatten_util import ravel_pytree
 
-from lib.config import lookup
 from lib.games import drift
 from lib.games.drift import Clock, Coefficients
 from lib.games.flows.integration import Field, integrate
@@ -24,43 +25,47 @@ from lib.games.game import Game, gradients
 from lib.games.regularizers import regularizer_gradients
 from lib.games.updates.state import active_terms
 
-Rates = Mapping[str, float]  # {player: learning rate}, players in the order in which they move
+Rates = Mapping[
+    str, float
+]  # {player: learning rate of one update}, players in the order in which they move
+Drifts = Mapping[str, Coefficients]  # {player: what multiplies the terms of lib/games/regularizers.py}
 DRIFTS: dict[str, Callable[[Rates, Clock], dict[str, Coefficients]]] = {
-    "original": lambda rates, clock: dict.fromkeys(rates, Coefficients(0.0, 0.0, 0.0)),
     "simultaneous": drift.simultaneous,
     "alternating": lambda rates, clock: drift.alternating(rates, dict.fromkeys(rates, 1), clock),
 }
 
 
 def modified_flow(
-    game: Game, params: Mapping[str, Any], rates: Rates, rule: str = "original", clock: Clock = "shared"
+    game: Game,
+    params: Mapping[str, Any],
+    rates: Rates,
+    drifts: Drifts | None = None,
+    clock: Clock = "shared",
 ) -> Field:
     """The velocity of all players, [d] -> [d], at a point flattened by ravel_pytree.
 
     Args:
       game: without data, state or randomness.
-      params: the structure of a point.
-      rates: of one update of each player; alternating players move in this order.
-      rule: the updates whose drift is in the flow, one of DRIFTS.
-
-    Raises:
-      ConfigError: no drift is known under that name.
-      ValueError: the drift of more than two players on the shared clock.
+      params: any point, for its structure.
+      drifts: of the update rule on this clock, DRIFTS[rule](rates, clock); none for the original flow.
     """
-    coefficients = lookup(DRIFTS, rule, "rule")(rates, clock)
-    active = active_terms(coefficients)
+    active = tuple(active_terms(drifts or {}).items())
+    speeds = rates if clock == "shared" else dict.fromkeys(rates, 1.0)
     _, unravel = _flat(params)
+    return lambda theta: _velocity(game, unravel, active, theta, dict(speeds), drifts)
 
-    @jax.jit
-    def field(theta):
-        point, key = unravel(theta), jax.random.key(0)
-        slopes, _, _ = gradients(game, point, {}, None, key)
-        terms = regularizer_gradients(game, coefficients, active, point, {}, None, key, "biased")
-        slopes |= {x: jax.tree.map(lambda g, d: g + d, slopes[x], term) for x, term in terms.items()}
-        speeds = rates if clock == "shared" else dict.fromkeys(rates, 1.0)
-        return ravel_pytree({x: jax.tree.map(lambda g, s=speeds[x]: -s * g, slopes[x]) for x in slopes})[0]
 
-    return field
+# Compiled once for a game and the terms of a drift, whatever their coefficients.
+@functools.partial(jax.jit, static_argnums=(0, 1, 2))
+def _velocity(
+    game: Game, unravel: Callable, active: tuple, theta: jax.Array, speeds: Rates, drifts: Drifts
+):
+    """-speed_x (grad_x L_x + d_x) of all players, [d]."""
+    point, key = unravel(theta), jax.random.key(0)
+    slopes, _, _ = gradients(game, point, {}, None, key)
+    terms = regularizer_gradients(game, drifts, dict(active), point, {}, None, key, "biased")
+    slopes |= {x: jax.tree.map(jnp.add, slopes[x], term) for x, term in terms.items()}
+    return ravel_pytree({x: jax.tree.map(lambda g, s=speeds[x]: -s * g, slopes[x]) for x in slopes})[0]
 
 
 def game_positions(
@@ -68,10 +73,13 @@ def game_positions(
     params: Mapping[str, Any],
     rates: Rates,
     steps: int,
-    rule: str = "original",
+    drifts: Drifts | None = None,
     clock: Clock = "shared",
 ) -> np.ndarray:
     """Where the flow has the players after n = 0 .. steps updates, each read at its own time on the clock.
+
+    Args:
+      drifts: as in `modified_flow`.
 
     Returns:
       [steps + 1, d], points flattened by ravel_pytree, in float64.
@@ -85,7 +93,7 @@ def game_positions(
         {x: jax.tree.map(lambda leaf, t=t: np.full(np.shape(leaf), t), params[x]) for x, t in ticks.items()}
     )
     times, read = np.unique(np.outer(np.arange(steps + 1), tick), return_inverse=True)
-    path = integrate(modified_flow(game, params, rates, rule, clock), theta, times)
+    path = integrate(modified_flow(game, params, rates, drifts, clock), theta, times)
     return np.take_along_axis(path, read.reshape(steps + 1, theta.size), axis=0)
 
 
