@@ -158,13 +158,24 @@ def dense(operator: Operator) -> np.ndarray:
     return np.stack([np.asarray(column, np.float64) for column in columns], axis=1)
 
 
-def eigenvalues(operator: Operator, k: int | None = None, which: str = "LM", seed: int = 0) -> np.ndarray:
+def eigenvalues(
+    operator: Operator,
+    k: int | None = None,
+    which: str = "LM",
+    *,
+    tolerance: float = 0.0,
+    restarts: int = 300,
+    seed: int = 0,
+) -> np.ndarray:
     """Eigenvalues, the first in the order of `which` first: float64 [k] of a symmetric operator, else complex128.
 
     Args:
-      k: how many; None: all, from the dense matrix. With k < n - 1, from ARPACK without any matrix, to the
-        precision of the operator's dtype; it holds about 2 k + 1 vectors of float64.
-      which: LM: of the largest magnitude, LR: of the largest real part, SR: of the smallest.
+      k: how many; None: all, from the dense matrix. With k < n - 1, from ARPACK without any matrix; it holds about
+        max(2 k, 40) vectors of float64.
+      which: LM: of the largest magnitude, LR: of the largest real part, SR: of the smallest. The first few of an
+        end of a spectrum take few products, many in a dense cluster very many.
+      tolerance: of ARPACK's residuals, relative to the eigenvalue; 0: the precision of the operator's dtype.
+      restarts: after so many the iteration ends, whatever has converged.
       seed: of the iteration's first vector.
 
     Raises:
@@ -176,7 +187,7 @@ def eigenvalues(operator: Operator, k: int | None = None, which: str = "LM", see
     if k is None or k >= operator.size - 1:
         found = _dense_eigenvalues(operator)
     else:
-        found = _arpack(operator, k, which, seed)
+        found = _arpack(operator, k, which, tolerance, restarts, seed)
     return found[np.argsort(_ORDER[which](found), kind="stable")][:k]
 
 
@@ -187,7 +198,9 @@ def _dense_eigenvalues(operator: Operator) -> np.ndarray:
     return np.linalg.eigvals(matrix).astype(complex)
 
 
-def _arpack(operator: Operator, k: int, which: str, seed: int) -> np.ndarray:
+def _arpack(
+    operator: Operator, k: int, which: str, tolerance: float, restarts: int, seed: int
+) -> np.ndarray:
     n = operator.size
     product = lambda v: _finite(
         np.asarray(operator.apply(jnp.asarray(v.ravel(), operator.dtype)), np.float64)
@@ -199,7 +212,9 @@ def _arpack(operator: Operator, k: int, which: str, seed: int) -> np.ndarray:
         k,
         which=_REAL.get(which, which) if operator.symmetric else which,
         v0=np.random.default_rng(seed).standard_normal(n),
-        tol=float(jnp.finfo(operator.dtype).eps),
+        ncv=min(n, max(2 * k + 1, 40)),
+        tol=tolerance or float(jnp.finfo(operator.dtype).eps),
+        maxiter=restarts,
         return_eigenvectors=False,
     )
     try:
