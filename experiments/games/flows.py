@@ -60,5 +60,5 @@ def positions(section: "GamesSection", name: str, start: Sequence[float], steps:
             loss = lambda theta: toy.losses(theta)[0]
             return flows.loss_positions(name, loss, rate, start, steps).real
         modified, clock = _OF_PLAYERS[name]
-        rule = method.updates if modified else "original"
-        return flows.game_positions(toy.game, toy.params(start), rates, steps, rule, clock)
+        drifts = flows.DRIFTS[method.updates](rates, clock) if modified else None
+        return flows.game_positions(toy.game, toy.params(start), rates, steps, drifts, clock)
