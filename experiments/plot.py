@@ -16,6 +16,7 @@ _USAGE = """Draws a picture of results. Each picture's own options: ./run.sh plo
   ./run.sh plot sweep DIR --x=FIELD --y=METRIC   curves or a heat map over the runs of a sweep
   ./run.sh plot local_error                      the drift of updates, on both clocks
   ./run.sh plot momentum --config=FILE           what momentum does to a toy game
+  ./run.sh plot principal_flow                   gradient descent against flows that model it
   ./run.sh plot compare RUN [RUN ...]            learning rates and losses against epochs and iterations
   ./run.sh plot eigengame RUN [RUN ...]          streaks and distances of EigenGame runs and of scikit-learn
 """
@@ -28,6 +29,10 @@ _SWEEP_USAGE = """Draws a metric of the runs of a sweep; names of fields and met
 _LOCAL_ERROR_USAGE = """Draws how far one update of a game is from its flow and its modified flows, against the rate.
 
   ./run.sh plot local_error [--ratio=0.4] [--out=FILE]
+"""
+_PRINCIPAL_FLOW_USAGE = """Draws, and prints, how near gradient flow, IGR and the principal flow are to gradient descent.
+
+  ./run.sh plot principal_flow [--out=FILE]
 """
 _EIGENGAME_USAGE = """Draws, and prints, how soon runs of EigenGame find the true eigenvectors.
 
@@ -119,6 +124,23 @@ def local_error(argv: list[str]) -> None:
     save(drawn.picture(values.ratio), Path(values.out))
 
 
+def principal_flow(argv: list[str]) -> None:
+    """Draws gradient descent on small losses against the flows that model it, and prints their distances.
+
+    Raises:
+      ConfigError: unknown flags.
+    """
+
+    def define(values: flags.FlagValues) -> None:
+        flags.DEFINE_string("out", "principal_flow.png", "The file.", flag_values=values)
+
+    values = _parsed(argv, define, _PRINCIPAL_FLOW_USAGE, "plot principal_flow")
+    from experiments.games import principal_flow as drawn
+
+    print(drawn.table())
+    save(drawn.picture(), Path(values.out))
+
+
 def eigengame(argv: list[str]) -> None:
     """Draws streaks and subspace distances of runs against epochs and time, and prints a table.
 
@@ -202,6 +224,7 @@ PICTURES: dict[str, Callable[[list[str]], None]] = {
     "eigengame": eigengame,
     "local_error": local_error,
     "momentum": momentum,
+    "principal_flow": principal_flow,
     "sweep": sweep,
 }
 

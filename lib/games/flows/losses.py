@@ -90,6 +90,7 @@ def principal_coefficient(z: ArrayLike) -> np.ndarray:
 
     The logarithm is cut along the negative imaginary axis. It is the principal one for real z, and smooth
     around all of them but z = 1; the principal one would jump wherever h lam > 1 turns slightly complex.
+    A path that meets this cut, far from any quadratic, ends there with a FlowError.
     """
     z = np.asarray(z, complex)
     logarithm = log1p(-np.where(np.abs(1 - z) < _EPS, 1 - _EPS, z))

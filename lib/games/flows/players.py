@@ -25,9 +25,8 @@ from lib.games.game import Game, gradients
 from lib.games.regularizers import regularizer_gradients
 from lib.games.updates.state import active_terms
 
-Rates = Mapping[
-    str, float
-]  # {player: learning rate of one update}, players in the order in which they move
+# Players in the order in which they move, and the learning rate of one update of each.
+Rates = Mapping[str, float]
 Drifts = Mapping[str, Coefficients]  # {player: what multiplies the terms of lib/games/regularizers.py}
 DRIFTS: dict[str, Callable[[Rates, Clock], dict[str, Coefficients]]] = {
     "simultaneous": drift.simultaneous,

@@ -163,6 +163,13 @@ def test_flows_that_run_away_or_are_not_finite_are_refused():
         flows.loss_positions("principle_flow", blow_up, 0.1, [1.0], 5)
 
 
+def test_a_flow_that_takes_for_ever_is_refused(monkeypatch):
+    monkeypatch.setattr("lib.games.flows.integration._MAX_EVALUATIONS", 1000)
+    assert flows.loss_positions("igr", quadratic(np.eye(1)), 1.0, [1.0], 20).shape == (21, 1)
+    with pytest.raises(FlowError, match="of 2e.*: 1,000 evaluations"):
+        flows.loss_positions("igr", quadratic(np.eye(1)), 1.0, [1.0], 20000)
+
+
 def test_float64_whatever_the_caller_s_precision():
     with jax.enable_x64(False):
         found = flows.loss_positions("igr", nonlinear, 0.1, [0.7, -0.4], 3)
