@@ -5,15 +5,14 @@ from pathlib import Path
 
 from absl import flags
 
-from configs import common
 from eval.evaluation import Evaluator
 from eval.follow import Follower
 from experiments import registry
-from experiments.runs import ROOT, check_same_run, default_workdir, make_runner, restored
+from experiments.runs import ROOT, check_same_run, default_workdir, make_runner, own_config, restored
 from lib import devices
 from lib.checkpoints import WriteError
 from lib.command_line import parse
-from lib.config import ConfigError, apply_overrides, differences, load_file, load_json, one_line_errors
+from lib.config import ConfigError, apply_overrides, differences, load_file, one_line_errors
 from lib.runner import NotFiniteError
 from lib.schema import MAY_DIFFER
 from lib.workdir import Workdir, find
@@ -55,10 +54,7 @@ def read_command_line(argv: list[str]):
     workdir, step = find(path)
     if values.follow and step is not None:
         raise ConfigError("--follow: takes a run, not one step; name its work directory")
-    own = load_json(workdir.config)
-    section = common.base().eval  # with the fields that are younger than the run
-    section.update(own.get("eval", {}))
-    own.eval = section
+    own = own_config(workdir)
     if values.config:
         check_same_run(load_file(values.config), workdir, "--config")
     config = apply_overrides(own, overrides)

@@ -19,6 +19,7 @@ _USAGE = """Draws a picture of results. Each picture's own options: ./run.sh plo
   ./run.sh plot principal_flow                   gradient descent against flows that model it
   ./run.sh plot compare RUN [RUN ...]            learning rates and losses against epochs and iterations
   ./run.sh plot eigengame RUN [RUN ...]          streaks and distances of EigenGame runs and of scikit-learn
+  ./run.sh plot spectrum --config.restore_path=PATH   eigenvalues of a trained game and of its update
 """
 _SWEEP_USAGE = """Draws a metric of the runs of a sweep; names of fields and metrics may be short.
 
@@ -46,6 +47,13 @@ _MOMENTUM_USAGE = """Draws what momentum does to a toy game: spectral radii, eig
 
   ./run.sh plot momentum [--config=FILE] [--config.FIELD=VALUE ...] [--rate=0.3] [--out=FILE]
 """
+_SPECTRUM_USAGE = """Draws, and prints, extreme eigenvalues of a trained run's game and of its update rule.
+
+  ./run.sh plot spectrum --config.restore_path=PATH [--k=20] [--examples=N] [--out=FILE]
+
+PATH is a work directory, its checkpoints folder, or one step's folder.
+"""
+_RESTORE = "--config.restore_path="
 _FORMATS = (".png", ".pdf", ".svg")
 
 
@@ -171,6 +179,36 @@ def compare(argv: list[str]) -> None:
     _show(drawn, drawn.of_runs(folders), values.out)
 
 
+def spectrum(argv: list[str]) -> None:
+    """Draws the spectrum of a checkpoint's game and update, and prints whether they are stable.
+
+    Raises:
+      ConfigError: unknown flags, a field of the config besides restore_path, or see experiments/spectrum.py.
+    """
+
+    def define(values: flags.FlagValues) -> None:
+        flags.DEFINE_integer("k", 20, "How many eigenvalues of the largest magnitude.", flag_values=values)
+        flags.DEFINE_integer(
+            "examples", None, "Of the training split; default: as a step takes.", flag_values=values
+        )
+        flags.DEFINE_string("out", "spectrum.png", "The file.", flag_values=values)
+
+    values, overrides = parse(argv, define, _SPECTRUM_USAGE)
+    for override in overrides:
+        if not override.startswith(_RESTORE):
+            raise ConfigError(f"plot spectrum: '{override}': the run's own config is used; leave it out")
+    if not overrides:
+        raise ConfigError(f"plot spectrum: name a run: ./run.sh plot spectrum {_RESTORE}PATH")
+    if values.k < 1:
+        raise ConfigError(f"--k: {values.k} is no number of eigenvalues; use 1 or more")
+    from experiments import spectrum as found
+    from experiments import spectrum_picture
+
+    result = found.of_run(overrides[-1].removeprefix(_RESTORE), values.k, values.examples)
+    print(found.table(result))
+    save(spectrum_picture.picture(result), Path(values.out))
+
+
 def _of_runs(
     argv: list[str], define: Callable, usage: str, picture: str
 ) -> tuple[list[str], flags.FlagValues]:
@@ -225,6 +263,7 @@ PICTURES: dict[str, Callable[[list[str]], None]] = {
     "local_error": local_error,
     "momentum": momentum,
     "principal_flow": principal_flow,
+    "spectrum": spectrum,
     "sweep": sweep,
 }
 

@@ -4,7 +4,9 @@ import functools
 from pathlib import Path
 
 import jax
+from ml_collections import ConfigDict
 
+from configs import common
 from experiments import registry
 from lib import checkpoints, data, processes
 from lib.config import ConfigError, differences, load_json, nearest
@@ -79,6 +81,15 @@ def check_classifier(name: str) -> Path:
         known.remove("classifier/base")
         raise ConfigError(f"config.eval.classifier: no config '{name}'{nearest(name, known)}")
     return file
+
+
+def own_config(workdir: Workdir) -> ConfigDict:
+    """The config that a run was trained with, with the fields of its `eval` section that are younger than the run."""
+    own = load_json(workdir.config)
+    section = common.base().eval
+    section.update(own.get("eval", {}))
+    own.eval = section
+    return own
 
 
 def check_same_run(config, workdir: Workdir, flag: str) -> None:

@@ -88,6 +88,24 @@ def update_jacobian(rule: Rule, state: GameState, batch: Any, key: jax.Array) ->
     return _operator(apply, _moving(state), symmetric=False)
 
 
+def where_differentiable(operator: Operator) -> tuple[Operator, int]:
+    """(the operator with rows that are not finite replaced by the identity's, their number).
+
+    For updates without a derivative in a few coordinates, which are then held: Adam's and its like where a gradient
+    has always been 0, as a dead unit's has, since the root of the second moment has none at 0.
+
+    Raises:
+      FloatingPointError: half of the rows or more are not finite: then it is not that.
+    """
+    finite = np.isfinite(operator.apply(np.ones(operator.size, operator.dtype)))
+    held = int(operator.size - finite.sum())
+    if 2 * held >= operator.size:
+        raise FloatingPointError("Jacobian-vector products are not finite")
+    if held == 0:
+        return operator, 0
+    return operator._replace(apply=lambda v: jnp.where(finite, operator.apply(v), v)), held
+
+
 def _operator(apply: Callable, point: Any, symmetric: bool) -> Operator:
     flat = jax.eval_shape(lambda p: ravel_pytree(p)[0], point)
     return Operator(flat.size, apply, symmetric, flat.dtype)

@@ -18,6 +18,7 @@ from lib.games.spectrum import (
     hessian,
     spectral_radius,
     update_jacobian,
+    where_differentiable,
 )
 from lib.games.updates import Regularizers
 from lib.losses import classifier_cross_entropy
@@ -195,8 +196,18 @@ def test_rotation_of_the_bilinear_game():
 def test_adam_has_no_derivative_where_a_gradient_has_always_been_zero():
     rule = rule_of(toy_game(lambda x, y: x**2, lambda x, y: 0 * y), "adam")
     state, _ = rule.step(initial(rule, (1.0, 1.0)), NO_DATA, KEY)
+    operator = update_jacobian(rule, state, NO_DATA, KEY)
     with pytest.raises(FloatingPointError, match="not finite"):
-        eigenvalues(update_jacobian(rule, state, NO_DATA, KEY))
+        eigenvalues(operator)
+    with_held, count = where_differentiable(operator)
+    assert (count, operator.size) == (1, 6)
+    matrix = dense(with_held)
+    (row,) = np.flatnonzero(np.isnan(dense(operator)).any(1))
+    np.testing.assert_array_equal(matrix[row], np.eye(6)[row])
+    assert np.isfinite(matrix).all()
+    nowhere = operator._replace(apply=lambda v: v * jnp.nan)
+    with pytest.raises(FloatingPointError, match="not finite"):
+        where_differentiable(nowhere)
 
 
 def test_what_has_not_converged_is_left_out_with_a_warning():
