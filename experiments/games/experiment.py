@@ -5,6 +5,7 @@ arrays walk it once more.
 """
 
 import functools
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import jax
@@ -24,9 +25,11 @@ _SHOWN = 3  # distances beside the progress bar
 
 
 class GamesState(NamedTuple):
-    """Attributes:
-    step: how many have been made, int32.
-    methods: {label: state of its rule}, every leaf with a leading axis of starts.
+    """Where all copies of the players are.
+
+    Attributes:
+      step: how many have been made, int32.
+      methods: {label: state of its rule}, every leaf with a leading axis of starts.
     """
 
     step: jax.Array
@@ -65,9 +68,9 @@ def build(config: GamesConfig, spec: DataSpec) -> Experiment:
         del batch, key
         return {name: (value, jnp.ones([])) for name, value in distances(state).items()}
 
-    def walked(state: GamesState) -> dict[str, np.ndarray]:
-        start = first_state(toy, rules, section.starts)
-        return walk(toy, move, start, int(state.step))
+    @functools.lru_cache(maxsize=1)  # pictures and arrays are of the same steps
+    def walked(steps: int) -> dict[str, np.ndarray]:
+        return walk(toy, move, first_state(toy, rules, section.starts), steps)
 
     names = [f"distance/{label}" for label in rules]
     return Experiment(
@@ -75,14 +78,16 @@ def build(config: GamesConfig, spec: DataSpec) -> Experiment:
         train_step=train_step,
         eval_step=eval_step,
         heads={
-            "arrays": lambda state, means: {f"trajectory_{k}": v for k, v in walked(state).items()},
-            "pictures": lambda state: pictures.draw(section, walked(state)),
+            "arrays": lambda state, means: {
+                f"trajectory_{label}": path for label, path in walked(int(state.step)).items()
+            },
+            "pictures": lambda state: pictures.draw(section, walked(int(state.step))),
         },
         main_metrics=tuple(names[:_SHOWN]),
     )
 
 
-def first_state(toy: Toy, rules: dict[str, Rule], starts) -> GamesState:
+def first_state(toy: Toy, rules: dict[str, Rule], starts: Sequence[Sequence[float]]) -> GamesState:
     """Every method at every start."""
     at = jax.vmap(toy.params)(jnp.asarray(starts, float))
     return GamesState(
@@ -115,7 +120,9 @@ def distance(toy: Toy, at: jax.Array) -> jax.Array:
     return jax.vmap(to)(jnp.asarray(toy.equilibria.copy(), float)).min(0)
 
 
-def walk(toy: Toy, move, start: GamesState, steps: int) -> dict[str, np.ndarray]:
+def walk(
+    toy: Toy, move: Callable[[GamesState], GamesState], start: GamesState, steps: int
+) -> dict[str, np.ndarray]:
     """{label: points [steps + 1, starts, d]} from `start` on."""
 
     def where(state: GamesState):

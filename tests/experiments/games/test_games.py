@@ -3,11 +3,12 @@
 import jax
 import numpy as np
 import pytest
-from conftest import small_config
+from conftest import ROOT, refusal, small_config
 
 from experiments import registry
 from experiments.games import flows, momentum, pictures, rates
 from experiments.games.experiment import first_state, step_all, walk
+from experiments.plot import main as plot
 from lib.config import ConfigError
 
 
@@ -212,3 +213,16 @@ def test_precision_is_the_caller_s():
     momentum.eigenvalues(section("bilinear"), "alternating", 0.1, np.zeros(1))
     assert not jax.config.jax_enable_x64
     assert walked(section("bilinear"), 1, "alternating")["alternating"].dtype == np.float32
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (["--rate=0"], "--rate: 0 is no learning rate"),
+        (["--config=configs/gan/digits.py"], "'configs/gan/digits.py' is no toy game"),
+        (["--config.games.kwargs.couplin=2.0"], "config.games.kwargs.couplin: "),
+    ],
+)
+def test_bad_input_of_the_picture_of_momentum(capsys, monkeypatch, args, message):
+    monkeypatch.chdir(ROOT)
+    assert message in refusal(plot, capsys, "momentum", *args)
