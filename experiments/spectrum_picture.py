@@ -50,7 +50,7 @@ def _real_line(axis: Axes, found: Spectrum) -> None:
     bound = 2 / rate
     if bound < _NEAR * right:
         right = max(right, 1.1 * bound)
-    axis.axvspan(0, bound, label=f"descent needs 0 < eigenvalue < 2/h = {bound:.4g}", **_STABLE)
+    axis.axvspan(0, bound, label=f"plain descent needs 0 < eigenvalue < 2/h = {bound:.4g}", **_STABLE)
     axis.axvline(0, **_EDGE)
     axis.axvline(bound, **_EDGE)
     axis.invert_yaxis()
