@@ -151,7 +151,12 @@ def table(found: Spectrum) -> str:
     for player, (top, rate) in found.hessians.items():
         bound = 2 / rate
         rows.append(
-            (f"top Hessian eigenvalue, {player}", f"{top:.4g}", f"< 2/h = {bound:.4g}, plain descent", _holds(top < bound))
+            (
+                f"top Hessian eigenvalue, {player}",
+                f"{top:.4g}",
+                f"< 2/h = {bound:.4g}, plain descent",
+                _holds(top < bound),
+            )
         )
     return tables.aligned([("", found.name, "stable if", ""), *rows])
 

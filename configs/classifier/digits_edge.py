@@ -14,14 +14,14 @@ from configs.classifier.base import base
 def get_config():
     config = base()
     config.dataset.train_split = "train[:500]"
-    config.num_steps = 1_500
+    config.num_steps = 900
     config.batch_size = 500
-    config.log_every = 10
-    config.eval_every = 500
-    config.checkpoint_every = 50
+    config.log_every = 5
+    config.eval_every = 300
+    config.checkpoint_every = 30
     config.keep_checkpoints = 30
     config.classifier.model = "mlp"
-    config.classifier.mlp.hidden = (32, 32)
+    config.classifier.mlp.hidden = (64,) * 6
     config.classifier.mlp.activation = "tanh"
-    config.classifier.optimizer = common.optimizer("sgd", 0.2)
+    config.classifier.optimizer = common.optimizer("sgd", 0.1)
     return config
