@@ -19,6 +19,7 @@ _USAGE = """Draws a picture of results. Each picture's own options: ./run.sh plo
   ./run.sh plot principal_flow                   gradient descent against flows that model it
   ./run.sh plot compare RUN [RUN ...]            learning rates and losses against epochs and iterations
   ./run.sh plot eigengame RUN [RUN ...]          streaks and distances of EigenGame runs and of scikit-learn
+  ./run.sh plot sharpness RUN [RUN ...]          the Hessian's largest eigenvalue and 2/h along training
   ./run.sh plot spectrum --config.restore_path=PATH   eigenvalues of a trained game and of its update
 """
 _SWEEP_USAGE = """Draws a metric of the runs of a sweep; names of fields and metrics may be short.
@@ -47,8 +48,13 @@ _MOMENTUM_USAGE = """Draws what momentum does to a toy game: spectral radii, eig
 
   ./run.sh plot momentum [--config=FILE] [--config.FIELD=VALUE ...] [--rate=0.3] [--out=FILE]
 """
+_SHARPNESS_USAGE = """Draws, and prints, the largest Hessian eigenvalue of runs of one player at their checkpoints, and 2/h.
+
+  ./run.sh plot sharpness RUN [RUN ...] [--examples=N] [--out=FILE]
+"""
 _SPECTRUM_USAGE = """Draws, and prints, extreme eigenvalues of a trained run's game and of its update rule.
 
+  ./run.sh plot sharpness RUN [RUN ...]          the Hessian's largest eigenvalue and 2/h along training
   ./run.sh plot spectrum --config.restore_path=PATH [--k=20] [--examples=N] [--out=FILE]
 
 PATH is a work directory, its checkpoints folder, or one step's folder.
@@ -188,9 +194,7 @@ def spectrum(argv: list[str]) -> None:
 
     def define(values: flags.FlagValues) -> None:
         flags.DEFINE_integer("k", 20, "How many eigenvalues of the largest magnitude.", flag_values=values)
-        flags.DEFINE_integer(
-            "examples", None, "Of the training split; default: as a step takes.", flag_values=values
-        )
+        _define_examples(values)
         flags.DEFINE_string("out", "spectrum.png", "The file.", flag_values=values)
 
     values, overrides = parse(argv, define, _SPECTRUM_USAGE)
@@ -207,6 +211,23 @@ def spectrum(argv: list[str]) -> None:
     result = found.of_run(overrides[-1].removeprefix(_RESTORE), values.k, values.examples)
     print(found.table(result))
     save(spectrum_picture.picture(result), Path(values.out))
+
+
+def sharpness(argv: list[str]) -> None:
+    """Draws the edge of stability: the largest Hessian eigenvalue along training, and 2/h.
+
+    Raises:
+      ConfigError: unknown flags, or folders that hold no such runs.
+    """
+    folders, values = _of_runs(argv, _define_examples, _SHARPNESS_USAGE, "sharpness")
+    from experiments import sharpness as drawn
+
+    _show(drawn, drawn.of_runs(folders, values.examples), values.out)
+
+
+def _define_examples(values: flags.FlagValues) -> None:
+    text = "Of the training split; default: as a step takes."
+    flags.DEFINE_integer("examples", None, text, flag_values=values)
 
 
 def _of_runs(
@@ -263,6 +284,7 @@ PICTURES: dict[str, Callable[[list[str]], None]] = {
     "local_error": local_error,
     "momentum": momentum,
     "principal_flow": principal_flow,
+    "sharpness": sharpness,
     "spectrum": spectrum,
     "sweep": sweep,
 }

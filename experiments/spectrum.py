@@ -5,6 +5,7 @@ with the regularisers that the rule adds; of the update's Jacobian on the augmen
 Hessian. The parameters need not be an equilibrium: what is found is how trajectories beside this one part from it.
 """
 
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
@@ -85,7 +86,7 @@ def of_run(restore_path: str, k: int, examples: int | None = None) -> Spectrum:
         update, held = spectrum.where_differentiable(
             count(spectrum.update_jacobian(rule, state, batch, key))
         )
-        game = count(game)
+        update, game = spectrum.balanced(update), count(game)
         hessians = {
             x: count(spectrum.hessian(rule, state, batch, key, x)) for x in rule.dynamics.game.players
         }
@@ -124,11 +125,15 @@ def _counted(what: str) -> Iterator:
             return operator._replace(apply=apply)
 
         try:
-            yield count
+            with warnings.catch_warnings(record=True) as caught:
+                warnings.simplefilter("always")
+                yield count
         except FloatingPointError as error:
             raise ConfigError(f"config.restore_path: {error} at this checkpoint; name another") from error
         except ArpackNoConvergence as error:
             raise ConfigError("--k: not one eigenvalue has converged; use a larger one") from error
+    for warning in caught:
+        print(f"note: {warning.message}")
 
 
 def table(found: Spectrum) -> str:
@@ -146,7 +151,12 @@ def table(found: Spectrum) -> str:
     for player, (top, rate) in found.hessians.items():
         bound = 2 / rate
         rows.append(
-            (f"top Hessian eigenvalue, {player}", f"{top:.4g}", f"< 2/h = {bound:.4g}", _holds(top < bound))
+            (
+                f"top Hessian eigenvalue, {player}",
+                f"{top:.4g}",
+                f"< 2/h = {bound:.4g}, plain descent",
+                _holds(top < bound),
+            )
         )
     return tables.aligned([("", found.name, "stable if", ""), *rows])
 

@@ -7,6 +7,7 @@ from matplotlib.figure import Figure
 from experiments.spectrum import Spectrum
 from lib.figures import COLOURS
 
+_NEAR = 4  # a bound beyond so many times what is drawn is named but not drawn
 _STABLE = {"color": COLOURS[2], "alpha": 0.12, "lw": 0, "zorder": 0}
 _EDGE = {"color": COLOURS[2], "lw": 1, "zorder": 1}
 _LARGEST = {"ls": "", "marker": "o", "ms": 5, "mfc": "none", "color": COLOURS[0]}
@@ -21,7 +22,9 @@ def picture(found: Spectrum) -> Figure:
     _unit_circle(right, found)
     for axis in (left, right):
         axis.spines[["top", "right"]].set_visible(False)
-        axis.legend(frameon=False, fontsize="small")
+        axis.legend(
+            frameon=False, fontsize="small", loc="upper center", bbox_to_anchor=(0.5, -0.13), ncols=2
+        )
     figure.suptitle(found.name, fontsize="medium")
     return figure
 
@@ -43,13 +46,16 @@ def _real_line(axis: Axes, found: Spectrum) -> None:
         (found.smallest, "smallest", _OTHERS),
     ):
         axis.plot(values, np.arange(1, len(values) + 1), label=f"the {len(values)} {label}", **style)
-    axis.axvspan(
-        0, 2 / rate, label=f"descent at rate h needs 0 < eigenvalue < 2/h = {2 / rate:.3g}", **_STABLE
-    )
+    left, right = _limits(np.concatenate([found.largest, found.smallest, [0.0]]))
+    bound = 2 / rate
+    if bound < _NEAR * right:
+        right = max(right, 1.1 * bound)
+    axis.axvspan(0, bound, label=f"plain descent needs 0 < eigenvalue < 2/h = {bound:.4g}", **_STABLE)
     axis.axvline(0, **_EDGE)
-    axis.axvline(2 / rate, **_EDGE)
+    axis.axvline(bound, **_EDGE)
     axis.invert_yaxis()
-    axis.set(xlabel="eigenvalue", ylabel="rank", title=f"Hessian of {player}")
+    axis.yaxis.get_major_locator().set_params(integer=True)
+    axis.set(xlim=(left, right), xlabel="eigenvalue", ylabel="rank", title=f"Hessian of {player}")
 
 
 def _unit_circle(axis: Axes, found: Spectrum) -> None:

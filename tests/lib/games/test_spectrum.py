@@ -12,6 +12,7 @@ from lib.games import updates
 from lib.games.game import Aux, Game
 from lib.games.spectrum import (
     Operator,
+    balanced,
     dense,
     eigenvalues,
     game_jacobian,
@@ -208,6 +209,20 @@ def test_adam_has_no_derivative_where_a_gradient_has_always_been_zero():
     nowhere = operator._replace(apply=lambda v: v * jnp.nan)
     with pytest.raises(FloatingPointError, match="not finite"):
         where_differentiable(nowhere)
+
+
+def test_balancing_rescues_what_float32_loses():
+    """S^-1 B S with scales over 24 orders: its eigenvalues are B's."""
+    rng, n = np.random.default_rng(3), 60
+    b, s = (
+        rng.standard_normal((n, n)) / np.sqrt(n) + np.diag(np.linspace(0, 3, n)),
+        10 ** rng.uniform(-12, 12, n),
+    )
+    matrix = jnp.asarray(b * s / s[:, None], jnp.float32)
+    operator = Operator(n, lambda v: matrix @ v, False, np.dtype(np.float32))
+    truth = spectral_radius(np.linalg.eigvals(b))
+    assert abs(spectral_radius(eigenvalues(operator, 4, restarts=40)) - truth) > 0.05
+    assert spectral_radius(eigenvalues(balanced(operator), 4)) == pytest.approx(truth, abs=1e-5)
 
 
 def test_what_has_not_converged_is_left_out_with_a_warning():

@@ -1,0 +1,86 @@
+"""The spectrum of a trained run: its numbers against dense ones, its picture, and what is refused."""
+
+import jax
+import numpy as np
+import pytest
+from conftest import refusal, small_config
+
+from experiments import plot, runs, spectrum, trained
+from lib.config import save_json
+from lib.games.spectrum import dense, game_jacobian, update_jacobian
+
+CLASSIFIER = (
+    "classifier/digits",
+    "dataset.train_split=train[:40]",
+    "classifier.model=mlp",
+    "classifier.mlp.hidden=(1,)",
+    "classifier.mlp.activation=tanh",
+    "classifier.optimizer.name=sgd",
+    "classifier.optimizer.learning_rate=0.2",
+    "classifier.optimizer.kwargs={'momentum': 0.5}",
+)
+GAN = ("gan/ring8_sgd", "gan.mlp.num_layers=1", "gan.mlp.num_units=4", "gan.num_latents=2")
+
+
+@pytest.fixture
+def train(make):
+    """Trains a small run of two steps; returns its folder."""
+
+    def go(*config: str) -> str:
+        runner = make(*config, "num_steps=2")
+        runner.train(runner.init(), 0)
+        save_json(small_config(config[0], *config[1:], "num_steps=2"), runner.workdir.config)
+        return str(runner.workdir.path)
+
+    return go
+
+
+@pytest.mark.parametrize("config", [CLASSIFIER, GAN], ids=["classifier", "gan"])
+def test_numbers_are_those_of_the_dense_matrices(train, config, tmp_path, capsys):
+    path = train(*config)
+    found = spectrum.of_run(path, k=6)
+
+    place, _ = spectrum.workdir.find(path)
+    runner = trained.open_run(place)
+    _, state = runs.restored(runner, place, None)
+    where = (runner.experiment.rule, state, trained.first_examples(runner, None), jax.random.key(0))
+    game, update = dense(game_jacobian(*where)), dense(update_jacobian(*where))
+    mu, eigenvalues = np.linalg.eigvals(game), np.linalg.eigvals(update)
+    assert found.sizes == (len(game), len(update))
+    assert found.symmetric == (config is CLASSIFIER)
+    assert np.abs(mu).max() > 0.01
+    close = lambda a, b: np.testing.assert_allclose(a, b, rtol=2e-3, atol=1e-5)
+    close(np.abs(found.largest).max(), (mu.real if found.symmetric else np.abs(mu)).max())
+    close(found.smallest.real.min(), mu.real.min())
+    close(np.abs(found.update).max(), np.abs(eigenvalues).max())
+    close(np.abs(found.moved - 1).max(), np.abs(eigenvalues - 1).max())
+    if found.symmetric:
+        assert found.hessians["model"].top == pytest.approx(mu.real.max(), rel=1e-3)
+        assert found.hessians["model"].rate == pytest.approx(0.2)
+
+    assert (
+        plot.main(["spectrum", f"--config.restore_path={path}", "--k=6", f"--out={tmp_path / 'x.png'}"])
+        == 0
+    )
+    rows = {line[:30].strip(): line[30:].split() for line in capsys.readouterr().out.splitlines()}
+    radius = next(cells for name, cells in rows.items() if name.startswith("spectral radius"))
+    assert float(radius[0]) == pytest.approx(np.abs(eigenvalues).max(), rel=1e-4)
+    assert (tmp_path / "x.png").stat().st_size > 10_000
+
+
+def test_what_has_no_spectrum_is_refused(train, make, tmp_path, capsys):
+    refused = lambda *args: refusal(plot.main, capsys, "spectrum", *args)
+    assert "name a run" in refused()
+    assert "'--config.seed=1'" in refused("--config.seed=1")
+    assert "no folder" in refused(f"--config.restore_path={tmp_path / 'none'}")
+    path = f"--config.restore_path={train(*CLASSIFIER)}"
+    assert "--k: 0" in refused(path, "--k=0")
+    assert "use at most" in refused(path, "--k=9999")
+    assert "--examples: 41 does not fit; use 1 .. 40" in refused(path, "--examples=41")
+
+
+def test_a_run_without_an_update_rule_is_refused(train, capsys):
+    path = train("eigengame/digits")
+    assert "'eigengame' follows no update rule" in refusal(
+        plot.main, capsys, "spectrum", f"--config.restore_path={path}"
+    )
