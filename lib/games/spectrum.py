@@ -250,7 +250,7 @@ def _arpack(
         k,
         which=_REAL.get(which, which) if operator.symmetric else which,
         v0=np.random.default_rng(seed).standard_normal(n),
-        ncv=min(n, max(2 * k + 1, 40)),
+        ncv=min(n, max(2 * k + 1, 20 if operator.symmetric else 40)),
         tol=tolerance or float(jnp.finfo(operator.dtype).eps),
         maxiter=restarts,
         return_eigenvectors=False,

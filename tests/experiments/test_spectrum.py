@@ -1,11 +1,11 @@
-"""The spectrum of a trained run: its numbers against dense ones, its picture, and what is refused."""
+"""The spectrum of a trained run, and the sharpness along training: numbers against dense ones, pictures, and what is refused."""
 
 import jax
 import numpy as np
 import pytest
 from conftest import refusal, small_config
 
-from experiments import plot, runs, spectrum, trained
+from experiments import plot, runs, sharpness, spectrum, trained
 from lib.config import save_json
 from lib.games.spectrum import dense, game_jacobian, update_jacobian
 
@@ -79,8 +79,37 @@ def test_what_has_no_spectrum_is_refused(train, make, tmp_path, capsys):
     assert "--examples: 41 does not fit; use 1 .. 40" in refused(path, "--examples=41")
 
 
+def test_a_run_of_one_checkpoint_has_no_sharpness_along_training(train, capsys):
+    path = train(*CLASSIFIER)
+    assert "larger config.keep_checkpoints" in refusal(plot.main, capsys, "sharpness", path)
+
+
 def test_a_run_without_an_update_rule_is_refused(train, capsys):
     path = train("eigengame/digits")
     assert "'eigengame' follows no update rule" in refusal(
         plot.main, capsys, "spectrum", f"--config.restore_path={path}"
     )
+
+
+def test_sharpness_of_every_checkpoint_is_that_of_the_dense_hessian(train, tmp_path, capsys):
+    path = train(*CLASSIFIER, "checkpoint_every=1")
+    (curve,) = sharpness.of_runs([path])
+    (records,) = curve.records
+    runner = trained.open_run(spectrum.workdir.find(path)[0])
+    batch = trained.first_examples(runner, None)
+    for step in (1, 2):
+        _, state = runs.restored(runner, runner.workdir, step)
+        matrix = dense(game_jacobian(runner.experiment.rule, state, batch, jax.random.key(0)))
+        found = records[records["step"] == step]["sharpness"].dropna()
+        assert found.item() > 0.1
+        assert found.item() == pytest.approx(np.linalg.eigvalsh(matrix).max(), rel=1e-3)
+    np.testing.assert_allclose(records["bound"].dropna(), 2 / 0.2, rtol=1e-6)
+    assert plot.main(["sharpness", path, f"--out={tmp_path / 'x.png'}"]) == 0
+    assert capsys.readouterr().out.splitlines()[-2].split()[-1] == "0"  # checkpoints above 2/h
+    assert (tmp_path / "x.png").stat().st_size > 10_000
+
+
+def test_what_has_no_sharpness_along_training_is_refused(train, capsys):
+    refused = lambda *args: refusal(plot.main, capsys, "sharpness", *args)
+    assert "name the runs' folders first" in refused()
+    assert "has the players disc, gen" in refused(train(*GAN))
