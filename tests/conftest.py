@@ -39,6 +39,13 @@ def small_config(name: str, *overrides: str):
     )
 
 
+@pytest.fixture(scope="module", autouse=True)
+def forget_programs():
+    """Each compiled program holds some memory maps, of which a process may have 65,530: few modules share programs."""
+    yield
+    jax.clear_caches()
+
+
 @pytest.fixture
 def make(tmp_path):
     """Builds a runner in a folder of the test's own: config name, overrides, devices."""
