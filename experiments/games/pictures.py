@@ -1,7 +1,7 @@
 """Pictures of toy games: trajectories over the field, distances to the equilibrium, and measured rates beside theory's."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import jax
 import numpy as np
@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from experiments.games import flows, rates
 from experiments.games.config import GamesSection
 from lib.figures import COLOURS
+from lib.games.flows import FlowError
 from lib.games.toys import Toy
 
 Walked = Mapping[str, np.ndarray]  # {label of a method: points [steps + 1, starts, d]}
@@ -60,11 +61,21 @@ def trajectories(section: GamesSection, toy: Toy, walked: Walked) -> Figure:
 
 
 def _draw_flows(axis: Axes, section: GamesSection, toy: Toy, num_steps: int) -> None:
+    """A flow that cannot be followed so far from some start is named but not drawn there."""
     for name, style in zip(section.flows, _FLOW_STYLES * len(section.flows), strict=False):
-        for i, start in enumerate(section.starts):
-            xy = _plane(toy, flows.positions(section, name, start, num_steps))
-            label = name.replace("_", " ") if i == 0 else None
-            axis.plot(*xy, style, color="black", lw=1.2, label=label)
+        paths = [_path(section, toy, name, start, num_steps) for start in section.starts]
+        lost = sum(path.size == 0 for path in paths)
+        label = name.replace("_", " ") + (f" (ends early: {lost} not drawn)" if lost else "")
+        for i, path in enumerate(paths):
+            axis.plot(*path, style, color="black", lw=1.2, label=label if i == 0 else None)
+
+
+def _path(section: GamesSection, toy: Toy, name: str, start: Sequence[float], num_steps: int) -> np.ndarray:
+    """[2, n] in the plane; n = 0 of a flow that cannot be followed so far."""
+    try:
+        return _plane(toy, flows.positions(section, name, start, num_steps))
+    except FlowError:
+        return np.empty((2, 0))
 
 
 def steps(axis: Axes, toy: Toy, points: np.ndarray) -> None:
