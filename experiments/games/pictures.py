@@ -147,7 +147,7 @@ def _field(axis: Axes, toy: Toy, bounds: np.ndarray) -> None:
 
 
 def convergence(section: GamesSection, toy: Toy, walked: Walked) -> Figure:
-    """Left, distance against steps with the slope of theory; right, measured rates and theory's, of the first start."""
+    """Left, distance against steps; right, measured rates and theory's; of the first start."""
     figure = Figure(figsize=(9.5, 0.3 * len(walked) + 3.0), layout="constrained")
     left, right = figure.subplots(1, 2, width_ratios=(3, 2))
     for i, (label, points) in enumerate(walked.items()):
@@ -157,7 +157,9 @@ def convergence(section: GamesSection, toy: Toy, walked: Walked) -> Figure:
         equilibrium = toy.equilibria[np.linalg.norm(points[-1, 0] - toy.equilibria, axis=1).argmin()]
         radius = rates.spectral_radius(section, label, equilibrium)
         rate = rates.measured(found, section.limit)
-        right.plot(radius, i, "|", color="black", ms=16, mew=1.5, label="theory" if i == 0 else None)
+        right.plot(
+            radius, i, "|", color="black", ms=16, mew=1.5, label="spectral radius" if i == 0 else None
+        )
         right.plot(rate, i, "o", color=colour, ms=7, label="measured" if i == 0 else None)
         right.annotate(
             f"{_number(rate)} ({_number(radius)})",
@@ -166,7 +168,9 @@ def convergence(section: GamesSection, toy: Toy, walked: Walked) -> Figure:
             va="center",
         )
     left.set(xlabel="step", ylabel="distance to the equilibrium")
-    left.legend(framealpha=0.7, edgecolor="none", fontsize="small")
+    named = zip(left.get_legend_handles_labels(), right.get_legend_handles_labels(), strict=True)
+    handles, labels = (of_left + of_right for of_left, of_right in named)
+    figure.legend(handles, labels, loc="outside lower center", ncols=4, fontsize="small", frameon=False)
     right.axvline(1, color=_GREY, lw=1, zorder=0)
     right.set(xlabel="factor per step", yticks=range(len(walked)), yticklabels=list(walked))
     right.set_ylim(len(walked) - 0.4, -0.6)

@@ -242,6 +242,7 @@ def test_precision_is_the_caller_s():
     ("args", "message"),
     [
         (["--rate=0"], "--rate: 0 is no learning rate"),
+        (["--rate=nan"], "--rate: nan is no learning rate"),
         (["--config=configs/gan/digits.py"], "'configs/gan/digits.py' is no toy game"),
         (["--config.games.kwargs.couplin=2.0"], "config.games.kwargs.couplin: "),
     ],
