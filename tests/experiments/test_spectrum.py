@@ -9,7 +9,7 @@ from conftest import refusal, small_config
 
 from experiments import plot, runs, sharpness, spectrum, trained
 from lib.config import save_json
-from lib.games.spectrum import dense, game_jacobian, update_jacobian
+from lib.games.spectrum import dense, game_jacobian, hessian, update_jacobian
 from lib.workdir import Workdir
 
 CLASSIFIER = (
@@ -57,9 +57,14 @@ def test_numbers_are_those_of_the_dense_matrices(train, config, tmp_path, capsys
     close(found.smallest.real.min(), mu.real.min())
     close(np.abs(found.update).max(), np.abs(eigenvalues).max())
     close(np.abs(found.moved - 1).max(), np.abs(eigenvalues - 1).max())
+    for player, (top, _) in found.hessians.items():
+        assert top == pytest.approx(
+            np.linalg.eigvalsh(dense(hessian(*where, player))).max(), rel=2e-3, abs=1e-5
+        )
     if found.symmetric:
-        assert found.hessians["model"].top == pytest.approx(mu.real.max(), rel=1e-3)
         assert found.hessians["model"].rate == pytest.approx(0.2)
+    else:
+        assert found.hessians.keys() == {"disc", "gen"}
 
     assert (
         plot.main(["spectrum", f"--config.restore_path={path}", "--k=6", f"--out={tmp_path / 'x.png'}"])
