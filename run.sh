@@ -18,7 +18,7 @@ usage: ./run.sh VERB [options]
             ./run.sh sweep --config=configs/gan/digits.py --sweep=configs/sweeps/drift_cancel.py --jobs=2
   bench   measure what things cost on this machine: eval, gan, eigengame, optimizers
             ./run.sh bench eval
-  plot    draw results: curves or a heat map over the runs of a sweep
+  plot    draw results of runs and sweeps, spectra of what was trained, and theory; plot --help names the pictures
             ./run.sh plot sweep sweeps/rates --x=disc.learning_rate --y=digits_cnn_frechet --hue=updates
   list    print every config with the first line of its docstring
             ./run.sh list

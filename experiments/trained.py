@@ -17,15 +17,15 @@ def open_run(workdir: Workdir) -> Runner:
     """The runner of a run, on one device; writes nothing.
 
     Raises:
-      ConfigError: the experiment has no update rule.
+      ConfigError: the experiment has not one update rule.
     """
     devices.use_compilation_cache()
     config = registry.validated(own_config(workdir))
     runner = make_runner(config, workdir, jax.local_devices()[:1])
     if runner.experiment.rule is None:
         raise ConfigError(
-            f"config.experiment: '{config.experiment}' follows no update rule of a game; name a run of gan or "
-            "classifier"
+            f"config.experiment: a run of '{config.experiment}' has not one update rule; name a run of gan or "
+            "classifier" + ("; plot momentum shows toy games" if config.experiment == "games" else "")
         )
     return runner
 

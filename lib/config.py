@@ -253,9 +253,7 @@ def _describe(problem: Mapping[str, Any], schema: type[pydantic.BaseModel], sect
         return f"{field}: unknown field{nearest(location[-1], _fields_at(schema, location[:-1]))}"
     if kind == "missing":
         return f"{field}: missing; every field must be set (bases in configs/ set the common ones)"
-    if (
-        kind == "value_error"
-    ):  # raised by a schema's own check, which names its fields, or its place as {here}
+    if kind == "value_error":  # raised by a schema's own check, which names its fields, or its place {here}
         message = str(problem["ctx"]["error"]).replace("{here}", field)
         return message if message.startswith("config") else f"{field}: {message}"
     if kind == "literal_error":

@@ -1,5 +1,6 @@
 """The `games` section of the config; configs/games/base.py and configs/play.py say what each field means."""
 
+import math
 import re
 
 import pydantic
@@ -57,6 +58,11 @@ class GamesSection(Section):
                 raise ValueError(
                     f"config.games.starts: {i}: {start} has {len(start)} numbers; points of '{self.game}' have "
                     f"{toy.size}"
+                )
+            if math.hypot(*start) >= self.limit:
+                raise ValueError(
+                    f"config.games.starts: {i}: {start} is not within config.games.limit, {self.limit:g}, of 0; start "
+                    "nearer or raise it"
                 )
         for label, method in self.methods.items():
             if not re.fullmatch(r"\w+", label):

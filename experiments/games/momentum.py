@@ -122,7 +122,8 @@ def _draw_plane(axis: Axes, shown: np.ndarray, title: str) -> None:
     axis.set(xlabel="real part", ylabel="imaginary part", aspect="equal", title=f"{title}: eigenvalues")
     axis.title.set_fontsize("medium")
     axis.margins(0.1)
-    axis.legend(frameon=False, fontsize="x-small", loc="lower center", bbox_to_anchor=(0.4, 0.1))
+    # Below: inside the circle its markers would be taken for eigenvalues.
+    axis.legend(frameon=False, fontsize="x-small", loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=2)
 
 
 def _draw_portrait(axis: Axes, section: GamesSection, updates: str, rate: float, momentum: float) -> None:

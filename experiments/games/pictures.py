@@ -1,7 +1,7 @@
 """Pictures of toy games: trajectories over the field, distances to the equilibrium, and measured rates beside theory's."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import jax
 import numpy as np
@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from experiments.games import flows, rates
 from experiments.games.config import GamesSection
 from lib.figures import COLOURS
+from lib.games.flows import FlowError
 from lib.games.toys import Toy
 
 Walked = Mapping[str, np.ndarray]  # {label of a method: points [steps + 1, starts, d]}
@@ -60,11 +61,21 @@ def trajectories(section: GamesSection, toy: Toy, walked: Walked) -> Figure:
 
 
 def _draw_flows(axis: Axes, section: GamesSection, toy: Toy, num_steps: int) -> None:
+    """A flow that cannot be followed so far from some start is named but not drawn there."""
     for name, style in zip(section.flows, _FLOW_STYLES * len(section.flows), strict=False):
-        for i, start in enumerate(section.starts):
-            xy = _plane(toy, flows.positions(section, name, start, num_steps))
-            label = name.replace("_", " ") if i == 0 else None
-            axis.plot(*xy, style, color="black", lw=1.2, label=label)
+        paths = [_path(section, toy, name, start, num_steps) for start in section.starts]
+        lost = sum(path.size == 0 for path in paths)
+        label = name.replace("_", " ") + (f" (ends early: {lost} not drawn)" if lost else "")
+        for i, path in enumerate(paths):
+            axis.plot(*path, style, color="black", lw=1.2, label=label if i == 0 else None)
+
+
+def _path(section: GamesSection, toy: Toy, name: str, start: Sequence[float], num_steps: int) -> np.ndarray:
+    """[2, n] in the plane; n = 0 of a flow that cannot be followed so far."""
+    try:
+        return _plane(toy, flows.positions(section, name, start, num_steps))
+    except FlowError:
+        return np.empty((2, 0))
 
 
 def steps(axis: Axes, toy: Toy, points: np.ndarray) -> None:
@@ -136,7 +147,7 @@ def _field(axis: Axes, toy: Toy, bounds: np.ndarray) -> None:
 
 
 def convergence(section: GamesSection, toy: Toy, walked: Walked) -> Figure:
-    """Left, distance against steps with the slope of theory; right, measured rates and theory's, of the first start."""
+    """Left, distance against steps; right, measured rates and theory's; of the first start."""
     figure = Figure(figsize=(9.5, 0.3 * len(walked) + 3.0), layout="constrained")
     left, right = figure.subplots(1, 2, width_ratios=(3, 2))
     for i, (label, points) in enumerate(walked.items()):
@@ -146,7 +157,9 @@ def convergence(section: GamesSection, toy: Toy, walked: Walked) -> Figure:
         equilibrium = toy.equilibria[np.linalg.norm(points[-1, 0] - toy.equilibria, axis=1).argmin()]
         radius = rates.spectral_radius(section, label, equilibrium)
         rate = rates.measured(found, section.limit)
-        right.plot(radius, i, "|", color="black", ms=16, mew=1.5, label="theory" if i == 0 else None)
+        right.plot(
+            radius, i, "|", color="black", ms=16, mew=1.5, label="spectral radius" if i == 0 else None
+        )
         right.plot(rate, i, "o", color=colour, ms=7, label="measured" if i == 0 else None)
         right.annotate(
             f"{_number(rate)} ({_number(radius)})",
@@ -155,7 +168,9 @@ def convergence(section: GamesSection, toy: Toy, walked: Walked) -> Figure:
             va="center",
         )
     left.set(xlabel="step", ylabel="distance to the equilibrium")
-    left.legend(framealpha=0.7, edgecolor="none", fontsize="small")
+    named = zip(left.get_legend_handles_labels(), right.get_legend_handles_labels(), strict=True)
+    handles, labels = (of_left + of_right for of_left, of_right in named)
+    figure.legend(handles, labels, loc="outside lower center", ncols=4, fontsize="small", frameon=False)
     right.axvline(1, color=_GREY, lw=1, zorder=0)
     right.set(xlabel="factor per step", yticks=range(len(walked)), yticklabels=list(walked))
     right.set_ylim(len(walked) - 0.4, -0.6)

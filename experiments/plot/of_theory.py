@@ -1,5 +1,6 @@
 """Pictures of theory: what small games and losses do, computed when they are drawn."""
 
+import math
 from pathlib import Path
 
 from absl import flags
@@ -34,7 +35,7 @@ def local_error(argv: list[str]) -> None:
         flags.DEFINE_string("out", "local_error.png", "The file.", flag_values=values)
 
     values = parsed(argv, define, _LOCAL_ERROR_USAGE, "plot local_error")
-    if values.ratio <= 0:
+    if not 0 < values.ratio < math.inf:
         raise ConfigError(f"--ratio: {values.ratio:g} is no ratio of learning rates; use one above 0")
     from experiments.games import local_error as drawn
 
@@ -54,7 +55,7 @@ def momentum(argv: list[str]) -> None:
         flags.DEFINE_string("out", "momentum.png", "The file.", flag_values=values)
 
     values, overrides = parse(argv, define, _MOMENTUM_USAGE)
-    if values.rate <= 0:
+    if not 0 < values.rate < math.inf:
         raise ConfigError(f"--rate: {values.rate:g} is no learning rate; use one above 0")
     from experiments import registry, runs
     from experiments.games import momentum as drawn

@@ -111,7 +111,7 @@ class Play(Section):
     def _options_of_the_rule(self):
         """Options that the update rule would ignore are refused."""
         rule = RULES[self.updates]
-        told = {**{field: (n, 1) for field, n in self.turns().items()}}
+        told = {field: (n, 1) for field, n in self.turns().items()}
         told["first_player"] = (self.first_player, self.players[0])
         for field, (value, neutral) in told.items():
             if not rule.in_turn and value != neutral:
@@ -148,9 +148,8 @@ class Play(Section):
 
     def _is_plain_sgd(self, player: str) -> bool:
         section = self.optimizers[player]
-        optimizers.factory_of(
-            section.name, f"{{here}}.optimizers.{player}"
-        )  # an unknown name is told first
+        # An unknown name is told first.
+        optimizers.factory_of(section.name, f"{{here}}.optimizers.{player}")
         return section.is_plain_sgd
 
     @pydantic.model_validator(mode="after")

@@ -149,7 +149,7 @@ def dirac_gan() -> Toy:
 
 def quadratic_loss(weights: Sequence[float] = (1.0, 0.01)) -> Toy:
     """sum_i weights_i x_i^2, curvatures 2 weights_i. The default is that of Rosca et al., TMLR 2023."""
-    weights = _shaped("weights", weights, (len(weights),))
+    weights = _shaped("weights", weights, (None,))
     return _alone(lambda x: jnp.sum(_new(weights) * x**2), len(weights), [np.zeros(len(weights))], 0.5)
 
 
@@ -194,11 +194,12 @@ def make(name: str, kwargs: Mapping[str, Any], field: str) -> Toy:
             hint = nearest(key, known) if known else "; it takes none"
             raise ConfigError(f"{field}.kwargs.{key}: '{name}' takes no such argument{hint}")
     try:
+        for key, value in kwargs.items():
+            if factory.__annotations__[key] is float:
+                _shaped(key, value, ())
         return factory(**kwargs)
     except ConfigError as error:
         raise ConfigError(f"{field}.kwargs: '{name}': {error}") from error
-    except (TypeError, ValueError) as error:
-        raise ConfigError(f"{field}.kwargs: '{name}' refuses {dict(kwargs)}: {error}") from error
 
 
 def _new(array: np.ndarray) -> jax.Array:
@@ -206,19 +207,23 @@ def _new(array: np.ndarray) -> jax.Array:
     return jnp.asarray(array.copy(), float)
 
 
-def _shaped(name: str, value: Any, shape: tuple[int, ...]) -> np.ndarray:
+def _shaped(name: str, value: Any, shape: tuple[int | None, ...]) -> np.ndarray:
+    """An array of finite numbers; None in the shape is any length."""
     try:
-        array = np.asarray(value, float)
-    except ValueError:
-        array = np.zeros(0)
-    if array.shape != shape or not array.size:
-        size = " x ".join(map(str, shape))
-        raise ConfigError(f"{name}: {value} must be {size} numbers")
-    return array
+        array = np.asarray(value)
+    except ValueError:  # rows of several lengths
+        array = np.asarray("")
+    lengths = zip(shape, array.shape, strict=False)
+    fits = array.ndim == len(shape) and array.size and all(n in (None, m) for n, m in lengths)
+    if not fits or array.dtype.kind not in "if" or not np.isfinite(array).all():
+        size = " x ".join("n" if n is None else str(n) for n in shape)
+        what = f"{size} finite numbers" if shape else "a finite number"
+        raise ConfigError(f"{name}: {value!r} must be {what}")
+    return array.astype(float)
 
 
 def _symmetric(name: str, value: Matrix) -> np.ndarray:
-    array = _shaped(name, value, (len(value), len(value)))
-    if (array != array.T).any():
+    array = _shaped(name, value, (None, None))
+    if array.shape != array.T.shape or (array != array.T).any():
         raise ConfigError(f"{name}: {value} must be symmetric")
     return array

@@ -1,5 +1,7 @@
 """The spectrum of a trained run, and the sharpness along training: numbers against dense ones, pictures, and what is refused."""
 
+import re
+
 import jax
 import numpy as np
 import pytest
@@ -7,7 +9,8 @@ from conftest import refusal, small_config
 
 from experiments import plot, runs, sharpness, spectrum, trained
 from lib.config import save_json
-from lib.games.spectrum import dense, game_jacobian, update_jacobian
+from lib.games.spectrum import dense, game_jacobian, hessian, update_jacobian
+from lib.workdir import Workdir
 
 CLASSIFIER = (
     "classifier/digits",
@@ -40,7 +43,7 @@ def test_numbers_are_those_of_the_dense_matrices(train, config, tmp_path, capsys
     path = train(*config)
     found = spectrum.of_run(path, k=6)
 
-    place, _ = spectrum.workdir.find(path)
+    place = Workdir(path)
     runner = trained.open_run(place)
     _, state = runs.restored(runner, place, None)
     where = (runner.experiment.rule, state, trained.first_examples(runner, None), jax.random.key(0))
@@ -54,9 +57,14 @@ def test_numbers_are_those_of_the_dense_matrices(train, config, tmp_path, capsys
     close(found.smallest.real.min(), mu.real.min())
     close(np.abs(found.update).max(), np.abs(eigenvalues).max())
     close(np.abs(found.moved - 1).max(), np.abs(eigenvalues - 1).max())
+    for player, (top, _) in found.hessians.items():
+        assert top == pytest.approx(
+            np.linalg.eigvalsh(dense(hessian(*where, player))).max(), rel=2e-3, abs=1e-5
+        )
     if found.symmetric:
-        assert found.hessians["model"].top == pytest.approx(mu.real.max(), rel=1e-3)
         assert found.hessians["model"].rate == pytest.approx(0.2)
+    else:
+        assert found.hessians.keys() == {"disc", "gen"}
 
     assert (
         plot.main(["spectrum", f"--config.restore_path={path}", "--k=6", f"--out={tmp_path / 'x.png'}"])
@@ -84,18 +92,28 @@ def test_a_run_of_one_checkpoint_has_no_sharpness_along_training(train, capsys):
     assert "larger config.keep_checkpoints" in refusal(plot.main, capsys, "sharpness", path)
 
 
-def test_a_run_without_an_update_rule_is_refused(train, capsys):
-    path = train("eigengame/digits")
-    assert "'eigengame' follows no update rule" in refusal(
-        plot.main, capsys, "spectrum", f"--config.restore_path={path}"
-    )
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        (
+            "eigengame/digits",
+            "a run of 'eigengame' has not one update rule; name a run of gan or classifier",
+        ),
+        ("games/principal_flow", "'games' has not one update rule; .*plot momentum shows toy games"),
+    ],
+)
+def test_a_run_without_one_update_rule_is_refused(tmp_path, capsys, config, message):
+    (tmp_path / "checkpoints").mkdir()
+    save_json(small_config(config), Workdir(tmp_path).config)
+    refused = refusal(plot.main, capsys, "spectrum", f"--config.restore_path={tmp_path}")
+    assert re.search(message, refused)
 
 
 def test_sharpness_of_every_checkpoint_is_that_of_the_dense_hessian(train, tmp_path, capsys):
     path = train(*CLASSIFIER, "checkpoint_every=1")
     (curve,) = sharpness.of_runs([path])
     (records,) = curve.records
-    runner = trained.open_run(spectrum.workdir.find(path)[0])
+    runner = trained.open_run(Workdir(path))
     batch = trained.first_examples(runner, None)
     for step in (1, 2):
         _, state = runs.restored(runner, runner.workdir, step)

@@ -10,6 +10,7 @@ from experiments.games import flows, momentum, pictures, rates
 from experiments.games.experiment import first_state, step_all, walk
 from experiments.plot import main as plot
 from lib.config import ConfigError
+from lib.games.flows import FlowError
 
 
 def section(name: str, *overrides: str):
@@ -119,6 +120,23 @@ def test_pictures_show_every_method_and_flow(name):
     assert [text.get_text() for text in right.get_yticklabels()] == list(shown.methods)
 
 
+def test_a_flow_that_ends_early_is_named_in_the_picture(monkeypatch):
+    """On a double well the principal flow of large steps meets a singular place."""
+    monkeypatch.setattr("lib.games.flows.integration._MAX_EVALUATIONS", 500)
+    shown = section(
+        "double_well",
+        "games.flows=('gradient_flow', 'principal_flow')",
+        "games.flows_of=sgd",
+        "games.methods.sgd.optimizers.model.learning_rate=1.0",
+    )
+    with pytest.raises(FlowError):
+        flows.positions(shown, "principal_flow", shown.starts[0], 2)
+    legend = pictures.draw(shown, walked(shown, 2, "sgd"))["trajectories"].legends[0]
+    names = {text.get_text() for text in legend.get_texts()}
+    assert "gradient flow" in names
+    assert any(name.startswith("principal flow (ends early: ") for name in names)
+
+
 @pytest.mark.parametrize(
     ("name", "overrides", "message"),
     [
@@ -127,6 +145,11 @@ def test_pictures_show_every_method_and_flow(name):
         ("bilinear", ["games.starts=((1.0,),)"], r"config\.games\.starts: 0: .* 1 numbers; .* have 2"),
         ("bilinear", ["games.starts=()"], r"config\.games\.starts: empty"),
         ("bilinear", ["games.limit=0.0"], r"config\.games\.limit: "),
+        (
+            "bilinear",
+            ["games.limit=0.5"],
+            r"config\.games\.starts: 0: .*not within config\.games\.limit, 0\.5",
+        ),
         (
             "bilinear",
             ["dataset.name=digits"],
@@ -219,6 +242,7 @@ def test_precision_is_the_caller_s():
     ("args", "message"),
     [
         (["--rate=0"], "--rate: 0 is no learning rate"),
+        (["--rate=nan"], "--rate: nan is no learning rate"),
         (["--config=configs/gan/digits.py"], "'configs/gan/digits.py' is no toy game"),
         (["--config.games.kwargs.couplin=2.0"], "config.games.kwargs.couplin: "),
     ],

@@ -63,10 +63,15 @@ def test_the_double_well_keeps_its_minima_alone():
         ("bilinear", {"couplin": 1.0}, "s.kwargs.couplin: .*did you mean 'coupling'"),
         ("dirac_gan", {"coupling": 1.0}, "s.kwargs.coupling: .*it takes none"),
         ("bilinear", {"coupling": 0.0}, "s.kwargs: 'bilinear': .*singular"),
-        ("bilinear", {"coupling": "a"}, "s.kwargs: 'bilinear'"),
+        ("bilinear", {"coupling": "a"}, "s.kwargs: 'bilinear': coupling: 'a' must be a finite number"),
+        ("banana", {"steepness": True}, "steepness: True must be a finite number"),
+        ("double_well", {"tilt": float("nan")}, "tilt: nan must be a finite number"),
         ("quadratic", {"disc": ((1.0, 2.0), (0.0, 1.0))}, "disc: .*must be symmetric"),
-        ("quadratic", {"disc": ((1.0,),)}, "disc_gen: .*must be 1 x 2 numbers"),
-        ("quadratic_loss", {"weights": ()}, "weights: .*numbers"),
+        ("quadratic", {"disc": ((1.0,),)}, "disc_gen: .*must be 1 x 2 finite numbers"),
+        ("quadratic", {"disc": ((1.0, 2.0),)}, "disc: .*must be symmetric"),
+        ("quadratic", {"gen": ((1.0,), (2.0, 3.0))}, "gen: .*must be n x n finite numbers"),
+        ("quadratic_loss", {"weights": ()}, "weights: .*n finite numbers"),
+        ("quadratic_loss", {"weights": 3.0}, "weights: 3.0 must be n finite numbers"),
     ],
 )
 def test_what_makes_no_game_is_refused(name, kwargs, message):
