@@ -247,6 +247,9 @@ def _check_field(config: ml_collections.ConfigDict, field: str) -> None:
 def _describe(problem: Mapping[str, Any], schema: type[pydantic.BaseModel], section: str) -> str:
     """One line for one of pydantic's errors."""
     location = [str(part) for part in problem["loc"]]
+    if "kwargs" in location[:-1]:  # pydantic's own text is of one of the types that it tried
+        argument = ".".join([section, *location[: location.index("kwargs") + 2]])
+        return f"{argument}: {problem['input']!r} is no argument; use a finite number, text, True, False, None, or a tuple"
     field = ".".join([section, *location])
     kind = problem["type"]
     if kind == "extra_forbidden":

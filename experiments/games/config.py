@@ -75,7 +75,11 @@ class GamesSection(Section):
 
     def _check_flows(self, toy: toys.Toy) -> None:
         """They are those of one method, of a kind whose flows are known."""
-        if not self.flows and not self.flows_of:
+        if not self.flows:
+            if self.flows_of:
+                raise ValueError(
+                    f"config.games.flows_of: '{self.flows_of}' has no flows to draw; name some in flows, or set it to ''"
+                )
             return
         known = flows.known(toy)
         for name in self.flows:

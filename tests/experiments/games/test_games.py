@@ -181,6 +181,12 @@ def test_a_flow_that_ends_early_is_named_in_the_picture(monkeypatch):
             r"config\.games\.methods\.consensus\.sga\.wight: unknown field; did you mean 'weight'",
         ),
         ("rotational", ["games.flows=('igr',)"], r"config\.games\.flows: unknown name 'igr'"),
+        (
+            "quadratic",
+            ["games.kwargs.disc=((1.0, 1e400), (0.0, 1.0))"],
+            r"config\.games\.kwargs\.disc: .* finite",
+        ),
+        ("rotational", ["games.flows=()"], r"config\.games\.flows_of: 'simultaneous' has no flows to draw"),
         ("rotational", ["games.flows_of=simultanous"], r"config\.games\.flows_of: .*'simultaneous'"),
         (
             "rotational",
