@@ -46,7 +46,7 @@ def kill_group(process):
     process.wait()
 
 
-def test_a_killed_sweep_is_completed_without_repeating_what_is_finished(tmp_path, program_env):
+def test_a_killed_sweep_is_completed_without_repeating_what_is_finished(tmp_path, program_env, capsys):
     sweep = command(tmp_path, "--jobs=2")
     launcher = program(program_env, *sweep, module=MAIN, start_new_session=True)
     while not (tmp_path / "out/sweep.json").exists() or statuses(tmp_path).count("finished") < 1:
@@ -67,11 +67,11 @@ def test_a_killed_sweep_is_completed_without_repeating_what_is_finished(tmp_path
         for w in runs(tmp_path).values()
     }
     assert rates == {1e-4, 1e-2}
-    again = run(program_env, MAIN, *sweep)
-    assert "4 finished; 0 to do" in again.stdout
+    assert main(sweep) == 0
+    assert "4 finished; 0 to do" in capsys.readouterr().out
 
 
-def test_a_failed_run_stops_no_other_and_is_listed_with_its_error(tmp_path, program_env):
+def test_a_failed_run_stops_no_other_and_is_listed_with_its_error(tmp_path, program_env, capsys):
     (tmp_path / "sweep.py").write_text(
         "def get_sweep(h):\n"
         "    return h.chain(\n"
@@ -86,9 +86,10 @@ def test_a_failed_run_stops_no_other_and_is_listed_with_its_error(tmp_path, prog
     assert sorted(statuses(tmp_path)) == ["failed", "failed", "finished"]
     assert re.search(r"^failed +name=nothing .*: config.dataset.name: no set 'nothing'", done.stdout, re.M)
     assert "Traceback" not in done.stdout + done.stderr
-    again = run(program_env, MAIN, *sweep)
-    assert "0 to do" in again.stdout
-    assert "--retry" in again.stdout
+    main(sweep)
+    again = capsys.readouterr().out
+    assert "0 to do" in again
+    assert "--retry" in again
 
 
 def test_sigterm_lets_the_runs_save(tmp_path, program_env):
