@@ -9,6 +9,7 @@ import numpy as np
 from lib.games import flows
 from lib.games.config import first_nonzero
 from lib.games.toys import Toy
+from lib.optimizers.schedules import CONSTANT
 
 if TYPE_CHECKING:
     from experiments.games.config import GamesSection, Method
@@ -30,7 +31,7 @@ def has_flows(method: "Method") -> bool:
     """Whether a method is one whose flows are known: plain SGD, nothing added, one update in a turn."""
     return (
         method.updates in flows.DRIFTS
-        and all(o.is_plain_sgd and o.schedule.name == "constant" for o in method.optimizers.values())
+        and all(o.is_plain_sgd and o.schedule.name == CONSTANT for o in method.optimizers.values())
         and set(method.turns().values()) == {1}
         and not _adds(method)
     )

@@ -71,8 +71,10 @@ def eigenvalues(section: GamesSection, updates: str, rate: float, momenta: np.nd
 
 def analyse(section: GamesSection, rate: float) -> Found:
     """Radii against momentum, and eigenvalues of SHOWN."""
-    radii = {u: np.abs(eigenvalues(section, u, rate, MOMENTA)).max(-1) for u in UPDATES}
-    return Found(radii, {u: eigenvalues(section, u, rate, np.array(SHOWN)) for u in UPDATES})
+    found = {u: eigenvalues(section, u, rate, np.array([*MOMENTA, *SHOWN])) for u in UPDATES}
+    n = len(MOMENTA)
+    radii = {u: np.abs(values[:n]).max(-1) for u, values in found.items()}
+    return Found(radii, {u: values[n:] for u, values in found.items()})
 
 
 def table(found: Found) -> str:

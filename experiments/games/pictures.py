@@ -30,10 +30,15 @@ def draw(section: GamesSection, walked: Walked) -> dict[str, Figure]:
     }
 
 
+def reached(toy: Toy, points: np.ndarray) -> np.ndarray:
+    """The equilibria [starts, d] nearest to where points [steps + 1, starts, d] lead."""
+    apart = np.linalg.norm(points[-1, :, None] - toy.equilibria, axis=-1)
+    return toy.equilibria[apart.argmin(-1)]
+
+
 def distances(toy: Toy, points: np.ndarray) -> np.ndarray:
-    """Of points [steps + 1, starts, d] from the equilibrium nearest to where each start leads, [steps + 1, starts]."""
-    apart = np.linalg.norm(points[:, :, None] - toy.equilibria, axis=-1)
-    return np.take_along_axis(apart, apart[-1].argmin(-1)[None, :, None], 2)[:, :, 0]
+    """Of points [steps + 1, starts, d] from the equilibria that they lead to, [steps + 1, starts]."""
+    return np.linalg.norm(points - reached(toy, points), axis=-1)
 
 
 def trajectories(section: GamesSection, toy: Toy, walked: Walked) -> Figure:
@@ -154,8 +159,7 @@ def convergence(section: GamesSection, toy: Toy, walked: Walked) -> Figure:
         colour, style = COLOURS[i % len(COLOURS)], ("-", "--", ":")[i // len(COLOURS) % 3]
         found = distances(toy, points)[:, 0]
         left.semilogy(np.where(found > 0, found, np.nan), style, color=colour, lw=1.4, label=label)
-        equilibrium = toy.equilibria[np.linalg.norm(points[-1, 0] - toy.equilibria, axis=1).argmin()]
-        radius = rates.spectral_radius(section, label, equilibrium)
+        radius = rates.spectral_radius(section, label, reached(toy, points)[0])
         rate = rates.measured(found, section.limit)
         right.plot(
             radius, i, "|", color="black", ms=16, mew=1.5, label="spectral radius" if i == 0 else None

@@ -3,8 +3,10 @@
 import jax
 import numpy as np
 
-from experiments.games.config import GamesSection
-from lib.games import spectrum, toys, updates
+from experiments.games.config import GamesSection, Method
+from lib.games import spectrum, toys
+from lib.games.updates import Rule
+from lib.optimizers.schedules import CONSTANT
 
 _FLOOR = 1e-6  # distances below are rounding
 
@@ -34,7 +36,7 @@ def spectral_radius(section: GamesSection, label: str, equilibrium: np.ndarray) 
     NaN for methods whose optimisers are not SGD: their rates adapt to gradients that vanish there.
     """
     method = section.methods[label]
-    if any(o.name != "sgd" or o.schedule.name != "constant" for o in method.optimizers.values()):
+    if any(o.name != "sgd" or o.schedule.name != CONSTANT for o in method.optimizers.values()):
         return float("nan")
     with jax.enable_x64(True):
         toy = section.as_toy()
@@ -44,11 +46,10 @@ def spectral_radius(section: GamesSection, label: str, equilibrium: np.ndarray) 
         return spectrum.spectral_radius(spectrum.eigenvalues(jacobian))
 
 
-def make_rule(toy: toys.Toy, method, label: str) -> updates.Rule:
+def make_rule(toy: toys.Toy, method: Method, label: str) -> Rule:
     """The update rule of a method of the config.
 
     Raises:
       ConfigError: an unknown optimiser or argument, or a value that an optimiser refuses.
     """
-    optimizers = method.as_optimizers(f"config.games.methods.{label}")
-    return updates.make(method.updates, toy.game, optimizers, method.as_regularizers(), method.as_options())
+    return method.as_rule(toy.game, f"config.games.methods.{label}")

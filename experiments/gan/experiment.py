@@ -22,7 +22,6 @@ from lib.data.gaussians import Mixture
 from lib.data.pipeline import to_signed
 from lib.devices import device_share, psum
 from lib.experiment import Batch, Experiment
-from lib.games import updates
 from lib.games.game import Aux, Game
 from lib.games.regularizers import min_batch
 from lib.games.updates import GameState
@@ -94,8 +93,7 @@ def build(config: GanConfig, spec: DataSpec) -> Experiment:
     gen_loss = lookup(losses.GEN, gan.gen_loss, "config.gan.gen_loss")
     losses_of = functools.partial(gan_losses, nets, disc_loss, gen_loss, gan.gradient_penalty)
     game = Game(PLAYERS, losses_of)
-    regularizers = gan.as_regularizers()
-    rule = updates.make(gan.updates, game, gan.as_optimizers("config.gan"), regularizers, gan.as_options())
+    rule = gan.as_rule(game, "config.gan")
 
     def init(key: jax.Array, batch: Batch) -> GameState:
         params, net_state = init_nets(nets, key, to_signed(batch["image"][:2]))
@@ -126,7 +124,7 @@ def build(config: GanConfig, spec: DataSpec) -> Experiment:
         eval_summary=summary,
         heads=heads,
         batches_per_step=rule.batches_per_step,
-        min_device_batch=min_batch(regularizers.estimator),
+        min_device_batch=min_batch(gan.grad_regularizes.estimator),
         main_metrics=("disc_loss", "gen_loss"),
         rule=rule,
         rule_batch=points,

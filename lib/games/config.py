@@ -11,8 +11,9 @@ import pydantic
 from lib import optimizers
 from lib.config import Section, nearest
 from lib.games.drift import Clock, Coefficients, Terms
+from lib.games.game import Game
 from lib.games.regularizers import Estimator
-from lib.games.updates import RULES, Options, Regularizers, Weights
+from lib.games.updates import RULES, Options, Regularizers, Rule, Weights, make
 from lib.games.updates.state import active_terms
 from lib.schema import Optimizer
 
@@ -88,6 +89,12 @@ class Play(Section):
             x: optimizers.from_config(section, f"{field}.optimizers.{x}")
             for x, section in self.optimizers.items()
         }
+
+    def as_rule(self, game: Game, field: str) -> Rule:
+        """The update rule for a game of these players. `field`, raises: as `as_optimizers`."""
+        return make(
+            self.updates, game, self.as_optimizers(field), self.as_regularizers(), self.as_options()
+        )
 
     @pydantic.model_validator(mode="after")
     def _of_one_game(self):

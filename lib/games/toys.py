@@ -13,7 +13,7 @@ import numpy as np
 from jax.typing import ArrayLike
 
 from lib.config import ConfigError, lookup, nearest
-from lib.games.game import Aux, Game
+from lib.games.game import Aux, Game, gradients
 
 PAIR = ("disc", "gen")
 ALONE = ("model",)
@@ -57,9 +57,8 @@ class Toy(NamedTuple):
 
     def gradient(self, point: ArrayLike) -> jax.Array:
         """The joint gradient, every player's of its own loss, at a point [d]: [d]."""
-        rows = jax.jacobian(self.losses)(jnp.asarray(point, float))
-        owner = np.repeat(np.arange(len(self.sizes)), list(self.sizes.values()))
-        return rows[owner, np.arange(self.size)]
+        own, _, _ = gradients(self.game, self.params(point), {}, None, None)
+        return self.point(own)
 
 
 def _pair(disc: Callable, gen: Callable, sizes: Sequence[int], equilibria, half_width: float) -> Toy:

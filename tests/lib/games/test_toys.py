@@ -22,11 +22,14 @@ def test_nobody_moves_at_an_equilibrium_and_somebody_does_elsewhere(name):
 
 
 @pytest.mark.parametrize("name", list(toys.TOYS))
-def test_the_joint_gradient_is_that_of_update_rules(name):
+def test_the_joint_gradient_is_that_of_every_player_s_own_loss(name):
+    """Rows of the Jacobian of all losses, each at its owner's coordinates."""
     toy = toys.make(name, {}, "")
     point = jnp.arange(1.0, toy.size + 1) / 3
-    own, losses, _ = gradients(toy.game, toy.params(point), {}, None, None)
-    np.testing.assert_allclose(toy.point(own), toy.gradient(point), rtol=1e-14)
+    rows = jax.jacobian(toy.losses)(point)
+    owner = np.repeat(np.arange(len(toy.sizes)), list(toy.sizes.values()))
+    np.testing.assert_allclose(toy.gradient(point), rows[owner, np.arange(toy.size)], rtol=1e-14)
+    _, losses, _ = gradients(toy.game, toy.params(point), {}, None, None)
     np.testing.assert_array_equal(toy.losses(point), [losses[x] for x in toy.sizes])
 
 
