@@ -22,7 +22,7 @@ usage: ./run.sh VERB [options]
             ./run.sh plot sweep sweeps/rates --x=disc.learning_rate --y=digits_cnn_frechet --hue=updates
   list    print every config with the first line of its docstring
             ./run.sh list
-  test    run the tests; options go to pytest
+  test    run the tests; --fast leaves out those that start programs; options go to pytest
             ./run.sh test tests/lib -k checkpoint
   lint    check style and format; --fix mends what can be mended
             ./run.sh lint
@@ -63,17 +63,8 @@ case "$verb" in
   eval) module=(-m eval.main) ;;
   train_eval) module=(-m eval.train_eval) ;;
   sweep) module=(-m experiments.sweep.main) ;;
-  bench)
-    case "${1:-}" in
-      eval) module=(-m eval.bench) ;;
-      gan) module=(-m experiments.gan.bench) ;;
-      eigengame) module=(-m experiments.eigengame.bench) ;;
-      optimizers) module=(-m experiments.classifier.bench) ;;
-      *) echo "error: bench: unknown benchmark '${1:-}'; known: eval, gan, eigengame, optimizers" >&2; exit 2 ;;
-    esac
-    shift
-    ;;
-  plot) module=(-m experiments.plot) ;;
+  bench) module=(-m benchmarks) ;;
+  plot) module=(-m analysis) ;;
   list) module=(-m experiments.catalogue) ;;
   test) module=(-m pytest -c "$root/pyproject.toml" --rootdir "$root") ;;
   lint) ;;
@@ -89,6 +80,7 @@ if [ "$verb" = lint ]; then
   exec "$root/.venv/bin/ruff" format --check "$root"
 fi
 if [ "$verb" = test ]; then
+  [ "${1:-}" != --fast ] || { shift; set -- -m "not program" "$@"; }
   for argument in "$@"; do [ -e "${argument%%::*}" ] && named=1; done
   # All of the tests on all cores; the ones that are named, in this process.
   [ -n "${named:-}" ] || set -- --numprocesses=auto "$@" "$root/tests"

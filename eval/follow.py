@@ -6,11 +6,11 @@ import time
 from collections.abc import Callable
 
 from eval.evaluation import Evaluator
-from lib import checkpoints, metrics
-from lib.config import ConfigError, load_json
+from lib.errors import ConfigError
 from lib.experiment import State
-from lib.runner import NotFiniteError
-from lib.workdir import Workdir
+from lib.runtime import checkpoints, records
+from lib.runtime.run_folder import RunFolder
+from lib.runtime.trainer import NotFiniteError
 
 _SECONDS_BETWEEN_LOOKS = 2.0
 
@@ -28,7 +28,7 @@ class Follower:
         By default that is so until training has reached its last step or has failed: a run that was stopped
         or killed may be started again.
         """
-        self._evaluator, self._workdir = evaluator, evaluator.runner.workdir
+        self._evaluator, self._folder = evaluator, evaluator.folder
         self._training_runs = training_runs or self._unfinished
         self._passed_over: dict[int, int] = {}  # {step: when it was written}: trained anew, it is another
         self._checksums: dict[tuple[int, int], str | None] = {}
@@ -41,7 +41,7 @@ class Follower:
           ConfigError: another process follows this run.
           WriteError: the best checkpoint cannot be written.
         """
-        with self._workdir.lock(".follow", "scoring"):
+        with self._folder.lock(".follow", "scoring"):
             return self._follow()
 
     def _follow(self) -> dict | None:
@@ -49,7 +49,7 @@ class Follower:
         self._keep_what_a_kill_left()
         while True:
             running = self._training_runs()  # asked before the look: so the last checkpoint is not missed
-            known = checkpoints.steps(self._workdir.checkpoints)
+            known = checkpoints.steps(self._folder.checkpoints)
             done = self._done(known)
             new = [step for step in known if step not in done]
             self._mention_dropped(set(known))
@@ -68,13 +68,13 @@ class Follower:
         """The best record so far by `config.eval.best_metric`, or None."""
         return self._best_of(list(self._evaluator.records().values()))
 
-    def _best_of(self, records: list[dict]) -> dict | None:
-        """The first of the best."""
-        if not records:
+    def _best_of(self, scored: list[dict]) -> dict | None:
+        """Returns the first of the best."""
+        if not scored:
             return None
-        name = self.metric(records[0])
+        name = self.metric(scored[0])
         sign = "-" if self._evaluator.config.eval.best_metric.startswith("-") else ""
-        return metrics.best(records, sign + name)
+        return records.best(scored, sign + name)
 
     def metric(self, record: dict) -> str:
         """The metric that the best checkpoint is chosen by.
@@ -93,25 +93,25 @@ class Follower:
 
     def kept(self) -> int | None:
         """The step in best/."""
-        return max(checkpoints.steps(Workdir(self._workdir.path / "best").checkpoints), default=None)
+        return max(checkpoints.steps(RunFolder(self._folder.path / "best").checkpoints), default=None)
 
     def _done(self, known: list[int]) -> set[int]:
         """Steps that need no scoring: trained anew, a step has another checksum, and is scored again."""
-        records = self._evaluator.records()
-        same = {s for s in known if s in records and records[s]["checkpoint"] == self._checksum(s)}
+        scored = self._evaluator.records()
+        same = {s for s in known if s in scored and scored[s]["checkpoint"] == self._checksum(s)}
         return same | {s for s in known if self._passed_over.get(s) == self._written(s)}
 
     def _written(self, step: int) -> int:
         """When a step was written, in nanoseconds; 0 for one that is gone."""
         try:
-            return (self._workdir.checkpoints / str(step)).stat().st_mtime_ns
+            return (self._folder.checkpoints / str(step)).stat().st_mtime_ns
         except FileNotFoundError:
             return 0
 
     def _checksum(self, step: int) -> str | None:
         key = (step, self._written(step))
         if key not in self._checksums:
-            self._checksums[key] = checkpoints.saved_checksum(self._workdir.checkpoints, step)
+            self._checksums[key] = checkpoints.saved_checksum(self._folder.checkpoints, step)
         return self._checksums[key]
 
     def _mention_dropped(self, known: set[int]) -> None:
@@ -123,9 +123,9 @@ class Follower:
 
     def _score(self, step: int) -> None:
         """Evaluates a step and keeps it if it is the best; one that is gone meanwhile is passed over."""
-        folder, written = self._workdir.checkpoints, self._written(step)
+        folder, written = self._folder.checkpoints, self._written(step)
         try:
-            state = checkpoints.restore(folder, step, self._evaluator.runner.abstract_state())
+            state = checkpoints.restore(folder, step, self._evaluator.programs.abstract_state())
             record = self._evaluator.score(state, step)
         except checkpoints.DamagedError as error:
             time.sleep(_SECONDS_BETWEEN_LOOKS)  # training may be in the middle of deleting it
@@ -143,44 +143,44 @@ class Follower:
         self._evaluator.record(record)
 
     def _keep(self, record: dict, state: State) -> None:
-        keep_best(self._workdir, record["step"], state)
-        kept = self._workdir.path / "best"
+        keep_best(self._folder, record["step"], state)
+        kept = self._folder.path / "best"
         print(f"step {record['step']:,} is the best so far by {self.metric(record)}: kept in {kept}")
 
     def _keep_what_a_kill_left(self) -> None:
         """Brings best/ up to date where an earlier follower was ended, or another metric is asked for."""
-        recover_best(self._workdir)
+        recover_best(self._folder)
         best = self.best()
         if best and best["step"] != self.kept():
             with contextlib.suppress(checkpoints.DamagedError):  # training has dropped it meanwhile
-                target = self._evaluator.runner.abstract_state()
-                state = checkpoints.restore(self._workdir.checkpoints, best["step"], target)
+                target = self._evaluator.programs.abstract_state()
+                state = checkpoints.restore(self._folder.checkpoints, best["step"], target)
                 self._keep(best, state)
 
     def _unfinished(self) -> bool:
-        if self._workdir.is_training():
+        if self._folder.is_training():
             return True
-        last = load_json(self._workdir.config).num_steps  # it may have been raised meanwhile
-        reached = max(checkpoints.steps(self._workdir.checkpoints), default=0) >= last
-        return not reached and self._workdir.status().get("status") != "failed"
+        last = self._folder.read_config().num_steps  # it may have been raised meanwhile
+        reached = max(checkpoints.steps(self._folder.checkpoints), default=0) >= last
+        return not reached and self._folder.status().get("status") != "failed"
 
     def _idle(self) -> str:
-        if self._workdir.is_training():
+        if self._folder.is_training():
             return ""
-        status = self._workdir.status().get("status", "not begun")
+        status = self._folder.status().get("status", "not begun")
         return f"; training is {status}, and waited for: start it again, or end this with Ctrl-C"
 
 
-def keep_best(workdir: Workdir, step: int, state: State) -> None:
+def keep_best(folder: RunFolder, step: int, state: State) -> None:
     """Writes a checkpoint to best/, a work directory of its own, in place of the one before.
 
     Training keeps only its newest checkpoints, and knows nothing of this one: neither deletes the other's.
     """
-    new, kept, old = (Workdir(workdir.path / name) for name in ("best.tmp", "best", "best.old"))
+    new, kept, old = (RunFolder(folder.path / name) for name in ("best.tmp", "best", "best.old"))
     for left in (new, old):
         shutil.rmtree(left.path, ignore_errors=True)
     new.create()
-    shutil.copy2(workdir.config, new.config)
+    shutil.copy2(folder.config, new.config)
     writer = checkpoints.Writer(new.checkpoints, keep=1)
     writer.save(step, state)
     writer.close()
@@ -190,8 +190,8 @@ def keep_best(workdir: Workdir, step: int, state: State) -> None:
     shutil.rmtree(old.path, ignore_errors=True)
 
 
-def recover_best(workdir: Workdir) -> None:
+def recover_best(folder: RunFolder) -> None:
     """Puts the best checkpoint back in place that a kill in the middle of `keep_best` has left beside it."""
-    kept, old = workdir.path / "best", workdir.path / "best.old"
+    kept, old = folder.path / "best", folder.path / "best.old"
     if old.exists() and not kept.exists():
         old.rename(kept)

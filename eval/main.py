@@ -7,15 +7,14 @@ from absl import flags
 
 from eval.evaluation import Evaluator
 from eval.follow import Follower
-from experiments import registry
-from experiments.runs import ROOT, check_same_run, default_workdir, make_runner, own_config, restored
-from lib import devices
-from lib.checkpoints import WriteError
+from experiments import catalogue, registry
 from lib.command_line import parse
-from lib.config import ConfigError, apply_overrides, differences, load_file, one_line_errors
-from lib.runner import NotFiniteError
-from lib.schema import MAY_DIFFER
-from lib.workdir import Workdir, find
+from lib.config import apply_overrides, load_file
+from lib.errors import ConfigError, one_line_errors
+from lib.runtime import cache
+from lib.runtime.checkpoints import WriteError
+from lib.runtime.run_folder import RunFolder, check_same_run, find
+from lib.runtime.trainer import NotFiniteError
 
 _USAGE = """Scores a checkpoint: the newest of a run, or any other.
 
@@ -43,24 +42,23 @@ def read_command_line(argv: list[str]):
     """
     values, overrides = parse(argv, _define, _USAGE)
     named = [o.removeprefix(_RESTORE) for o in overrides if o.startswith(_RESTORE)]
-    if named and values.workdir and find(named[-1])[0].path != Workdir(values.workdir).path:
+    if named and values.workdir and find(named[-1])[0].path != RunFolder(values.workdir).path:
         raise ConfigError("--workdir and --config.restore_path name two runs; give one of them")
-    file = values.config or str(ROOT / "configs/gan/digits.py")
-    path = (named or [values.workdir])[-1] or str(default_workdir(file))
+    path = (named or [values.workdir])[-1]
+    path = path or str(catalogue.default_folder(values.config or catalogue.DEFAULT))
     if not (named or values.workdir or Path(path).is_dir()):
         raise ConfigError(
             f"no run in '{path}'; train one with ./run.sh train, or name a checkpoint with {_RESTORE}PATH"
         )
-    workdir, step = find(path)
+    folder, step = find(path)
     if values.follow and step is not None:
         raise ConfigError("--follow: takes a run, not one step; name its work directory")
-    own = own_config(workdir)
+    own = registry.own_config(folder)
     if values.config:
-        check_same_run(load_file(values.config), workdir, "--config")
+        check_same_run(load_file(values.config), own, folder, "--config")
     config = apply_overrides(own, overrides)
-    if found := differences(config, own, MAY_DIFFER):
-        raise ConfigError(f"the run in '{workdir.path}' was trained otherwise: {'; '.join(found)}")
-    return values, registry.validated(config), workdir, step
+    check_same_run(config, own, folder, "--config")
+    return values, registry.validated(config), folder, step
 
 
 def show_best(follower: Follower, best: dict | None) -> None:
@@ -74,11 +72,11 @@ def show_best(follower: Follower, best: dict | None) -> None:
 
 def main(argv: list[str]) -> int:
     with one_line_errors():
-        values, config, workdir, step = read_command_line(argv)
-        devices.use_compilation_cache()
-        workdir.create()
-        runner = make_runner(config, workdir)
-        evaluator = Evaluator(runner)
+        values, config, folder, step = read_command_line(argv)
+        cache.use_compilation_cache()
+        folder.create()
+        programs = registry.programs(config)
+        evaluator = Evaluator(programs, folder)
         if values.follow:
             follower = Follower(evaluator)
             try:
@@ -90,13 +88,13 @@ def main(argv: list[str]) -> int:
                 print("\nstopped; the same command goes on with what is not scored yet")
                 return 130
         else:
-            step, state = restored(runner, workdir, step)
+            step, state = folder.restore(programs.abstract_state(), step)
             try:
                 evaluator.evaluate(state, step)
             except NotFiniteError as error:
                 print(f"error: {error}", file=sys.stderr)
                 return 1
-        print(f"\nrecorded in {workdir.metrics / 'eval.jsonl'}; pictures in {workdir.figures}")
+        print(f"\nrecorded in {folder.metrics / 'eval.jsonl'}; pictures in {folder.figures}")
     return 0
 
 

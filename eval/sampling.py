@@ -1,30 +1,28 @@
 """Batches of images to score: generated, real, or noise."""
 
-import functools
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 
 import jax
 import numpy as np
 
 from lib.data import Dataset
 from lib.experiment import State
-from lib.logging import Progress
-from lib.runner import Runner
-
-_STREAM = 2**32 - 2  # no training step has this number: samples share no latents with training
+from lib.runtime import streams
+from lib.runtime.programs import Programs
+from lib.runtime.progress import Progress
 
 
 def generated(
-    runner: Runner, state: State, n: int, batch_size: int, seed: int, quiet: bool = False
+    programs: Programs, state: State, n: int, batch_size: int, seed: int, quiet: bool = False
 ) -> Iterator[np.ndarray]:
-    """n samples of a run's experiment, float32 [b, h, w, c] in [-1, 1].
+    """Yields n samples of a run's experiment, float32 [b, h, w, c] in [-1, 1].
 
     Batches are drawn on all devices, each from a key of its own number: the samples do not depend on how
     many devices there are.
     """
-    sample, devices = _compiled(runner, batch_size), len(runner.devices)
-    state = runner.place(state)
-    key = jax.random.fold_in(jax.random.key(seed), _STREAM)
+    sample, devices = programs.samples(batch_size), len(programs.devices)
+    state = programs.place(state)
+    key = streams.samples_key(seed)
     progress = Progress(n, unit="sample", label="sampling", quiet=quiet)
     for first in range(0, -(-n // batch_size), devices):
         numbers = np.arange(first, first + devices)
@@ -36,17 +34,6 @@ def generated(
                 progress.show({})
                 yield batch[:left]
     progress.close()
-
-
-@functools.lru_cache(maxsize=4)
-def _compiled(runner: Runner, batch_size: int) -> Callable:
-    """(state, keys [devices]) -> images [devices, batch_size, ..]; traced once for all checkpoints."""
-    experiment = runner.experiment
-    return jax.pmap(
-        lambda state, key: experiment.heads["sample"](state, key, batch_size),
-        in_axes=(experiment.state_axes, 0),
-        devices=runner.devices,
-    )
 
 
 def real(dataset: Dataset, n: int, batch_size: int, seed: int) -> Iterator[np.ndarray]:

@@ -1,13 +1,47 @@
 """TF-GAN's scores of a set of images, from a network's logits and features."""
 
 from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
-from eval.moments import Gaussian, Moments
 from eval.networks import Network
 from eval.tfgan import tfgan_eval
 from lib.tensorflow import tensorflow
+
+
+class Gaussian(NamedTuple):
+    """Mean [d] and unbiased covariance [d, d] of n features, float64."""
+
+    mean: np.ndarray
+    covariance: np.ndarray
+    n: int
+
+
+class Moments:
+    """Mean and covariance of features, in float64, in memory that does not grow with their number.
+
+    Sums are of x - c, c the mean of the first batch: so nothing is lost where means are large.
+    """
+
+    def __init__(self):
+        self._n, self._centre, self._sum, self._outer = 0, 0.0, 0.0, 0.0
+
+    def update(self, features: np.ndarray) -> None:
+        """Adds features [b, d]."""
+        x = np.asarray(features, np.float64)
+        if self._n == 0:
+            self._centre = x.mean(0)
+        x = x - self._centre
+        self._n += len(x)
+        self._sum = self._sum + x.sum(0)
+        self._outer = self._outer + x.T @ x
+
+    def gaussian(self) -> Gaussian:
+        """Of all features so far, at least two."""
+        mean = self._sum / self._n
+        covariance = (self._outer - self._n * np.outer(mean, mean)) / (self._n - 1)
+        return Gaussian(self._centre + mean, covariance, self._n)
 
 
 def classifier_score(logits: np.ndarray) -> float:
@@ -82,8 +116,8 @@ class Scores:
         return np.bincount(logits.argmax(1), minlength=logits.shape[1])
 
 
-def mean_and_spread(splits: Sequence[dict[str, float]]) -> dict[str, float]:
-    """{name: mean over splits, name_std: standard deviation over them (0 for one)}."""
+def over_splits(splits: Sequence[dict[str, float]]) -> dict[str, float]:
+    """Returns {name: mean over splits, name_std: standard deviation over them (0 for one)}."""
     values = {name: np.array([split[name] for split in splits]) for name in splits[0]}
     means = {name: float(v.mean()) for name, v in values.items()}
     spreads = {f"{name}_std": float(v.std(ddof=1)) if len(v) > 1 else 0.0 for name, v in values.items()}

@@ -13,10 +13,9 @@ from eval.follow import Follower
 from eval.main import show_best
 from experiments import registry
 from experiments.main import read_command_line
-from experiments.runs import check_same_run, make_runner
-from lib import checkpoints, devices
-from lib.config import ConfigError, one_line_errors
-from lib.workdir import Workdir
+from lib.errors import ConfigError, one_line_errors
+from lib.runtime import cache, checkpoints
+from lib.runtime.run_folder import RunFolder, check_same_run
 
 _SECONDS_TO_STOP = 120
 
@@ -51,18 +50,18 @@ def main(argv: list[str]) -> int:
                 "--distributed: only `train` has it; beside it run `./run.sh eval "
                 f"--config.restore_path={path} --follow`"
             )
-        workdir = Workdir(path)
+        folder = RunFolder(path)
         config = registry.validated(raw)
-        if workdir.config.exists():
-            check_same_run(raw, workdir, "--workdir")
-        devices.use_compilation_cache()
+        if folder.config.exists():
+            check_same_run(raw, registry.own_config(folder), folder, "--workdir")
+        cache.use_compilation_cache()
         with _training(argv) as training:
             try:
-                while training.poll() is None and not workdir.is_training():
+                while training.poll() is None and not folder.is_training():
                     time.sleep(0.2)
-                if training.poll() and not checkpoints.steps(workdir.checkpoints):
+                if training.poll() and not checkpoints.steps(folder.checkpoints):
                     return training.returncode  # it has said why
-                evaluator = Evaluator(make_runner(config, workdir))
+                evaluator = Evaluator(registry.programs(config), folder)
                 follower = Follower(evaluator, training_runs=lambda: training.poll() is None)
                 best = follower.follow()
                 if best or not training.wait():

@@ -8,22 +8,16 @@ import time
 import numpy as np
 from absl import flags
 
-from experiments import registry
-from experiments.runs import (
-    ROOT,
-    check_classifier,
-    check_same_run,
-    default_workdir,
-    first_state,
-    make_runner,
-)
-from lib import checkpoints, devices, processes
+from experiments import catalogue, registry
 from lib.command_line import parse
-from lib.config import ConfigError, apply_overrides, load_file, one_line_errors, save_json
+from lib.config import apply_overrides, load_file
+from lib.errors import ConfigError, one_line_errors
 from lib.experiment import State
-from lib.runner import NotFiniteError, Runner
+from lib.runtime import cache, checkpoints, processes
+from lib.runtime.results import write_results
+from lib.runtime.run_folder import RunFolder, check_same_run, find, find_run
+from lib.runtime.trainer import NotFiniteError, Trainer, first_state
 from lib.schema import Run
-from lib.workdir import Workdir, find, find_run
 
 _USAGE = """Trains the experiment of a config. The same command continues a stopped run.
 
@@ -38,9 +32,7 @@ _ADDRESS = processes.Address._fields
 
 
 def _define(values: flags.FlagValues) -> None:
-    flags.DEFINE_string(
-        "config", str(ROOT / "configs/gan/digits.py"), "The config file.", flag_values=values
-    )
+    flags.DEFINE_string("config", str(catalogue.DEFAULT), "The config file.", flag_values=values)
     flags.DEFINE_string(
         "workdir", None, "Where the run writes; default: runs/<config name>.", flag_values=values
     )
@@ -50,7 +42,7 @@ def _define(values: flags.FlagValues) -> None:
     flags.DEFINE_integer("process_id", None, "Which one this is, from 0.", flag_values=values)
 
 
-def train(raw_config, workdir: Workdir) -> int:
+def train(raw_config, folder: RunFolder) -> int:
     """Trains, or continues, the run of a config in a work directory; returns the exit code.
 
     Raises:
@@ -59,96 +51,99 @@ def train(raw_config, workdir: Workdir) -> int:
     with contextlib.ExitStack() as held:
         with processes.together(ConfigError):
             config = registry.validated(raw_config)
-            if workdir.ours:
-                _check_restore_path(raw_config, config, workdir)
-            check_classifier(config.eval.classifier)
-            runner = make_runner(config, workdir)
-            runner.check_trainable()
-            workdir.create()
-            held.enter_context(workdir.lock())
-            step, state = _begin(runner, raw_config) if workdir.ours else (0, runner.abstract_state())
+            if folder.ours:
+                _check_restore_path(raw_config, config, folder)
+            catalogue.classifier_file(config.eval.classifier)
+            programs = registry.programs(config)
+            trainer = Trainer(programs, folder)
+            trainer.check()
+            folder.create()
+            held.enter_context(folder.lock())
+            step, state = _begin(trainer, raw_config) if folder.ours else (0, programs.abstract_state())
         at, state = processes.from_first((np.int64(step), state))
         step = int(at)
         try:
-            return _run(runner, step, state)
+            return _run(trainer, step, state)
         except Exception as error:
-            workdir.set_status("failed", step, f"{type(error).__name__}: {error}".splitlines()[0])
+            folder.set_status("failed", step, f"{type(error).__name__}: {error}".splitlines()[0])
             raise
 
 
-def _check_restore_path(raw_config, config: Run, workdir: Workdir) -> None:
-    started = bool(checkpoints.steps(workdir.checkpoints))
+def _check_restore_path(raw_config, config: Run, folder: RunFolder) -> None:
+    started = bool(checkpoints.steps(folder.checkpoints))
     if config.restore_path and not started:  # later, the run's own checkpoints count
         source, at = find(config.restore_path)
-        check_same_run(raw_config, source, "config.restore_path")
+        check_same_run(raw_config, registry.own_config(source), source, "config.restore_path")
         at = at or max(checkpoints.steps(source.checkpoints), default=0)
         if at >= config.num_steps:
             raise ConfigError(
-                f"config.num_steps: must be larger than {at:,}, where restore_path is already"
+                f"must be larger than {at:,}, where restore_path is already", "config.num_steps"
             )
-    elif config.restore_path and find_run(config.restore_path) == workdir.path:
+    elif config.restore_path and find_run(config.restore_path) == folder.path:
         raise ConfigError(
-            "config.restore_path: names a checkpoint of this very run; to go on from it, name another "
-            "--workdir"
+            "names a checkpoint of this very run; to go on from it, name another --workdir",
+            "config.restore_path",
         )
 
 
-def _begin(runner: Runner, raw_config) -> tuple[int, State]:
-    """Opens the work directory for training; returns (step, state) to begin with."""
-    workdir = runner.workdir
-    if workdir.config.exists():
-        check_same_run(raw_config, workdir, "--workdir")
-    step, state = first_state(runner, runner.config.restore_path)
-    save_json(raw_config, workdir.config)
-    workdir.set_status("training", step)
+def _begin(trainer: Trainer, raw_config) -> tuple[int, State]:
+    """Opens the run's folder for training; returns (step, state) to begin with."""
+    folder, programs = trainer.folder, trainer.programs
+    if folder.config.exists():
+        check_same_run(raw_config, registry.own_config(folder), folder, "--workdir")
+    step, state = first_state(programs, folder, programs.config.restore_path)
+    folder.write_config(raw_config)
+    folder.set_status("training", step)
     return step, state
 
 
-def _run(runner: Runner, step: int, state: State) -> int:
+def _run(trainer: Trainer, step: int, state: State) -> int:
     """Trains from a state, and says how it ended; returns the exit code."""
-    workdir, num_steps = runner.workdir, runner.config.num_steps
+    folder, num_steps = trainer.folder, trainer.programs.config.num_steps
     if step >= num_steps:
         print(f"already trained to step {step:,}; raise config.num_steps to go on")
-        runner.draw(state, step)  # the last run may have been killed before it could
-        workdir.set_status("finished", step)
-        report(workdir)
+        write_results(
+            trainer.programs, folder, state, step
+        )  # the last run may have been killed before it could
+        folder.set_status("finished", step)
+        report(folder)
         return 0
-    print(f"{f'continuing at step {step:,}' if step else 'training'} in {workdir.path}")
+    print(f"{f'continuing at step {step:,}' if step else 'training'} in {folder.path}")
     begun = time.monotonic()
     try:
-        stopped = runner.train(state, step)
+        stopped = trainer.train(state, step)
     except NotFiniteError as error:
-        return _failed(workdir, str(error))
+        return _failed(folder, str(error))
     except checkpoints.WriteError as error:
-        kept = checkpoints.steps(workdir.checkpoints)
+        kept = checkpoints.steps(folder.checkpoints)
         last = f"step {kept[-1]:,} is kept" if kept else "there is none yet"
-        return _failed(workdir, f"cannot write a checkpoint: {error}; {last}")
-    workdir.set_status("stopped" if stopped.signal else "finished", stopped.step)
+        return _failed(folder, f"cannot write a checkpoint: {error}; {last}")
+    folder.set_status("stopped" if stopped.signal else "finished", stopped.step)
     if stopped.signal:
         print(f"stopped and saved at step {stopped.step:,}; the same command continues")
         return 128 + stopped.signal
     print(f"trained {stopped.step - step:,} steps in {time.monotonic() - begun:.0f} s")
-    report(workdir)
+    report(folder)
     return 0
 
 
-def _failed(workdir: Workdir, error: str) -> int:
+def _failed(folder: RunFolder, error: str) -> int:
     print(f"error: {error}", file=sys.stderr)
     with contextlib.suppress(OSError):  # the disk may be full
-        workdir.set_status("failed", max(checkpoints.steps(workdir.checkpoints), default=0), error)
+        folder.set_status("failed", max(checkpoints.steps(folder.checkpoints), default=0), error)
     return 1
 
 
-def report(workdir: Workdir) -> None:
+def report(folder: RunFolder) -> None:
     """Says where the results of a finished run are, and how to evaluate it."""
-    newest = checkpoints.steps(workdir.checkpoints)[-1]
-    pictures = sorted(workdir.figures.glob("*.png"), key=lambda p: p.stat().st_mtime)
-    print(f"checkpoint  {workdir.checkpoints / str(newest)}")
-    print(f"metrics     {workdir.metrics}/train.jsonl, eval.jsonl; tensorboard --logdir {workdir.path}")
-    print(f"pictures    {workdir.figures}/: {', '.join(p.name for p in pictures[-4:])}")
-    if arrays := sorted(workdir.path.glob("*.npy")):
-        print(f"results     {workdir.path}/: {', '.join(p.name for p in arrays)}")
-    print(f"evaluate    ./run.sh eval --config.restore_path={workdir.path}")
+    newest = checkpoints.steps(folder.checkpoints)[-1]
+    pictures = sorted(folder.figures.glob("*.png"), key=lambda p: p.stat().st_mtime)
+    print(f"checkpoint  {folder.checkpoints / str(newest)}")
+    print(f"metrics     {folder.metrics}/train.jsonl, eval.jsonl; tensorboard --logdir {folder.path}")
+    print(f"pictures    {folder.figures}/: {', '.join(p.name for p in pictures[-4:])}")
+    if arrays := sorted(folder.path.glob("*.npy")):
+        print(f"results     {folder.path}/: {', '.join(p.name for p in arrays)}")
+    print(f"evaluate    ./run.sh eval --config.restore_path={folder.path}")
 
 
 def _address(values: flags.FlagValues) -> processes.Address | None:
@@ -186,20 +181,20 @@ def read_command_line(argv: list[str]):
     """
     values, overrides = parse(argv, _define, _USAGE)
     config = apply_overrides(load_file(values.config), overrides)
-    return config, values.workdir or default_workdir(values.config), _address(values)
+    return config, values.workdir or catalogue.default_folder(values.config), _address(values)
 
 
 def main(argv: list[str]) -> int:
     with one_line_errors():
         config, path, address = read_command_line(argv)
-        devices.use_compilation_cache()
+        cache.use_compilation_cache()
         if address is None:
-            return train(config, Workdir(path))
+            return train(config, RunFolder(path))
         with processes.joined(address):
             processes.check_same(
                 config.to_json(), "--config: the processes were started with different ones"
             )
-            return train(config, Workdir(path, ours=processes.is_first()))
+            return train(config, RunFolder(path, ours=processes.is_first()))
 
 
 if __name__ == "__main__":

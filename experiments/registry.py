@@ -1,12 +1,20 @@
-"""Experiments by name."""
+"""Experiments by name: from a config to what can be trained and evaluated."""
 
 from collections.abc import Callable
 from typing import NamedTuple
 
+import jax
+from ml_collections import ConfigDict
+
+from configs import common
 from experiments import cca, classifier, eigengame, games, gan
-from lib.config import ConfigError, lookup, validate
-from lib.data import DataSpec
+from lib.config import validate
+from lib.data import NOTHING, DataSpec, load_splits
+from lib.errors import ConfigError, lookup
 from lib.experiment import Experiment
+from lib.runtime import processes
+from lib.runtime.programs import Programs
+from lib.runtime.run_folder import RunFolder
 from lib.schema import Run
 
 
@@ -26,18 +34,58 @@ EXPERIMENTS = {
 }
 
 
-def validated(config) -> Run:
-    """The typed form of a config of any experiment.
+def entry(config: ConfigDict) -> Entry:
+    """Finds the experiment that a config names.
+
+    Raises:
+      ConfigError: it names none, or an unknown one.
+    """
+    name = config.get("experiment")
+    if not isinstance(name, str):
+        raise ConfigError("missing; known: " + ", ".join(EXPERIMENTS), "config.experiment")
+    return lookup(EXPERIMENTS, name, "config.experiment")
+
+
+def validated(config: ConfigDict) -> Run:
+    """Turns a config of any experiment into its typed form.
 
     Raises:
       ConfigError: see lib.config.validate; also for an unknown experiment.
     """
-    name = config.get("experiment")
-    if not isinstance(name, str):
-        raise ConfigError("config.experiment: missing; known: " + ", ".join(EXPERIMENTS))
-    return validate(lookup(EXPERIMENTS, name, "config.experiment").config, config)
+    return validate(entry(config).config, config)
+
+
+def own_config(folder: RunFolder) -> ConfigDict:
+    """Reads the config that a run was trained with, in today's form, whatever the run's age.
+
+    Raises:
+      ConfigError: the folder has no config, or a damaged one.
+    """
+    config = folder.read_config()
+    younger = common.base().eval  # fields of the evaluator may be younger than the run
+    younger.update(config.get("eval", {}))
+    config.eval = younger
+    return ConfigDict(entry(config).config.upgraded(config.to_dict()))
 
 
 def build(config: Run, spec: DataSpec) -> Experiment:
     """Builds the experiment that a validated config names."""
     return EXPERIMENTS[config.experiment].build(config, spec)
+
+
+def programs(config: Run, use_devices: list[jax.Device] | None = None) -> Programs:
+    """Builds the experiment of a validated config on its data; on all devices unless some are named.
+
+    Without data there is nothing to divide: such an experiment has one device.
+
+    Raises:
+      ConfigError: anything of the config that does not fit the data or the devices.
+    """
+    if config.dataset.name == NOTHING:
+        if processes.count() > 1:
+            raise ConfigError(
+                f"'{config.experiment}' reads no data to share out; leave it out", "--distributed"
+            )
+        use_devices = use_devices or jax.local_devices()[:1]
+    data = load_splits(config.dataset)
+    return Programs(build(config, DataSpec.of(data.train)), config, data, use_devices)

@@ -4,7 +4,8 @@ from collections.abc import Callable
 
 from absl import flags
 
-from lib.config import ConfigError, split_overrides
+from lib.config import split_overrides
+from lib.errors import ConfigError
 
 
 def parse(

@@ -1,20 +1,17 @@
 """Configs: from a file and the command line to strict, typed, frozen sections.
 
 A config file is a Python file with `get_config() -> ml_collections.ConfigDict`. Everything that can
-be wrong with one is found here, before anything compiles, and raised as a `ConfigError` whose text
-is one line that names the field and what to do; the programs print it and exit with code 2.
+be wrong with one is found here, before anything compiles, and raised as a `ConfigError`, which the programs
+print as one line, with exit code 2.
 """
 
 import ast
-import contextlib
 import difflib
-import json
 import os
 import re
 import runpy
-import sys
 import typing
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -23,49 +20,15 @@ import pydantic
 from absl import flags
 from ml_collections import config_flags
 
-from lib.files import replacing
+from lib.errors import ConfigError, nearest, one_line
 
 T = TypeVar("T")
-
-
-class ConfigError(ValueError):
-    """Bad input from the user. The text is one line that says what to do."""
 
 
 class Section(pydantic.BaseModel):
     """Base of all config sections: every field is required, typed, and no other is accepted."""
 
     model_config = pydantic.ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
-
-
-@contextlib.contextmanager
-def one_line_errors():
-    """Ends the program with exit code 2 and one line on standard error for a `ConfigError`."""
-    try:
-        yield
-    except ConfigError as error:
-        print(f"error: {error}", file=sys.stderr)
-        raise SystemExit(2) from error
-
-
-def nearest(name: str, known: Iterable[str]) -> str:
-    """`; did you mean 'x'?` for the nearest known name, or the list of known names."""
-    known = sorted(known)
-    close = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
-    return f"; did you mean '{close[0]}'?" if close else f"; known: {', '.join(known)}"
-
-
-def lookup(table: Mapping[str, T], name: str, field: str) -> T:
-    """Resolves a name of the config through a literal table.
-
-    Raises:
-      ConfigError: `name` is not in the table; the text lists the known names.
-    """
-    if name not in table:
-        close = difflib.get_close_matches(name, table, n=1, cutoff=0.6)
-        hint = f"; did you mean '{close[0]}'?" if close else ""
-        raise ConfigError(f"{field}: unknown name '{name}'{hint} (known: {', '.join(table)})")
-    return table[name]
 
 
 def load_file(path: str | os.PathLike) -> ml_collections.ConfigDict:
@@ -86,9 +49,9 @@ def load_file(path: str | os.PathLike) -> ml_collections.ConfigDict:
     except KeyError as error:
         if error.args == ("get_config",):
             raise ConfigError(f"--config: '{path}' defines no function get_config()") from error
-        raise ConfigError(f"--config: '{path}' fails: {_one_line(error)}") from error
+        raise ConfigError(f"--config: '{path}' fails: {one_line(error)}") from error
     except Exception as error:  # whatever a user's file may raise
-        raise ConfigError(f"--config: '{path}' fails: {_one_line(error)}") from error
+        raise ConfigError(f"--config: '{path}' fails: {one_line(error)}") from error
     if not isinstance(config, ml_collections.ConfigDict):
         raise ConfigError(f"--config: get_config() of '{path}' must return an ml_collections.ConfigDict")
     return config
@@ -193,27 +156,6 @@ def differences(ours: Any, theirs: Any, ignore: Sequence[str] = ()) -> list[str]
     return found
 
 
-def save_json(config: Any, path: Path) -> None:
-    """Writes the resolved config, replacing the file in one move so that it is never half there."""
-    with replacing(path) as temporary:
-        temporary.write_text(json.dumps(to_plain(config), indent=2) + "\n")
-
-
-def load_json(path: Path) -> ml_collections.ConfigDict:
-    """Reads what `save_json` wrote.
-
-    Raises:
-      ConfigError: the file is missing or is not JSON.
-    """
-    try:
-        values = json.loads(path.read_text())
-    except FileNotFoundError as error:
-        raise ConfigError(f"no {path.name} in '{path.parent}': not a work directory of a run") from error
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"'{path}' is damaged ({_one_line(error)}); restore it from a copy") from error
-    return ml_collections.ConfigDict(to_plain(values))
-
-
 def _get(config: Any, field: str) -> Any:
     for part in field.split("."):
         config = config[part]
@@ -278,7 +220,3 @@ def _fields_at(schema: Any, location: Sequence[str]) -> list[str]:
 
 def _is_section(schema: Any) -> bool:
     return isinstance(schema, type) and issubclass(schema, pydantic.BaseModel)
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(f"{type(error).__name__}: {error}".split())

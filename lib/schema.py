@@ -1,7 +1,7 @@
 """The sections that every config has. An experiment's config class adds its own section to `Run`."""
 
 import math
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import pydantic
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
@@ -93,6 +93,11 @@ class Run(Section):
     restore_path: str
     dataset: Dataset
     eval: Evaluation
+
+    @classmethod
+    def upgraded(cls, config: dict[str, Any]) -> dict[str, Any]:
+        """Returns the config of an older run in today's form; experiments whose fields have changed say how."""
+        return config
 
     @pydantic.field_validator("seed")
     @classmethod

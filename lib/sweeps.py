@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from lib.config import ConfigError
+from lib.errors import ConfigError
 
 Overrides = dict[str, Any]
 Sweep = list[Overrides]

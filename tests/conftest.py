@@ -16,13 +16,13 @@ sys.path.insert(0, str(ROOT))
 jax.config.update("jax_num_cpu_devices", 2)
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
-from experiments import registry, runs  # noqa: E402
-from lib import devices  # noqa: E402
+from experiments import registry  # noqa: E402
 from lib.config import apply_overrides, load_file  # noqa: E402
-from lib.runner import Runner  # noqa: E402
-from lib.workdir import Workdir  # noqa: E402
+from lib.runtime import cache  # noqa: E402
+from lib.runtime.run_folder import RunFolder  # noqa: E402
+from lib.runtime.trainer import Trainer  # noqa: E402
 
-devices.use_compilation_cache()
+cache.use_compilation_cache()
 
 TFDS_DIR = ROOT.parent / "shared" / "tensorflow_datasets"
 needs_images = pytest.mark.skipif(
@@ -48,13 +48,13 @@ def forget_programs():
 
 @pytest.fixture
 def make(tmp_path):
-    """Builds a runner in a folder of the test's own: config name, overrides, devices."""
+    """Builds a trainer in a folder of the test's own: config name, overrides, devices."""
 
-    def build(name: str, *overrides: str, num_devices: int = 1, workdir: str = "run") -> Runner:
+    def build(name: str, *overrides: str, num_devices: int = 1, workdir: str = "run") -> Trainer:
         config = registry.validated(small_config(name, *overrides))
-        place = Workdir(tmp_path / workdir)
-        place.create()
-        return runs.make_runner(config, place, jax.local_devices()[:num_devices])
+        folder = RunFolder(tmp_path / workdir)
+        folder.create()
+        return Trainer(registry.programs(config, jax.local_devices()[:num_devices]), folder)
 
     return build
 

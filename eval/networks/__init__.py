@@ -2,9 +2,9 @@
 
 from collections.abc import Callable
 
+from eval.networks.classifier_run import classifier_run
 from eval.networks.network import Network
 from eval.networks.tensorflow_modules import inception, saved_model
-from eval.networks.trained import trained_classifier
 from lib.data import Dataset
 from lib.schema import Run
 
@@ -12,7 +12,7 @@ __all__ = ["NETWORKS", "Network"]
 
 # {config.eval.network: (the run's config, what will be scored) -> Network}
 NETWORKS: dict[str, Callable[[Run, Dataset], Network]] = {
-    "checkpoint": trained_classifier,
+    "checkpoint": classifier_run,
     "inception": inception,
     "saved_model": saved_model,
 }

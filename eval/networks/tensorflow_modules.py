@@ -10,8 +10,8 @@ import numpy as np
 
 from eval.networks.network import INCEPTION_NAMES, Network, prefixed
 from eval.tfgan import tfgan_eval
-from lib.config import ConfigError
 from lib.data import Dataset
+from lib.errors import ConfigError
 from lib.schema import Run
 from lib.tensorflow import tensorflow
 

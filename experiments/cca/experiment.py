@@ -1,7 +1,7 @@
 """Canonical correlations on the runner: players and their optimisers are split over devices, and so are the rows."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -10,15 +10,16 @@ import numpy as np
 
 from experiments.cca.config import CcaConfig
 from lib import eigengame, optimizers
-from lib.config import ConfigError
 from lib.data import DataSpec
 from lib.data.pipeline import to_rows
-from lib.devices import psum
-from lib.eigengame import generalized, pencil, views
+from lib.eigengame import exact, generalized, problems
 from lib.eigengame.generalized import Auxiliary
 from lib.eigengame.products import all_players, check_divides
+from lib.errors import ConfigError
 from lib.experiment import Batch, Experiment
-from lib.figures import rows_as_images
+from lib.pictures.artefacts import Array, Artefact, Images
+from lib.pictures.drawing import rows_as_images
+from lib.runtime.devices import psum
 
 _NO_VARIANCE = 1e-6  # of the largest variance: rounding's share in float32
 
@@ -48,12 +49,12 @@ def build(config: CcaConfig, spec: DataSpec) -> Experiment:
         raise ConfigError(
             f"config.cca.k: {k} pairs of views of {p} and {d - p} features; use at most {min(p, d - p)}"
         )
-    problem = views.cca(p, section.epsilon) if section.problem == "cca" else views.pls(p)
+    problem = problems.cca(p, section.epsilon) if section.problem == "cca" else problems.pls(p)
     optimizer = optimizers.from_config(section.optimizer, "config.cca.optimizer", with_loss=False)
     spectrum = spec.spectrum(d)
     truth = None
     if spectrum.eigenvectors is not None:
-        truth = pencil.exact(problem, pencil.representatives(spectrum)[:, order], k)
+        truth = exact.exact(problem, exact.representatives(spectrum)[:, order], k)
     mean = jnp.asarray(spectrum.mean[order], jnp.float32)
     on_training_rows = config.dataset.eval_split == config.dataset.train_split
 
@@ -100,20 +101,23 @@ def build(config: CcaConfig, spec: DataSpec) -> Experiment:
         exact, root = (jnp.asarray(x, jnp.float32) for x in (truth.eigenvectors @ truth.root, truth.root))
         return eigengame.comparison(state.params @ root, exact)
 
-    def arrays(state: CcaState, means: dict[str, Any]) -> dict[str, Any]:
-        norm = np.sqrt(np.diagonal(means["first"] + means["second"]))[:, None]
-        return {
-            "eigenvectors": (state.params / norm)[:, np.argsort(order)],
-            "eigenvalues": quotients(means),
-            "mean": spectrum.mean,
-        }
+    def artefacts(state: CcaState, key: jax.Array, means: Callable) -> dict[str, Artefact]:
+        """Returns the results, and of images the two halves of each pair, each where it was in the images.
 
-    def figures(state: CcaState, key: jax.Array) -> dict[str, jax.Array]:
-        """The two halves of each pair, each where it was in the images: B v, whose pixels go up with its variates."""
+        Drawn is B v, whose pixels go up with its variates.
+        """
         del key
-        if len(spec.image_shape) != 3:
-            return {}
-        return {"pairs": rows_as_images(state.auxiliary.b[:, np.argsort(order)], spec.image_shape)}
+        grams = means()
+        norm = np.sqrt(np.diagonal(grams["first"] + grams["second"]))[:, None]
+        made = {
+            "eigenvectors": Array((state.params / norm)[:, np.argsort(order)]),
+            "eigenvalues": Array(quotients(grams)),
+            "mean": Array(spectrum.mean),
+        }
+        if len(spec.image_shape) == 3:
+            pairs = rows_as_images(state.auxiliary.b[:, np.argsort(order)], spec.image_shape)
+            made["pairs"] = Images(pairs)
+        return made
 
     def check_devices(n: int) -> None:
         check_divides(k, min(p, d - p), 0, n, "config.cca")
@@ -129,7 +133,7 @@ def build(config: CcaConfig, spec: DataSpec) -> Experiment:
         eval_step=eval_step,
         eval_summary=eval_summary,
         eval_state=eval_state,
-        heads={"arrays": arrays, "figures": figures},
+        outputs={"artefacts": artefacts},
         state_axes=CcaState(params=0, opt_state=0, auxiliary=0),
         check_devices=check_devices,
         main_metrics=("utility",),

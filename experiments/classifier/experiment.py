@@ -6,18 +6,18 @@ import jax.numpy as jnp
 from experiments.classifier import models
 from experiments.classifier.config import Augmentation, ClassifierConfig
 from lib import optimizers
-from lib.config import ConfigError
 from lib.data import DataSpec, augmentation
 from lib.data.pipeline import to_signed
-from lib.devices import psum
-from lib.experiment import Batch, Experiment
+from lib.errors import ConfigError
+from lib.experiment import Batch, Experiment, GameView
 from lib.games import updates
 from lib.games.game import Aux, Game
 from lib.games.updates import GameState, Regularizers
 from lib.losses import classifier_cross_entropy, hidden_l2
+from lib.runtime import streams
+from lib.runtime.devices import psum
 
 _PLAYER = "model"
-_AUGMENTATION = 2**32 - 1  # sets its keys apart from those of devices, which are counted from 0
 
 
 def build(config: ClassifierConfig, spec: DataSpec) -> Experiment:
@@ -51,30 +51,29 @@ def build(config: ClassifierConfig, spec: DataSpec) -> Experiment:
         return {"image": to_signed(batch["image"]), "label": batch["label"]}
 
     def train_step(state: GameState, batch: Batch, key: jax.Array):
-        image = augment(batch["image"], jax.random.fold_in(key, _AUGMENTATION), section.augmentation)
+        image = augment(batch["image"], streams.augmentation_key(key), section.augmentation)
         new, metrics = rule.step(state, examples({**batch, "image": image}), key)
         # A mean over devices may have rounded the constants.
         return new._replace(net_state=new.net_state | {"inputs": state.net_state["inputs"]}), metrics
 
-    def logits_head(state: GameState, images: jax.Array):
+    def logits(state: GameState, images: jax.Array):
         return model(state.params[_PLAYER], state.net_state, images)
 
     def eval_step(state: GameState, batch: Batch, key: jax.Array):
         del key
-        logits, _ = logits_head(state, to_signed(batch["image"]))
+        values, _ = logits(state, to_signed(batch["image"]))
         mask, label = batch["mask"], batch["label"]
-        loss = jnp.sum(mask * classifier_cross_entropy(logits, label))
-        correct = jnp.sum(mask * (logits.argmax(-1) == label))
+        loss = jnp.sum(mask * classifier_cross_entropy(values, label))
+        correct = jnp.sum(mask * (values.argmax(-1) == label))
         return psum({"loss": (loss, mask.sum()), "accuracy": (correct, mask.sum())})
 
     return Experiment(
         init=init,
         train_step=train_step,
         eval_step=eval_step,
-        heads={"logits": logits_head},
+        outputs={"logits": logits},
         main_metrics=(f"{_PLAYER}_loss", "accuracy"),
-        rule=rule,
-        rule_batch=examples,
+        game=GameView(rule, examples),
     )
 
 

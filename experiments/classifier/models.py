@@ -7,8 +7,8 @@ import flax.linen as nn
 import jax
 
 from experiments.classifier.config import ClassifierSection
-from lib.config import ConfigError, lookup
 from lib.data import DataSpec, normalization
+from lib.errors import ConfigError, lookup
 from lib.nets.cnn import CNN
 from lib.nets.densenet import DenseNet
 from lib.nets.mlp import MLP

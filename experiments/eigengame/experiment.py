@@ -11,14 +11,15 @@ import numpy as np
 
 from experiments.eigengame.config import EigenGameConfig
 from lib import eigengame, optimizers
-from lib.config import ConfigError
 from lib.data import DataSpec
 from lib.data.pipeline import to_rows
-from lib.devices import pmean, psum
 from lib.eigengame.products import all_players, check_divides
 from lib.eigengame.rules import normalized
+from lib.errors import ConfigError
 from lib.experiment import Batch, Experiment
-from lib.figures import rows_as_images
+from lib.pictures.artefacts import Array, Artefact, Images
+from lib.pictures.drawing import rows_as_images
+from lib.runtime.devices import pmean, psum
 
 
 class Mean(NamedTuple):
@@ -100,21 +101,25 @@ def build(config: EigenGameConfig, spec: DataSpec) -> Experiment:
             found["eigenvalue_error"] = eigengame.largest_error(means["rayleigh"], truth.eigenvalues[:k])
         return found
 
-    heads = {
-        "arrays": lambda state, means: {
-            "eigenvectors": normalized(state.params),
-            "eigenvalues": means["rayleigh"],
-            "mean": state.mean.value,
-        },
-        "figures": _figures(spec),
-    }
+    def artefacts(state: EigenState, key: jax.Array, means: Callable) -> dict[str, Artefact]:
+        """Returns the results, and the components as images where the data are images."""
+        del key
+        made = {
+            "eigenvectors": Array(normalized(state.params)),
+            "eigenvalues": Array(means()["rayleigh"]),
+            "mean": Array(state.mean.value),
+        }
+        if len(spec.image_shape) == 3:
+            made["components"] = Images(rows_as_images(state.params, spec.image_shape))
+        return made
+
     return Experiment(
         init=init,
         train_step=train_step,
         eval_step=eval_step,
         eval_summary=eval_summary,
         eval_state=_against(truth),
-        heads=heads,
+        outputs={"artefacts": artefacts},
         state_axes=EigenState(params=0, opt_state=0, mean=None),
         check_devices=lambda n: check_divides(k, d, section.groups, n),
         main_metrics=("utility",),
@@ -165,15 +170,3 @@ def _against(truth) -> Callable[[EigenState], Mapping[str, jax.Array]]:
         return eigengame.comparison(state.params, true)
 
     return metrics
-
-
-def _figures(spec: DataSpec) -> Callable[[EigenState, jax.Array], dict[str, Any]]:
-    """The components as images, where the data are images."""
-
-    def draw(state: EigenState, key: jax.Array) -> dict[str, Any]:
-        del key
-        if len(spec.image_shape) != 3:
-            return {}
-        return {"components": rows_as_images(state.params, spec.image_shape)}
-
-    return draw

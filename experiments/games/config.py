@@ -7,8 +7,9 @@ import pydantic
 from pydantic import PositiveFloat, PositiveInt
 
 from experiments.games import flows
-from lib.config import Section, nearest
+from lib.config import Section
 from lib.data import NOTHING
+from lib.errors import nearest
 from lib.games import toys
 from lib.games.config import Play, check_players
 from lib.schema import Run, Scalar

@@ -19,6 +19,7 @@ from lib.data import DataSpec
 from lib.experiment import Batch, Experiment
 from lib.games.toys import Toy
 from lib.games.updates import GameState, Rule
+from lib.pictures.artefacts import Array, Artefact, Picture
 
 _KEY = 0  # the games draw nothing
 _SHOWN = 3  # distances beside the progress bar
@@ -68,21 +69,22 @@ def build(config: GamesConfig, spec: DataSpec) -> Experiment:
         del batch, key
         return {name: (value, jnp.ones([])) for name, value in distances(state).items()}
 
-    @functools.lru_cache(maxsize=1)  # pictures and arrays are of the same steps
+    @functools.lru_cache(maxsize=1)
     def walked(steps: int) -> dict[str, np.ndarray]:
         return walk(toy, move, first_state(toy, rules, section.starts), steps)
+
+    def artefacts(state: GamesState, key: jax.Array, means: Callable) -> dict[str, Artefact]:
+        del key, means
+        paths = walked(int(state.step))
+        arrays = {f"trajectory_{label}": Array(path) for label, path in paths.items()}
+        return arrays | {name: Picture(figure) for name, figure in pictures.draw(section, paths).items()}
 
     names = [f"distance/{label}" for label in rules]
     return Experiment(
         init=init,
         train_step=train_step,
         eval_step=eval_step,
-        heads={
-            "arrays": lambda state, means: {
-                f"trajectory_{label}": path for label, path in walked(int(state.step)).items()
-            },
-            "pictures": lambda state: pictures.draw(section, walked(int(state.step))),
-        },
+        outputs={"artefacts": artefacts},
         main_metrics=tuple(names[:_SHOWN]),
     )
 

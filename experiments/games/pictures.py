@@ -10,9 +10,9 @@ from matplotlib.figure import Figure
 
 from experiments.games import flows, rates
 from experiments.games.config import GamesSection
-from lib.figures import COLOURS
 from lib.games.flows import FlowError
 from lib.games.toys import Toy
+from lib.pictures.drawing import COLOURS
 
 Walked = Mapping[str, np.ndarray]  # {label of a method: points [steps + 1, starts, d]}
 _COLUMNS = 3  # panels side by side

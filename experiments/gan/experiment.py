@@ -16,16 +16,17 @@ import jax.numpy as jnp
 from experiments.gan import modes
 from experiments.gan.config import PLAYERS, GanConfig, GanSection
 from lib import losses
-from lib.config import ConfigError, lookup
 from lib.data import DataSpec
-from lib.data.gaussians import Mixture
+from lib.data.mixtures import Mixture
 from lib.data.pipeline import to_signed
-from lib.devices import device_share, psum
-from lib.experiment import Batch, Experiment
+from lib.errors import ConfigError, lookup
+from lib.experiment import Batch, Experiment, GameView
 from lib.games.game import Aux, Game
 from lib.games.regularizers import min_batch
 from lib.games.updates import GameState
 from lib.nets import gan_cifar10, gan_digits, gan_mlp, gan_mnist, spectral_norm
+from lib.pictures.artefacts import Images
+from lib.runtime.devices import device_share, psum
 
 
 def _mlp(gan: GanSection) -> dict:
@@ -109,25 +110,32 @@ def build(config: GanConfig, spec: DataSpec) -> Experiment:
         latents = nets.latents(key, n)
         return nets.generate(state.params, state.net_state, latents, train=False)[0]
 
-    heads, summary = {}, dict
+    draw = jax.jit(sample, static_argnums=2)
+
+    def images(state: GameState, key: jax.Array, means):
+        del means
+        return {"samples": Images(draw(state, key, _GRID))}
+
+    def found_modes(state: GameState, key: jax.Array, means):
+        del means
+        return {"samples": modes.picture(draw(state, key, _POINTS), spec.mixture)}
+
+    outputs, summary = {}, dict
     if len(shape) == 3:
-        heads = {"sample": sample, "figures": lambda s, key: {"samples": sample(s, key, _GRID)}}
+        outputs = {"samples": sample, "artefacts": images}
     elif spec.mixture:
-        drawn = lambda s, key: modes.picture(sample(s, key, _POINTS), spec.mixture)
-        heads = {"figures": lambda s, key: {"samples": drawn(s, key)}}
-        summary = modes.summary
+        outputs, summary = {"artefacts": found_modes}, modes.summary
 
     return Experiment(
         init=init,
         train_step=train_step,
         eval_step=functools.partial(gan_eval, nets, spec.mixture),
         eval_summary=summary,
-        heads=heads,
+        outputs=outputs,
         batches_per_step=rule.batches_per_step,
         min_device_batch=min_batch(gan.grad_regularizes.estimator),
         main_metrics=("disc_loss", "gen_loss"),
-        rule=rule,
-        rule_batch=points,
+        game=GameView(rule, points),
     )
 
 

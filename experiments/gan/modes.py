@@ -13,8 +13,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lib.data.gaussians import Mixture
-from lib.figures import Points
+from lib.data.mixtures import Mixture
+from lib.pictures.artefacts import Points
 
 _STDS = 3.0
 _SHARES = "mode_shares"  # the array metric that the scores are made of

@@ -7,7 +7,7 @@ import pandas as pd
 from experiments.sweep import records
 from experiments.sweep.names import resolve
 from experiments.sweep.records import Sweep
-from lib.config import ConfigError
+from lib.errors import ConfigError
 
 SEED = "seed"
 

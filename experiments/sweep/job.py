@@ -15,8 +15,8 @@ from typing import IO
 
 import submitit
 
-from lib import files
-from lib.workdir import Workdir
+from lib.runtime import files
+from lib.runtime.run_folder import RunFolder
 
 ROOT = Path(__file__).resolve().parents[2]
 LOG = "log.txt"
@@ -80,7 +80,7 @@ class Job:
 
     def _write_down(self, code: int, module: str) -> None:
         """A program that failed before it could say so itself; what is trained but not scored stays that."""
-        run = Workdir(self.workdir)
+        run = RunFolder(self.workdir)
         status = run.status()
         stopped = code in (128 + signal.SIGINT, 128 + signal.SIGTERM, -signal.SIGTERM, -signal.SIGKILL)
         if not stopped and status.get("status") not in ("failed", "finished"):

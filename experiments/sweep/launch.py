@@ -13,11 +13,12 @@ from pathlib import Path
 import submitit
 
 from experiments.sweep.job import LOG, Job, lock_of
-from lib.config import ConfigError
-from lib.files import is_locked, replacing
-from lib.logging import Progress, read_json_lines
+from lib.errors import ConfigError
+from lib.runtime.files import is_locked, replacing
+from lib.runtime.progress import Progress
+from lib.runtime.records import read_scores
+from lib.runtime.run_folder import RunFolder
 from lib.sweeps import Overrides
-from lib.workdir import Workdir
 
 _SECONDS_BETWEEN_LOOKS = 1.0
 _SECONDS_BETWEEN_QUESTIONS = 10.0  # to a Slurm that does not answer
@@ -49,14 +50,14 @@ class Resources:
 class Planned:
     """A run of a sweep: its folder, overrides, its last step, and whether it is scored when trained."""
 
-    workdir: Workdir
+    workdir: RunFolder
     overrides: Overrides
     num_steps: int
     evaluate: bool
     programs: tuple[tuple[str, ...], ...]
 
     def status(self) -> str:
-        """As Workdir.status; "new" if it never began, and "trained" if it is not scored yet."""
+        """As RunFolder.status; "new" if it never began, and "trained" if it is not scored yet."""
         found = self.workdir.status()
         status = found.get("status", "new")
         if status == "finished" and found["step"] < self.num_steps:
@@ -64,8 +65,7 @@ class Planned:
         return "trained" if status == "finished" and self.evaluate and not self._is_scored() else status
 
     def _is_scored(self) -> bool:
-        records = read_json_lines(self.workdir.metrics / "eval.jsonl")
-        return any(r.get("by") == "eval" and r["step"] == self.num_steps for r in records)
+        return any(record["step"] == self.num_steps for record in read_scores(self.workdir.metrics))
 
 
 class Launcher:

@@ -8,16 +8,16 @@ from pathlib import Path
 
 from absl import flags
 
-from experiments import registry
-from experiments.runs import ROOT, check_classifier, check_same_run, default_workdir
+from experiments import catalogue, registry
 from experiments.sweep import results
 from experiments.sweep.launch import Launcher, Planned, Resources
 from lib import sweeps
 from lib.command_line import parse
-from lib.config import ConfigError, apply_overrides, load_file, one_line_errors
-from lib.files import replacing
+from lib.config import apply_overrides, load_file
+from lib.errors import ConfigError, one_line_errors
+from lib.runtime.files import replacing
+from lib.runtime.run_folder import RunFolder, check_same_run
 from lib.tables import aligned
-from lib.workdir import Workdir
 
 _USAGE = """Runs a config under many overrides. The same command goes on with what is missing or unfinished.
 
@@ -36,7 +36,7 @@ def _define(values: flags.FlagValues) -> None:
         name, default, about, lower_bound=0, flag_values=values
     )
     switch = lambda name, about: flags.DEFINE_bool(name, False, about, flag_values=values)
-    text("config", str(ROOT / "configs/gan/digits.py"), "The config file.")
+    text("config", str(catalogue.DEFAULT), "The config file.")
     text("sweep", None, "The sweep file.")
     text("workdir", None, "The sweep's folder; default: runs/sweeps/<config name>/<sweep name>.")
     text("results", None, "Gather the results of this sweep's folder, and run nothing.")
@@ -68,23 +68,23 @@ def plan(values: flags.FlagValues, overrides: list[str]) -> tuple[Path, list[Pla
     planned = []
     for name, run in zip(names, runs, strict=True):
         try:
-            planned.append(_planned(values, base, overrides, run, Workdir(folder / name)))
+            planned.append(_planned(values, base, overrides, run, RunFolder(folder / name)))
         except ConfigError as error:
             raise ConfigError(f"--sweep: run {name}: {error}") from error
     return folder, planned
 
 
 def _config_name(file: str) -> str:
-    return "_".join(default_workdir(file).parts[1:])
+    return "_".join(catalogue.default_folder(file).parts[1:])
 
 
-def _planned(values, base, overrides: list[str], run: sweeps.Overrides, workdir: Workdir) -> Planned:
+def _planned(values, base, overrides: list[str], run: sweeps.Overrides, workdir: RunFolder) -> Planned:
     swept = [f"--config.{field}={value}" for field, value in run.items()]
     raw = apply_overrides(base, swept)
     config = registry.validated(raw)
-    check_classifier(config.eval.classifier)
+    catalogue.classifier_file(config.eval.classifier)
     if workdir.config.exists():
-        check_same_run(raw, workdir, "--workdir")
+        check_same_run(raw, registry.own_config(workdir), workdir, "--workdir")
     place = f"--workdir={workdir.path}"
     train = ("experiments.main", f"--config={Path(values.config).absolute()}", place, *overrides, *swept)
     score = ("eval.main", f"--config.restore_path={workdir.path}")
@@ -132,7 +132,9 @@ def _write_sweep(values: flags.FlagValues, folder: Path, runs: list[Planned]) ->
     """sweep.json: what results are gathered by."""
     folder.mkdir(parents=True, exist_ok=True)
     listed = [{"name": run.workdir.path.name, "overrides": run.overrides} for run in runs]
-    named = lambda file: os.path.relpath(file, ROOT) if Path(file).is_relative_to(ROOT) else file
+    named = lambda file: (
+        os.path.relpath(file, catalogue.ROOT) if Path(file).is_relative_to(catalogue.ROOT) else file
+    )
     record = {"config": named(values.config), "sweep": named(values.sweep), "runs": listed}
     with replacing(folder / "sweep.json") as temporary:
         temporary.write_text(json.dumps(record, indent=2) + "\n")

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from lib.config import ConfigError, nearest
+from lib.errors import ConfigError, nearest
 from lib.sweeps import name_ends, short_names
 
 # Columns of a table of runs beside fields and metrics: no field is shortened to one of these.

@@ -12,8 +12,8 @@ from matplotlib.figure import Figure
 from experiments.sweep import frames, records
 from experiments.sweep.names import resolve, shorten, text
 from experiments.sweep.records import Sweep
-from lib.config import ConfigError
-from lib.figures import COLOURS
+from lib.errors import ConfigError
+from lib.pictures.drawing import COLOURS
 
 STEP = "step"
 _SPREAD = "mean and standard deviation"

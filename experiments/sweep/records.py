@@ -5,10 +5,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from lib import metrics
-from lib.config import ConfigError
-from lib.logging import read_json_lines
-from lib.workdir import Workdir
+from lib.errors import ConfigError
+from lib.runtime.records import best, is_judged, read_held_out, read_scores, read_training
+from lib.runtime.run_folder import RunFolder
 
 _SOURCES = ("eval", "test", "train")
 _CURVES = ("train", "eval", "scores")  # pictures that are not of samples
@@ -39,8 +38,8 @@ class SweepRun:
         having = [record for record in self.records if metric in record]
         if not having:
             return {"step": self.step}
-        best = metrics.best(having, metric)
-        return _merged([r for r in self.records if r["step"] <= best["step"]]) | best
+        at_best = best(having, metric)
+        return _merged([r for r in self.records if r["step"] <= at_best["step"]]) | at_best
 
 
 @dataclass(frozen=True)
@@ -72,7 +71,7 @@ class Sweep:
         """
         found = self._recorded()
         repeated = [name.replace("test/", "eval/", 1) for name in found if name.startswith("test/")]
-        return [name for name in found if metrics.is_score(name) and name not in repeated] or found
+        return [name for name in found if is_judged(name) and name not in repeated] or found
 
     def _recorded(self) -> list[str]:
         """Names of metrics, by source."""
@@ -103,11 +102,12 @@ def read(folder: Path) -> Sweep:
 
 
 def _read_run(folder: Path, name: str, overrides: Mapping) -> SweepRun:
-    workdir = Workdir(folder / name)
+    workdir = RunFolder(folder / name)
     status = workdir.status()
-    records = [_numbers("train", r) for r in read_json_lines(workdir.metrics / "train.jsonl")]
-    for record in read_json_lines(workdir.metrics / "eval.jsonl"):
-        records.append(_numbers("eval" if record.get("by") == "eval" else "test", record))
+    sources = {"train": read_training, "test": read_held_out, "eval": read_scores}
+    records = [
+        _numbers(source, record) for source, read in sources.items() for record in read(workdir.metrics)
+    ]
     records.sort(key=lambda record: record["step"])
     steps = [record["step"] for record in (status, *records[-1:]) if record]
     pictures = [p for p in workdir.figures.glob("*.png") if p.stem not in _CURVES]

@@ -13,7 +13,7 @@ from PIL import Image
 from experiments.sweep import columns, frames, plots
 from experiments.sweep.columns import Column
 from experiments.sweep.records import Sweep
-from lib.files import replacing
+from lib.runtime.files import replacing
 
 _TEMPLATE = Path(__file__).with_name("report_template.html")
 _CURVES = 8  # metrics with a picture each

@@ -8,7 +8,7 @@ import pandas as pd
 
 from experiments.sweep import columns, frames, records, report
 from experiments.sweep.columns import Column
-from lib.files import replacing
+from lib.runtime.files import replacing
 from lib.tables import aligned
 
 

@@ -1,7 +1,18 @@
 """Sets of images and of points by name, and the batches that training steps see."""
 
 from lib.data.dataset import NOTHING, Dataset, load
+from lib.data.exact_pca import Spectrum, exact_spectrum
+from lib.data.loading import Splits, load_split, load_splits
 from lib.data.spec import DataSpec
-from lib.data.spectrum import Spectrum, exact_spectrum
 
-__all__ = ["NOTHING", "DataSpec", "Dataset", "Spectrum", "exact_spectrum", "load"]
+__all__ = [
+    "NOTHING",
+    "DataSpec",
+    "Dataset",
+    "Spectrum",
+    "Splits",
+    "exact_spectrum",
+    "load",
+    "load_split",
+    "load_splits",
+]

@@ -7,7 +7,7 @@ result is the same on any number of devices.
 import jax
 import jax.numpy as jnp
 
-from lib.devices import device_share
+from lib.runtime.devices import device_share
 
 
 def pad_and_crop(image: jax.Array, key: jax.Array, padding: int) -> jax.Array:

@@ -5,11 +5,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from lib.config import ConfigError, validate
-from lib.data import digits, gaussians, matrix, spectra, tfds_images
-from lib.data.gaussians import Mixture
+from lib.config import validate
+from lib.data import digits, gaussian, matrix, mixtures, tfds_images
+from lib.data.gaussian import Normal
+from lib.data.mixtures import Mixture
 from lib.data.rows import Rows
-from lib.data.spectra import Normal
+from lib.errors import ConfigError
 
 NOTHING = "none"  # the name of the set of experiments that read no data
 
@@ -55,21 +56,21 @@ def load(name: str, split: str, data_dir: str = "", kwargs: Mapping[str, Any] | 
     Raises:
       lib.config.ConfigError: unknown name, split or argument, or data that is not prepared here.
     """
-    if name in spectra.SPECTRA:
-        arguments = validate(spectra.Arguments, kwargs or {}, "config.dataset.kwargs")
-        image, label, source = spectra.load(name, split, arguments)
+    if name in gaussian.SPECTRA:
+        arguments = validate(gaussian.Arguments, kwargs or {}, "config.dataset.kwargs")
+        image, label, source = gaussian.load(name, split, arguments)
         return Dataset(image, label, 1, source=source, name=name)
     if kwargs:
         raise ConfigError(
             f"config.dataset.kwargs.{next(iter(kwargs))}: '{name}' takes no arguments; leave it out "
-            f"(only {' and '.join(spectra.SPECTRA)} take some)"
+            f"(only {' and '.join(gaussian.SPECTRA)} take some)"
         )
     if name == NOTHING:
         return Dataset(np.zeros((1, 1), np.float32), np.zeros(1, np.int32), 1, name=name)
     if name == "digits":
         return Dataset(*digits.load(split), name=name)
-    if mixture := gaussians.MIXTURES.get(name):
-        return Dataset(*gaussians.load(name, split), len(mixture.means), mixture, name=name)
+    if mixture := mixtures.MIXTURES.get(name):
+        return Dataset(*mixtures.load(name, split), len(mixture.means), mixture, name=name)
     if matrix.is_matrix(name):
         return Dataset(*matrix.load(name, split), name=name)
     return Dataset(*tfds_images.load(name, split, data_dir), name=name)

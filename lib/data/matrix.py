@@ -12,10 +12,10 @@ from typing import IO
 import numpy as np
 from numpy.lib import format as npy
 
-from lib.config import ConfigError, nearest
 from lib.data import splits
-from lib.devices import cache_dir
-from lib.files import replacing
+from lib.errors import ConfigError, nearest
+from lib.runtime.cache import cache_dir
+from lib.runtime.files import replacing
 
 _NAME = re.compile(r"(.+?\.np[yz])(?::(.+))?")
 _HEADERS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}

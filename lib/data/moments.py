@@ -6,9 +6,9 @@ from typing import NamedTuple
 import numpy as np
 from tqdm import tqdm
 
-from lib.config import ConfigError
 from lib.data.dataset import Dataset
 from lib.data.pipeline import to_rows
+from lib.errors import ConfigError
 
 _CHUNK = 2**23  # numbers in memory at a time: 64 MB
 

@@ -6,8 +6,8 @@ from typing import Literal
 import jax
 import numpy as np
 
-from lib.config import ConfigError
 from lib.data.dataset import Dataset
+from lib.errors import ConfigError
 
 Normalization = Literal["signed", "unit", "standard"]
 _CHUNK = 2**24  # numbers read at a time

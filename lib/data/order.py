@@ -7,10 +7,12 @@ import functools
 
 import numpy as np
 
+from lib.runtime import streams
+
 
 @functools.lru_cache(maxsize=4)
 def _epoch_order(size: int, seed: int, epoch: int) -> np.ndarray:
-    return np.random.Generator(np.random.Philox(key=[seed, epoch])).permutation(size)
+    return streams.epoch_generator(seed, epoch).permutation(size)
 
 
 def batch_indices(size: int, batch_size: int, seed: int, step: int) -> np.ndarray:

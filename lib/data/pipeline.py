@@ -19,9 +19,9 @@ import numpy as np
 
 from lib.data.dataset import Dataset
 from lib.data.order import batch_indices
+from lib.runtime import streams
 
 _PREFETCHED = 3  # batches made ready ahead of the step that uses them
-_DRAWN = 2**32 - 2  # sets the keys of drawn batches apart from the runner's keys, which count its steps
 
 
 class Order(NamedTuple):
@@ -123,7 +123,7 @@ class Generated:
     """
 
     def __init__(self, dataset: Dataset, order: Order):
-        key = jax.random.fold_in(jax.random.key(order.seed), _DRAWN)
+        key = streams.rows_key(order.seed)
         self.constants = {"factor": dataset.source.factor, "key": key}
         self._order = order
 

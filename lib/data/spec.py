@@ -7,9 +7,9 @@ from collections.abc import Callable
 import numpy as np
 
 from lib.data.dataset import Dataset
-from lib.data.gaussians import Mixture
+from lib.data.exact_pca import Spectrum, spectrum_for_training
+from lib.data.mixtures import Mixture
 from lib.data.normalization import channel_moments
-from lib.data.spectrum import Spectrum, spectrum_for_training
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,7 +21,7 @@ class DataSpec:
       num_classes: labels are 0 .. num_classes - 1.
       train_size: examples in the training split.
       mixture: what the points are drawn from, where that is known.
-      spectrum: `(k, ...) -> Spectrum`: `lib.data.spectrum.spectrum_for_training` of the training split, which
+      spectrum: `(k, ...) -> Spectrum`: `lib.data.exact_pca.spectrum_for_training` of the training split, which
         reads it all if the answer is not cached. None where there are no data, as in benchmarks.
       channel_moments: `() -> (mean [c], std [c])`: `lib.data.normalization.channel_moments` of the training
         images, all of which it reads. None likewise.

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 
-from lib.config import ConfigError
+from lib.errors import ConfigError
 
 _BOUND = r"(-?\d+%?)?"
 _SPLIT = re.compile(rf"([\w-]+)(?:\[{_BOUND}:{_BOUND}\])?")

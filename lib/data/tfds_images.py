@@ -13,10 +13,10 @@ from pathlib import Path
 
 import numpy as np
 
-from lib.config import ConfigError
-from lib.data.gaussians import MIXTURES
-from lib.data.spectra import SPECTRA
-from lib.devices import cache_dir
+from lib.data.gaussian import SPECTRA
+from lib.data.mixtures import MIXTURES
+from lib.errors import ConfigError
+from lib.runtime.cache import cache_dir
 from lib.tensorflow import tensorflow_datasets
 
 _BUILT_IN = ("digits", *MIXTURES, *SPECTRA)

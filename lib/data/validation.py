@@ -2,12 +2,12 @@
 
 import numpy as np
 
-from lib.config import ConfigError
 from lib.data.dataset import Dataset
 from lib.data.rows import Rows
+from lib.errors import ConfigError
+from lib.runtime import streams
 
 SPLIT = "validation"  # the name of the held-out examples
-_SHUFFLE = 2**32 - 1  # sets this shuffle apart from those of the epochs
 
 
 def hold_out(train: Dataset, n: int, seed: int) -> tuple[Dataset, Dataset]:
@@ -23,7 +23,7 @@ def hold_out(train: Dataset, n: int, seed: int) -> tuple[Dataset, Dataset]:
             f"config.dataset.validation_size: {n:,} leaves nothing of the {train.size:,} training examples; "
             f"use at most {train.size - 1:,}"
         )
-    generator = np.random.Generator(np.random.Philox(key=[seed, _SHUFFLE]))
+    generator = streams.hold_out_generator(seed)
     held_out = np.zeros(train.size, bool)
     held_out[generator.permutation(train.size)[:n]] = True
     kept, validation = (_rows(train, np.flatnonzero(mask)) for mask in (~held_out, held_out))

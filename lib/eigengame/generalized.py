@@ -25,10 +25,10 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from lib.devices import bound_axis, pmean
 from lib.eigengame.products import all_players
 from lib.eigengame.rules import ascend, normalized
 from lib.optimizers import Optimizer
+from lib.runtime.devices import bound_axis, pmean
 
 # `(vectors [k, d], rows [b, d]) -> (A v_j [k, d], B v_j [k, d])`, where A and B are means over the rows.
 Problem = Callable[[jax.Array, jax.Array], tuple[jax.Array, jax.Array]]

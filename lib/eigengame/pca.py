@@ -13,9 +13,9 @@ from sklearn.utils import check_array, check_random_state, check_scalar
 from sklearn.utils.extmath import svd_flip
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from lib.config import lookup
 from lib.eigengame import relative
 from lib.eigengame.rules import RULES
+from lib.errors import lookup
 from lib.optimizers import Optimizer, make
 
 GAMES = {name: rule for name, rule in RULES.items() if rule.on_sphere}

@@ -19,8 +19,8 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from lib.config import ConfigError
-from lib.devices import bound_axis
+from lib.errors import ConfigError
+from lib.runtime.devices import bound_axis
 
 
 class Products(NamedTuple):

@@ -19,9 +19,9 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from lib.eigengame.metrics import angles
 from lib.eigengame.products import products
 from lib.eigengame.rules import RULES, Rule, initial_optimizers, initial_vectors, step
-from lib.eigengame.truth import angles
 from lib.optimizers import Optimizer
 
 MEMORY = 10  # steps that the mean of s_i reaches back

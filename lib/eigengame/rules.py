@@ -12,10 +12,10 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from lib.devices import pmean, psum
 from lib.eigengame import directions
 from lib.eigengame.products import Products, all_players, own_players, products
 from lib.optimizers import Optimizer
+from lib.runtime.devices import pmean, psum
 
 
 class Rule(NamedTuple):

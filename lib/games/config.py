@@ -9,7 +9,8 @@ from typing import Literal
 import pydantic
 
 from lib import optimizers
-from lib.config import Section, nearest
+from lib.config import Section
+from lib.errors import nearest
 from lib.games.drift import Clock, Coefficients, Terms
 from lib.games.game import Game
 from lib.games.regularizers import Estimator

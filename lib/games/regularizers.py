@@ -32,9 +32,9 @@ from typing import Any, Literal
 
 import jax
 
-from lib.devices import pmean
 from lib.games.drift import Coefficients
 from lib.games.game import Game, gradients, pull
+from lib.runtime.devices import pmean
 
 Estimator = Literal["biased", "biased_averaged", "unbiased", "unbiased_averaged"]
 TERMS = Coefficients._fields

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
 
-from lib.config import ConfigError, lookup, nearest
+from lib.errors import ConfigError, lookup, nearest
 from lib.games.game import Aux, Game, gradients
 
 PAIR = ("disc", "gen")

@@ -7,8 +7,8 @@ of gradients (fan out, as here for convolutions) or of activations (fan in, as f
 import flax.linen as nn
 import jax
 
-from lib.devices import bound_axis
 from lib.nets.conv import Conv
+from lib.runtime.devices import bound_axis
 
 _HE_FAN_OUT = nn.initializers.variance_scaling(2.0, "fan_out", "normal")
 _HE_FAN_IN = nn.initializers.variance_scaling(2.0, "fan_in", "normal")

@@ -1,5 +1,5 @@
 """Optimisers by name, with schedules and clipping."""
 
-from lib.optimizers.table import Optimizer, factory_of, from_config, make
+from lib.optimizers.registry import Optimizer, factory_of, from_config, make
 
 __all__ = ["Optimizer", "factory_of", "from_config", "make"]

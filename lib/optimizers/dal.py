@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import optax
 from jax.typing import ArrayLike
 
-from lib.config import ConfigError, nearest
+from lib.errors import ConfigError, nearest
 from lib.optimizers.checks import check, check_given
 from lib.optimizers.trees import downhill, polar
 
@@ -56,7 +56,7 @@ def dal(
 
     Returns:
       An optimiser. A gradient of 0 moves nothing. `value_fn` is of the whole minibatch, and so is its gradient:
-      on several devices see `lib.devices.replicated`.
+      on several devices see `lib.runtime.devices.replicated`.
 
     Raises:
       ValueError: plain numbers that do not fit, or options that contradict one another; by its update, without

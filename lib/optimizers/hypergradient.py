@@ -22,7 +22,7 @@ import jax.numpy as jnp
 import optax
 from jax.typing import ArrayLike
 
-from lib.config import nearest
+from lib.errors import nearest
 from lib.optimizers.checks import check
 from lib.optimizers.trees import downhill, inner, squared_norm
 

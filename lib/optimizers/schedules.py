@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from lib.config import ConfigError, nearest
+from lib.errors import ConfigError, nearest
 
 Schedule = Callable[[Any], jax.Array]
 

@@ -10,16 +10,15 @@ import numpy as np
 import pytest
 from conftest import ROOT, refusal, run
 
-from eval import sampling, statistics
+from eval import reference_cache, sampling
 from eval.evaluation import Evaluator
 from eval.main import main
 from eval.networks import Network
 from eval.networks.network import prefixed
 from eval.scores import Scores
-from lib import checkpoints
 from lib.data import load
-from lib.logging import write_events
-from lib.runner import NotFiniteError
+from lib.runtime import checkpoints, records
+from lib.runtime.trainer import NotFiniteError
 from lib.tensorflow import tensorflow
 
 pytestmark = pytest.mark.xdist_group("eval")  # they share a fixture that takes long
@@ -81,8 +80,8 @@ def test_scores_floor_and_ceiling_from_the_run_s_own_config(trained, capsys):
 def test_the_same_checkpoint_scores_the_same_twice_and_on_any_devices(make):
     records = []
     for n, workdir in ((1, "a"), (1, "b"), (2, "c")):
-        runner = make("gan/digits", num_devices=n, workdir=workdir)
-        records.append(Evaluator(runner).evaluate(runner.init(), 0))
+        trainer = make("gan/digits", num_devices=n, workdir=workdir)
+        records.append(Evaluator(trainer.programs, trainer.folder).evaluate(trainer.programs.init(), 0))
     one, again, two = ({k: v for k, v in r.items() if isinstance(v, float)} for r in records)
     assert one == again
     assert two == pytest.approx(one, rel=1e-4)
@@ -91,13 +90,13 @@ def test_the_same_checkpoint_scores_the_same_twice_and_on_any_devices(make):
 
 @pytest.mark.parametrize("split", ["test", "validation"])
 def test_a_classifier_is_scored_by_its_own_metrics_over_all_of_the_split(make, capsys, split):
-    runner = make("classifier/digits", "dataset.validation_size=200", f"dataset.eval_split={split}")
-    record = Evaluator(runner).evaluate(runner.init(), 0)
-    checkpoint = checkpoints.checksum(jax.device_get(runner.init()))
+    trainer = make("classifier/digits", "dataset.validation_size=200", f"dataset.eval_split={split}")
+    record = Evaluator(trainer.programs, trainer.folder).evaluate(trainer.programs.init(), 0)
+    checkpoint = checkpoints.checksum(jax.device_get(trainer.programs.init()))
     known = {"step": 0, "by": "eval", "checkpoint": checkpoint, "split": split}
-    assert record == {**known, **runner.evaluate(runner.init())}
+    assert record == {**known, **trainer.programs.evaluate(trainer.programs.init())}
     assert f"on the {split} split" in capsys.readouterr().out
-    assert list((runner.workdir.tensorboard / "scores").iterdir())
+    assert list((trainer.folder.tensorboard / "scores").iterdir())
 
 
 @pytest.mark.parametrize(
@@ -139,9 +138,9 @@ def test_bad_input(trained, capsys, monkeypatch, tmp_path, args, message):
 
 @pytest.mark.parametrize("num_devices", [1, 2])
 def test_samples_do_not_depend_on_batches_beyond_their_size(make, num_devices):
-    runner = make("gan/digits", num_devices=num_devices)
-    state = runner.init()
-    draw = lambda n: np.concatenate(list(sampling.generated(runner, state, n, 10, seed=0)))
+    trainer = make("gan/digits", num_devices=num_devices)
+    state = trainer.programs.init()
+    draw = lambda n: np.concatenate(list(sampling.generated(trainer.programs, state, n, 10, seed=0)))
     many, few = draw(35), draw(15)
     assert many.shape == (35, 8, 8, 1)
     assert np.abs(many).max() <= 1
@@ -162,10 +161,10 @@ def test_real_statistics_do_not_depend_on_batches_and_outlive_damage(make, tmp_p
     monkeypatch.setenv("GRADIENT_DYNAMICS_CACHE", str(tmp_path / "new" / "cache"))
     held_out = load("digits", "test")
     network = flat_pixels()
-    whole = statistics.reference(held_out, network, 50, 297)
+    whole = reference_cache.reference(held_out, network, 50, 297)
     (file,) = (tmp_path / "new/cache/statistics").glob("*.npz")
     file.write_bytes(file.read_bytes()[:1000])
-    parts = statistics.reference(held_out, network, 50, 7)
+    parts = reference_cache.reference(held_out, network, 50, 7)
     np.testing.assert_array_equal(parts.features, whole.features)
     np.testing.assert_allclose(parts.gaussian.covariance, whole.gaussian.covariance, atol=1e-6)
     assert np.load(file)["n"] == 297
@@ -174,7 +173,7 @@ def test_real_statistics_do_not_depend_on_batches_and_outlive_damage(make, tmp_p
 def test_real_against_real_falls_with_the_number_of_images(tmp_path, monkeypatch):
     monkeypatch.setenv("GRADIENT_DYNAMICS_CACHE", str(tmp_path))
     held_out, network = load("digits", "test"), flat_pixels()
-    reference = statistics.reference(held_out, network, 50, 100)
+    reference = reference_cache.reference(held_out, network, 50, 100)
     distances = []
     for n in (70, 300, 1200):
         scores = Scores(reference)
@@ -189,32 +188,32 @@ def test_real_against_real_falls_with_the_number_of_images(tmp_path, monkeypatch
 
 
 def test_scores_that_are_not_finite_are_one_line_and_no_record(make):
-    runner = make("gan/digits")
-    broken = jax.tree.map(lambda x: x * np.nan if x.dtype == np.float32 else x, runner.init())
+    trainer = make("gan/digits")
+    broken = jax.tree.map(lambda x: x * np.nan if x.dtype == np.float32 else x, trainer.programs.init())
     with pytest.raises(NotFiniteError, match="step 3: not finite: .*it is not recorded"):
-        Evaluator(runner).evaluate(broken, 3)
-    assert not (runner.workdir.metrics / "eval.jsonl").exists()
+        Evaluator(trainer.programs, trainer.folder).evaluate(broken, 3)
+    assert not (trainer.folder.metrics / "eval.jsonl").exists()
 
 
 def test_events_of_one_second_do_not_overwrite_each_other(tmp_path):
     read_events = tensorflow().compat.v1.train.summary_iterator
     for step in (1, 2, 3):
-        write_events(tmp_path, "scores", step, {"score": float(step)})
-    events = [event for file in tmp_path.iterdir() for event in read_events(str(file))]
+        records.append_score(tmp_path, tmp_path, {"step": step, "score": float(step)})
+    events = [event for file in (tmp_path / "scores").iterdir() for event in read_events(str(file))]
     assert {event.step for event in events if event.summary.value} == {1, 2, 3}
 
 
 def test_runner_evaluates_every_example_of_the_split_once(make):
     """Against one pass over the unpadded split: 297 images are no multiple of the batch."""
-    runner = make("classifier/digits", num_devices=2)
-    state, held_out = runner.init(), runner.data[1]
+    trainer = make("classifier/digits", num_devices=2)
+    state, held_out = trainer.programs.init(), trainer.programs.data[1]
     images = held_out.image.astype(np.float32) * (2 / 255) - 1
-    logits = np.asarray(runner.experiment.heads["logits"](state, images)[0], np.float64)
+    logits = np.asarray(trainer.programs.experiment.outputs["logits"](state, images)[0], np.float64)
     accuracy = (logits.argmax(1) == held_out.label).mean()
     log_softmax = logits - np.log(np.exp(logits - logits.max(1, keepdims=True)).sum(1, keepdims=True))
     log_softmax -= logits.max(1, keepdims=True)
     loss = -log_softmax[np.arange(297), held_out.label].mean()
-    assert runner.evaluate(state) == pytest.approx({"accuracy": accuracy, "loss": loss}, rel=1e-5)
+    assert trainer.programs.evaluate(state) == pytest.approx({"accuracy": accuracy, "loss": loss}, rel=1e-5)
 
 
 def flat_pixels() -> Network:

@@ -11,9 +11,9 @@ from conftest import program, refusal, run, small_config
 from eval import follow, train_eval
 from eval.evaluation import Evaluator
 from eval.follow import Follower, recover_best
-from lib import checkpoints
-from lib.config import ConfigError, save_json
-from lib.workdir import Workdir
+from lib.errors import ConfigError
+from lib.runtime import checkpoints
+from lib.runtime.run_folder import RunFolder
 
 FEW = ["--config.eval.num_samples=40", "--config.eval.num_splits=2", "--config.eval.batch_size=20"]
 
@@ -23,40 +23,42 @@ def records_in(path):
     return [r for r in records if r.get("by") == "eval"]
 
 
-def records_of(runner):
-    return records_in(runner.workdir.path)
+def records_of(trainer):
+    return records_in(trainer.folder.path)
 
 
 def test_followed_run_is_scored_once_a_step_and_the_best_is_kept(make, capsys):
-    runner = make("gan/digits", "keep_checkpoints=3")
-    runner.train(runner.init(), 0)
-    save_json(small_config("gan/digits"), runner.workdir.config)
-    follower = Follower(Evaluator(runner))
+    trainer = make("gan/digits", "keep_checkpoints=3")
+    trainer.train(trainer.programs.init(), 0)
+    trainer.folder.write_config(small_config("gan/digits"))
+    follower = Follower(Evaluator(trainer.programs, trainer.folder))
     best = follower.follow()
-    assert [r["step"] for r in records_of(runner)] == [2, 4]
-    assert best["digits_cnn_score"] == max(r["digits_cnn_score"] for r in records_of(runner))
-    kept = Workdir(runner.workdir.path / "best")
+    assert [r["step"] for r in records_of(trainer)] == [2, 4]
+    assert best["digits_cnn_score"] == max(r["digits_cnn_score"] for r in records_of(trainer))
+    kept = RunFolder(trainer.folder.path / "best")
     assert checkpoints.steps(kept.checkpoints) == [best["step"]]
-    assert checkpoints.restore_newest(kept.checkpoints, runner.abstract_state())[0] == best["step"]
+    assert (
+        checkpoints.restore_newest(kept.checkpoints, trainer.programs.abstract_state())[0] == best["step"]
+    )
     # A restart scores nothing again, and keeps what a kill before the copy left out.
-    kept.path.rename(runner.workdir.path / "best.old")
-    recover_best(runner.workdir)
+    kept.path.rename(trainer.folder.path / "best.old")
+    recover_best(trainer.folder)
     assert kept.path.exists()
     shutil.rmtree(kept.path)
-    assert Follower(Evaluator(runner)).follow() == best
+    assert Follower(Evaluator(trainer.programs, trainer.folder)).follow() == best
     assert checkpoints.steps(kept.checkpoints) == [best["step"]]
-    assert len(records_of(runner)) == 2
-    assert checkpoints.steps(runner.workdir.checkpoints) == [2, 4]
+    assert len(records_of(trainer)) == 2
+    assert checkpoints.steps(trainer.folder.checkpoints) == [2, 4]
 
 
 def test_follower_waits_while_training_runs_and_passes_over_what_is_damaged(make, capsys, monkeypatch):
-    runner = make("gan/digits")
-    runner.train(runner.init(), 0)
-    save_json(small_config("gan/digits"), runner.workdir.config)
-    (runner.workdir.checkpoints / "2" / "meta" / "metadata").write_text("{")
+    trainer = make("gan/digits")
+    trainer.train(trainer.programs.init(), 0)
+    trainer.folder.write_config(small_config("gan/digits"))
+    (trainer.folder.checkpoints / "2" / "meta" / "metadata").write_text("{")
     looks = iter([True, True, True, False])
     monkeypatch.setattr(follow, "_SECONDS_BETWEEN_LOOKS", 0.01)
-    best = Follower(Evaluator(runner), training_runs=lambda: next(looks)).follow()
+    best = Follower(Evaluator(trainer.programs, trainer.folder), training_runs=lambda: next(looks)).follow()
     out = capsys.readouterr().out
     assert best["step"] == 4
     assert "checkpoint of step 2 is damaged" in out
@@ -80,11 +82,11 @@ def test_lower_is_better_of_a_distance_and_a_loss(make, monkeypatch):
 
 
 def test_a_step_that_training_drops_before_its_turn_is_mentioned(make, capsys, monkeypatch):
-    runner = make("gan/digits", "keep_checkpoints=3")
-    runner.train(runner.init(), 0)
-    save_json(small_config("gan/digits"), runner.workdir.config)
-    evaluator, scored = Evaluator(runner), []
-    folder = runner.workdir.checkpoints
+    trainer = make("gan/digits", "keep_checkpoints=3")
+    trainer.train(trainer.programs.init(), 0)
+    trainer.folder.write_config(small_config("gan/digits"))
+    evaluator, scored = Evaluator(trainer.programs, trainer.folder), []
+    folder = trainer.folder.checkpoints
 
     def score(state, step):
         scored.append(step)
@@ -99,42 +101,42 @@ def test_a_step_that_training_drops_before_its_turn_is_mentioned(make, capsys, m
 
 
 def test_a_step_that_was_trained_anew_is_scored_again(make):
-    runner = make("gan/digits", "keep_checkpoints=3")
-    runner.train(runner.init(), 0)
-    save_json(small_config("gan/digits"), runner.workdir.config)
-    path = runner.workdir.metrics / "eval.jsonl"
-    Follower(Evaluator(runner), training_runs=lambda: False).follow()
+    trainer = make("gan/digits", "keep_checkpoints=3")
+    trainer.train(trainer.programs.init(), 0)
+    trainer.folder.write_config(small_config("gan/digits"))
+    path = trainer.folder.metrics / "eval.jsonl"
+    Follower(Evaluator(trainer.programs, trainer.folder), training_runs=lambda: False).follow()
     lines = path.read_text().splitlines()
     other = [line.replace(json.loads(line)["checkpoint"], "f" * 32) for line in lines if '"eval"' in line]
     path.write_text("\n".join(other) + "\n")
-    Follower(Evaluator(runner), training_runs=lambda: False).follow()
-    assert [r["step"] for r in records_of(runner)] == [2, 4, 2, 4]
+    Follower(Evaluator(trainer.programs, trainer.folder), training_runs=lambda: False).follow()
+    assert [r["step"] for r in records_of(trainer)] == [2, 4, 2, 4]
 
 
 def test_following_ends_where_training_has_failed(make, capsys):
-    runner = make("gan/digits", "num_steps=8")
-    runner.train(runner.init(), 0)
-    shutil.rmtree(runner.workdir.checkpoints / "8")
-    save_json(small_config("gan/digits", "num_steps=8"), runner.workdir.config)
-    runner.workdir.set_status("failed", 6, "not finite")
-    assert Follower(Evaluator(runner)).follow()["step"] == 6
+    trainer = make("gan/digits", "num_steps=8")
+    trainer.train(trainer.programs.init(), 0)
+    shutil.rmtree(trainer.folder.checkpoints / "8")
+    trainer.folder.write_config(small_config("gan/digits", "num_steps=8"))
+    trainer.folder.set_status("failed", 6, "not finite")
+    assert Follower(Evaluator(trainer.programs, trainer.folder)).follow()["step"] == 6
 
 
 def test_two_followers_of_one_run_are_kept_apart(make):
-    runner = make("gan/digits")
-    with runner.workdir.lock(".follow", "scoring"), pytest.raises(ConfigError, match="is scoring in"):
-        Follower(Evaluator(runner)).follow()
+    trainer = make("gan/digits")
+    with trainer.folder.lock(".follow", "scoring"), pytest.raises(ConfigError, match="is scoring in"):
+        Follower(Evaluator(trainer.programs, trainer.folder)).follow()
 
 
 def test_a_run_that_went_beyond_its_last_step_has_ended(make):
-    runner = make("gan/digits", "num_steps=4")
-    runner.train(runner.init(), 0)
-    save_json(small_config("gan/digits", "num_steps=3"), runner.workdir.config)
-    assert Follower(Evaluator(runner)).follow()["step"] in (2, 4)
+    trainer = make("gan/digits", "num_steps=4")
+    trainer.train(trainer.programs.init(), 0)
+    trainer.folder.write_config(small_config("gan/digits", "num_steps=3"))
+    assert Follower(Evaluator(trainer.programs, trainer.folder)).follow()["step"] in (2, 4)
 
 
 def test_an_evaluator_follows_a_live_run_and_reads_nothing_half(tmp_path, program_env):
-    workdir = Workdir(tmp_path / "run")
+    workdir = RunFolder(tmp_path / "run")
     steps = ["--config.num_steps=40", "--config.checkpoint_every=10", "--config.keep_checkpoints=20"]
     training = program(program_env, *steps, "--config.eval_every=5", f"--workdir={workdir.path}")
     while not workdir.config.exists():
@@ -151,7 +153,7 @@ def test_an_evaluator_follows_a_live_run_and_reads_nothing_half(tmp_path, progra
     assert [r["step"] for r in lines if "by" not in r] == list(range(5, 41, 5))
     best = max(scored, key=lambda r: r["digits_cnn_score"])["step"]
     assert f"best by digits_cnn_score: step {best} with" in followed.stdout
-    assert checkpoints.steps(Workdir(workdir.path / "best").checkpoints) == [best]
+    assert checkpoints.steps(RunFolder(workdir.path / "best").checkpoints) == [best]
     alone = run(program_env, "eval.main", f"--config.restore_path={workdir.path / 'best'}", *FEW)
     assert alone.returncode == 0, alone.stderr  # best/ is a work directory like any other
     assert [r["step"] for r in records_in(workdir.path / "best")] == [best]
@@ -175,7 +177,7 @@ def test_train_eval_scores_all_and_passes_on_how_training_ended(tmp_path, progra
     assert bad.returncode == 1
     assert "not finite" in bad.stderr
     assert "Traceback" not in bad.stderr
-    assert Workdir(tmp_path / "bad").status()["status"] == "failed"
+    assert RunFolder(tmp_path / "bad").status()["status"] == "failed"
 
 
 def test_train_eval_is_not_for_several_processes(tmp_path, capsys):
@@ -188,7 +190,7 @@ def test_train_eval_is_not_for_several_processes(tmp_path, capsys):
 
 
 def test_terminated_train_eval_stops_its_training(tmp_path, program_env):
-    workdir = Workdir(tmp_path / "run")
+    workdir = RunFolder(tmp_path / "run")
     both = program(program_env, f"--workdir={workdir.path}", *FEW, module="eval.train_eval")
     while not (workdir.metrics / "train.jsonl").exists():
         time.sleep(0.1)

@@ -11,8 +11,8 @@ from eval import sampling
 from eval.networks import NETWORKS
 from eval.tfgan import tfgan_eval
 from experiments import registry
-from lib.config import ConfigError
 from lib.data import Dataset
+from lib.errors import ConfigError
 from lib.tensorflow import tensorflow
 
 pytestmark = pytest.mark.xdist_group("networks")  # they share a fixture that takes long
@@ -164,12 +164,11 @@ def test_what_does_not_fit_is_one_line(modules, name, path, data, message):
 
 
 def test_any_classifier_run_scores(make, tmp_path):
-    from lib.config import save_json
 
-    runner = make("classifier/digits", workdir="my_classifier")
-    runner.train(runner.init(), 0)
-    save_json(small_config("classifier/digits"), runner.workdir.config)
-    ours = network("checkpoint", runner.workdir.path, GREY)
+    trainer = make("classifier/digits", workdir="my_classifier")
+    trainer.train(trainer.programs.init(), 0)
+    trainer.folder.write_config(small_config("classifier/digits"))
+    ours = network("checkpoint", trainer.folder.path, GREY)
     logits, features = ours.apply(np.zeros((2, 8, 8, 1), np.float32))
     assert (logits.shape, features.shape) == ((2, 10), (2, 128))
     assert ours.names["score"] == "my_classifier_score"

@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 from scipy.linalg import sqrtm
 
-from eval import sampling, scores, statistics
-from eval.moments import Moments
+from eval import reference_cache, sampling, scores
 from eval.networks.network import Network, prefixed
 from eval.tfgan import tfgan_eval
 from lib.data import Dataset
@@ -14,7 +13,7 @@ rng = np.random.default_rng(0)
 
 
 def gaussian(x, batches=1):
-    moments = Moments()
+    moments = scores.Moments()
     for part in np.array_split(x, batches):
         moments.update(part)
     return moments.gaussian()
@@ -91,14 +90,14 @@ def test_statistics_are_cached_by_all_that_they_depend_on(tmp_path, monkeypatch)
     monkeypatch.setenv("GRADIENT_DYNAMICS_CACHE", str(tmp_path))
     image = rng.integers(0, 256, (30, 2, 2, 1), np.uint8)
     data = Dataset(image, np.zeros(30, np.int32), 10)
-    made = statistics.reference(data, tiny_network(), 10, 7)
+    made = reference_cache.reference(data, tiny_network(), 10, 7)
     assert made.gaussian.n == 30
     assert made.features.shape == (10, 4)
 
     def refuse(*args):
         raise AssertionError("computed again")
 
-    again = statistics.reference(data, tiny_network()._replace(apply=refuse), 10, 7)
+    again = reference_cache.reference(data, tiny_network()._replace(apply=refuse), 10, 7)
     np.testing.assert_array_equal(again.gaussian.covariance, made.gaussian.covariance)
     np.testing.assert_array_equal(again.features, made.features)
     others = [
@@ -109,4 +108,4 @@ def test_statistics_are_cached_by_all_that_they_depend_on(tmp_path, monkeypatch)
     ]
     for other, network, kernel_samples in others:
         with pytest.raises(AssertionError, match="computed again"):
-            statistics.reference(other, network._replace(apply=refuse), kernel_samples, 7)
+            reference_cache.reference(other, network._replace(apply=refuse), kernel_samples, 7)

@@ -14,11 +14,12 @@ from experiments import registry
 from experiments.catalogue import catalogue
 from lib import sweeps
 from lib.config import apply_overrides, load_file
-from lib.data import NOTHING, Dataset, load
-from lib.data.gaussians import MIXTURES
-from lib.data.spectra import SPECTRA
-from lib.runner import Runner
-from lib.workdir import Workdir
+from lib.data import NOTHING, Dataset, Splits, load
+from lib.data.gaussian import SPECTRA
+from lib.data.mixtures import MIXTURES
+from lib.runtime.programs import Programs
+from lib.runtime.run_folder import RunFolder
+from lib.runtime.trainer import Trainer
 
 CONFIGS = [path.removeprefix("configs/").removesuffix(".py") for path, _ in catalogue(ROOT / "configs")]
 WHOLE = ("gan/cifar10_sgd",)
@@ -86,13 +87,13 @@ def test_two_steps(tmp_path, name):
         short += ("dataset.kwargs.d=256",)
     config = registry.validated(small_config(name, *short))
     data = fake_data(config.dataset.name, config.dataset.kwargs)
-    workdir = Workdir(tmp_path)
-    workdir.create()
+    folder = RunFolder(tmp_path)
+    folder.create()
     experiment = registry.build(config, registry.DataSpec.of(data))
-    runner = Runner(experiment, config, data, data, workdir, jax.local_devices()[:1])
-    before = jax.device_get(runner.init())
-    assert runner.train(runner.init(), 0).step == 2
-    _, after = runner.restore()
+    trainer = Trainer(Programs(experiment, config, Splits(data, data), jax.local_devices()[:1]), folder)
+    before = jax.device_get(trainer.programs.init())
+    assert trainer.train(trainer.programs.init(), 0).step == 2
+    _, after = trainer.folder.restore(trainer.programs.abstract_state())
     changed = jax.tree.map(lambda a, b: bool((a != b).any()), before.params, after.params)
     assert all(jax.tree.leaves(changed))
 

@@ -12,7 +12,7 @@ import pytest
 from conftest import program, reserved_address
 
 from experiments.main import main
-from lib import checkpoints
+from lib.runtime import checkpoints
 
 pytestmark = pytest.mark.xdist_group("distributed")  # they share a fixture that takes long
 

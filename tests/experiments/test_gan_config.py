@@ -6,7 +6,7 @@ from conftest import small_config
 from configs import play
 from configs.gan import base
 from experiments import registry
-from lib.config import ConfigError
+from lib.errors import ConfigError
 
 REFUSED = [  # (overrides of configs/gan/digits.py, what the line says)
     (

@@ -13,11 +13,12 @@ import pytest
 from conftest import ROOT, program, refusal
 
 from experiments.main import main
-from lib import checkpoints
-from lib.config import apply_overrides, load_file, save_json
-from lib.runner import Runner
+from lib.config import apply_overrides, load_file
+from lib.runtime import checkpoints
+from lib.runtime.programs import Programs
+from lib.runtime.run_folder import RunFolder
 
-pytestmark = pytest.mark.xdist_group("main")  # they share a fixture that takes long
+pytestmark = pytest.mark.program
 
 SHORT = ["--config.num_steps=120", "--config.checkpoint_every=4", "--config.batch_size=8"]
 SHORT += ["--config.eval_every=0", "--config.log_every=4", "--config.gan.num_latents=4"]
@@ -129,9 +130,9 @@ def test_bad_input_is_one_line_before_anything_compiles(
     (tmp_path / "file").touch()
     (tmp_path / "empty" / "checkpoints").mkdir(parents=True)
     config = apply_overrides(load_file(ROOT / "configs/gan/digits.py"), [])
-    save_json(config, tmp_path / "empty" / "config.json")
+    RunFolder(tmp_path / "empty").write_config(config)
     monkeypatch.chdir(ROOT)
-    monkeypatch.setattr(Runner, "init", lambda self: pytest.fail("compiled before the refusal"))
+    monkeypatch.setattr(Programs, "init", lambda self: pytest.fail("compiled before the refusal"))
     assert message in refused(capsys, *[a.format(tmp=tmp_path, whole=whole) for a in args])
     assert not (tmp_path / "n" / "config.json").exists()
 

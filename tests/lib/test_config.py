@@ -4,18 +4,16 @@ import ml_collections
 import pytest
 from conftest import small_config
 
-from experiments import registry, runs
+from experiments import registry
 from lib.config import (
-    ConfigError,
     apply_overrides,
     differences,
     load_file,
-    load_json,
-    save_json,
     split_overrides,
     to_plain,
 )
-from lib.workdir import Workdir, find
+from lib.errors import ConfigError
+from lib.runtime.run_folder import RunFolder, find
 
 
 @pytest.mark.parametrize(
@@ -63,7 +61,7 @@ from lib.workdir import Workdir, find
 def test_bad_override(tmp_path, override, message):
     with pytest.raises(ConfigError) as error:
         config = registry.validated(small_config("gan/digits", override))
-        runs.make_runner(config, Workdir(tmp_path))
+        registry.programs(config)
     assert str(error.value).startswith(message)
     assert "\n" not in str(error.value)
 
@@ -97,15 +95,14 @@ def edited(edit):
 )
 def test_bad_file(tmp_path, edit, message):
     with pytest.raises(ConfigError) as error:
-        runs.make_runner(registry.validated(edited(edit)), Workdir(tmp_path))
+        registry.programs(registry.validated(edited(edit)))
     assert str(error.value).startswith(message)
 
 
 def test_optimiser_arguments_reach_optax(tmp_path):
     config = edited(lambda c: c.gan.optimizers.gen.kwargs.update(momentum=0.9, nesterov=True))
     config.gan.allow_unsound = True
-    runner = runs.make_runner(registry.validated(config), Workdir(tmp_path))
-    state = runner.init().opt_state
+    state = registry.programs(registry.validated(config)).init().opt_state
     assert state["gen"].hyperparams["momentum"] == pytest.approx(0.9)
     assert "momentum" not in state["disc"].hyperparams
 
@@ -161,16 +158,16 @@ def test_split_overrides():
 
 def test_json_round_trip(tmp_path):
     config = small_config("classifier/digits")
-    save_json(config, tmp_path / "config.json")
-    assert to_plain(load_json(tmp_path / "config.json")) == to_plain(config)
-    assert isinstance(load_json(tmp_path / "config.json"), ml_collections.ConfigDict)
+    RunFolder(tmp_path).write_config(config)
+    assert to_plain(RunFolder(tmp_path).read_config()) == to_plain(config)
+    assert isinstance(RunFolder(tmp_path).read_config(), ml_collections.ConfigDict)
     (tmp_path / "config.json").write_text('{"a": ')
     with pytest.raises(ConfigError, match="is damaged"):
-        load_json(tmp_path / "config.json")
+        RunFolder(tmp_path).read_config()
 
 
 def test_restore_paths(tmp_path):
-    run = Workdir(tmp_path / "run")
+    run = RunFolder(tmp_path / "run")
     run.create()
     (run.checkpoints / "7").mkdir()
     with pytest.raises(ConfigError, match="is not of a run"):

@@ -3,7 +3,7 @@
 import pytest
 
 from lib import sweeps as h
-from lib.config import ConfigError
+from lib.errors import ConfigError
 
 
 def test_helpers():

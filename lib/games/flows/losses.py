@@ -30,7 +30,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import log1p
 
-from lib.config import lookup
+from lib.errors import lookup
 from lib.games.flows.integration import Field, integrate
 
 Loss = Callable[[jax.Array], jax.Array]  # [d] -> scalar

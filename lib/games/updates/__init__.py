@@ -5,7 +5,7 @@ that make a GameState and take it one step further.
 """
 
 from lib.games.updates.dynamics import Step
+from lib.games.updates.registry import RULES, Options, Rule, make
 from lib.games.updates.state import GameState, Regularizers, Weights
-from lib.games.updates.table import RULES, Options, Rule, make
 
 __all__ = ["RULES", "GameState", "Options", "Regularizers", "Rule", "Step", "Weights", "make"]

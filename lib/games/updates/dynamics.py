@@ -8,13 +8,13 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from lib.devices import device_key, pmean, replicated
 from lib.games import drift, symplectic
 from lib.games.drift import Coefficients
 from lib.games.game import Game, gradients
 from lib.games.regularizers import TERMS, regularizer_gradients
 from lib.games.updates.state import GameState, Regularizers, active_terms
 from lib.optimizers import Optimizer
+from lib.runtime.devices import device_key, pmean, replicated
 
 Step = Callable[[GameState, Any, jax.Array], tuple[GameState, dict[str, jax.Array]]]
 PerPlayer = Mapping[str, Any]  # {player: pytree like its parameters}

@@ -1,4 +1,4 @@
-"""Canonical correlations on the runner: views, metrics against dense matrices, results, devices, refusals."""
+"""Canonical correlations on the trainer: views, metrics against dense matrices, results, devices, refusals."""
 
 import json
 
@@ -52,10 +52,10 @@ def trained(make):
     """A function that trains digits and gives (the work directory, its last line of metrics)."""
 
     def train(*overrides, **kwargs):
-        runner = make("cca/digits", "batch_size=100", "cca.epsilon=0.01", *overrides, **kwargs)
-        runner.train(runner.init(), 0)
-        lines = (runner.workdir.path / "metrics" / "eval.jsonl").read_text().splitlines()
-        return runner.workdir.path, json.loads(lines[-1])
+        trainer = make("cca/digits", "batch_size=100", "cca.epsilon=0.01", *overrides, **kwargs)
+        trainer.train(trainer.programs.init(), 0)
+        lines = (trainer.folder.path / "metrics" / "eval.jsonl").read_text().splitlines()
+        return trainer.folder.path, json.loads(lines[-1])
 
     return train
 

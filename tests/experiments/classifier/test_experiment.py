@@ -10,10 +10,10 @@ from conftest import small_config
 
 from experiments import registry
 from experiments.classifier.models import MODELS, Family
-from lib.checkpoints import checksum
-from lib.config import ConfigError
 from lib.data import Dataset, DataSpec
+from lib.errors import ConfigError
 from lib.nets.vgg import VGG
+from lib.runtime.checkpoints import checksum
 
 EVERYTHING = [
     "classifier.augmentation.crop_padding=1",
@@ -67,11 +67,11 @@ def test_steps_of_logistic_regression_are_their_transcription():
         np.testing.assert_allclose(state.params["model"]["Dense_0"][name], expected, rtol=1e-4, atol=1e-5)
 
 
-def trained(runner, first=None):
+def trained(trainer, first=None):
     """The state that the last checkpoint holds after training."""
-    step, state = first or (0, runner.init())
-    runner.train(state, step)
-    return runner.restore()[1]
+    step, state = first or (0, trainer.programs.init())
+    trainer.train(state, step)
+    return trainer.folder.restore(trainer.programs.abstract_state())[1]
 
 
 def largest_difference(a, b) -> float:
@@ -86,8 +86,8 @@ def test_batch_statistics_on_two_devices_in_checkpoints_and_in_evaluation(make, 
     tiny = functools.partial(VGG, hidden=(4,), dropout=0.0, stages=((2,), (3,)))
     monkeypatch.setitem(MODELS, "tiny", Family(tiny, lambda section: {}))
     args = ("classifier/digits", "classifier.model=tiny", *EVERYTHING, *SGD)
-    runner = make(*args, workdir="one")
-    start, one = jax.device_get(runner.init()), trained(runner)
+    trainer = make(*args, workdir="one")
+    start, one = jax.device_get(trainer.programs.init()), trained(trainer)
     stats = one.net_state["batch_stats"]
     assert largest_difference(start.net_state["batch_stats"], stats) > 1e-2
     assert start.net_state["inputs"]["mean"] != 0
@@ -98,8 +98,8 @@ def test_batch_statistics_on_two_devices_in_checkpoints_and_in_evaluation(make, 
     rest = make(*args, workdir="parts")
     assert checksum(jax.device_get(trained(rest, rest.restore()))) == checksum(jax.device_get(one))
 
-    image = runner.data[1].image[:4] / np.float32(127.5) - 1
-    head = jax.jit(runner.experiment.heads["logits"])
+    image = trainer.programs.data[1].image[:4] / np.float32(127.5) - 1
+    head = jax.jit(trainer.programs.experiment.outputs["logits"])
     logits, features = head(one, image)
     assert (logits.shape, features.shape[0]) == ((4, 10), 4)
     untrained = one._replace(net_state=one.net_state | {"batch_stats": start.net_state["batch_stats"]})
@@ -150,7 +150,7 @@ def test_every_model_on_images_of_cifar(name):
     stepped, _ = jax.eval_shape(experiment.train_step, state, batch_of(data), key)
     assert jax.tree.map(jnp.shape, stepped) == jax.tree.map(jnp.shape, state)
     logits, features = jax.eval_shape(
-        experiment.heads["logits"], state, np.zeros((4, 32, 32, 3), np.float32)
+        experiment.outputs["logits"], state, np.zeros((4, 32, 32, 3), np.float32)
     )
     assert logits.shape == (4, 3)
     assert features.ndim == 2

@@ -1,21 +1,21 @@
-"""EigenGame on the runner: devices, checkpoints, means, results, refusals."""
+"""EigenGame on the trainer: devices, checkpoints, means, results, refusals."""
 
 import jax
 import numpy as np
 import pytest
 from conftest import run
 
-from experiments import runs
-from lib.config import ConfigError
+from lib.errors import ConfigError
+from lib.runtime.trainer import first_state
 
 SPLIT = ("dataset.name=exponential_spectrum", "dataset.kwargs.d=8", "eigengame.k=4", "batch_size=64")
 LONG = ("eigengame.optimizer.learning_rate=1e-4", "num_steps=400", "eval_every=400", "checkpoint_every=200")
 
 
-def trained(runner):
-    step, state = runs.first_state(runner)
-    runner.train(state, step)
-    return runner.restore()[1]
+def trained(trainer):
+    step, state = first_state(trainer.programs, trainer.folder)
+    trainer.train(state, step)
+    return trainer.folder.restore(trainer.programs.abstract_state())[1]
 
 
 def leaves(state) -> list[np.ndarray]:
@@ -28,22 +28,22 @@ def test_one_device_is_two_and_checkpoints_do_not_tell(make):
     one = trained(make(*args, "num_steps=6", workdir="one"))
     trained(make(*args, num_devices=2, workdir="two"))
     two = trained(make(*args, "num_steps=6", workdir="two"))
-    start = make(*args, workdir="new").init()
+    start = make(*args, workdir="new").programs.init()
     assert max(np.abs(a - b).max() for a, b in zip(leaves(start), leaves(one), strict=True)) > 1e-2
     for a, b in zip(leaves(one), leaves(two), strict=True):
         np.testing.assert_allclose(a, b, rtol=2e-4, atol=2e-4)
 
 
 def test_a_run_finds_the_known_spectrum_and_writes_it(make):
-    runner = make("eigengame/digits", *SPLIT, *LONG, num_devices=2)
-    state = trained(runner)
-    metrics = runner.evaluate(runner.place(state))
+    trainer = make("eigengame/digits", *SPLIT, *LONG, num_devices=2)
+    state = trained(trainer)
+    metrics = trainer.programs.evaluate(trainer.programs.place(state))
     assert metrics["streak"] == 4
     assert metrics["subspace_distance"] < 0.01
     assert 0.9 < metrics["captured_variance"] < 1
-    truth = runner.data[0].source
+    truth = trainer.programs.data[0].source
     written = {
-        n: np.load(runner.workdir.path / f"{n}.npy") for n in ("eigenvectors", "eigenvalues", "mean")
+        n: np.load(trainer.folder.path / f"{n}.npy") for n in ("eigenvectors", "eigenvalues", "mean")
     }
     cosines = np.sum(written["eigenvectors"] * truth.eigenvectors[:4], 1)
     np.testing.assert_allclose(np.abs(cosines), 1, atol=0.02)
@@ -103,8 +103,8 @@ def test_matrices_that_are_none_are_refused(make, tmp_path, matrix, message):
 
 
 def test_without_the_truth_there_are_the_other_metrics(make):
-    runner = make("eigengame/digits", "eigengame.exact_limit=10", "eigengame.k=2")
-    metrics = runner.evaluate(runner.place(runner.init()))
+    trainer = make("eigengame/digits", "eigengame.exact_limit=10", "eigengame.k=2")
+    metrics = trainer.programs.evaluate(trainer.programs.place(trainer.programs.init()))
     assert set(metrics) == {"captured_variance"}
 
 
@@ -129,8 +129,14 @@ def test_a_mean_in_an_archive_is_refused(make, tmp_path):
 def test_eigenvalues_of_zero_are_not_compared(make, tmp_path):
     """6 rows have 5 components about their mean."""
     np.save(tmp_path / "x.npy", np.random.default_rng(0).standard_normal((6, 8)))
-    runner = make("eigengame/digits", f"dataset.name={tmp_path / 'x.npy'}", "eigengame.k=8", "batch_size=6")
-    assert 0 < runner.evaluate(runner.place(runner.init()))["eigenvalue_error"] < 1e4
+    trainer = make(
+        "eigengame/digits", f"dataset.name={tmp_path / 'x.npy'}", "eigengame.k=8", "batch_size=6"
+    )
+    assert (
+        0
+        < trainer.programs.evaluate(trainer.programs.place(trainer.programs.init()))["eigenvalue_error"]
+        < 1e4
+    )
 
 
 def test_four_devices_in_two_groups_give_what_one_gives(make, program_env, tmp_path):
@@ -149,6 +155,6 @@ def test_four_devices_in_two_groups_give_what_one_gives(make, program_env, tmp_p
     )
     assert not found.returncode, found.stderr
     assert found.stdout.count("eigenvalues.npy, eigenvectors.npy, mean.npy") == 1
-    expected = np.load(alone.workdir.path / "eigenvectors.npy")
+    expected = np.load(alone.folder.path / "eigenvectors.npy")
     assert np.abs(expected - start).max() > 0.01
     np.testing.assert_allclose(np.load(tmp_path / "four" / "eigenvectors.npy"), expected, atol=1e-4)

@@ -1,15 +1,16 @@
-"""Toy games on the runner: trajectories, rates and flows against closed forms; bad configs are one line."""
+"""Toy games on the trainer: trajectories, rates and flows against closed forms; bad configs are one line."""
 
 import jax
 import numpy as np
 import pytest
 from conftest import ROOT, refusal, small_config
 
+from analysis import momentum
+from analysis.plot import main as plot
 from experiments import registry
-from experiments.games import flows, momentum, pictures, rates
+from experiments.games import flows, pictures, rates
 from experiments.games.experiment import first_state, step_all, walk
-from experiments.plot import main as plot
-from lib.config import ConfigError
+from lib.errors import ConfigError
 from lib.games.flows import FlowError
 
 
@@ -26,18 +27,18 @@ def walked(section, steps: int, *labels: str) -> dict[str, np.ndarray]:
 
 
 def test_a_run_writes_its_trajectories_and_pictures(make):
-    runner = make("games/rotational")
-    runner.train(runner.init(), 0)
-    _, state = runner.restore()
+    trainer = make("games/rotational")
+    trainer.train(trainer.programs.init(), 0)
+    _, state = trainer.folder.restore(trainer.programs.abstract_state())
     for label, params in state.params.items():
-        path = np.load(runner.workdir.path / f"trajectory_{label}.npy")
+        path = np.load(trainer.folder.path / f"trajectory_{label}.npy")
         assert path.shape == (5, 1, 2)
         end = np.concatenate([params["disc"], params["gen"]], 1)
         np.testing.assert_allclose(path[-1], end, rtol=1e-6)
         assert np.abs(end - path[0]).max() > 0.1
-    names = {p.name for p in runner.workdir.figures.iterdir()}
+    names = {p.name for p in trainer.folder.figures.iterdir()}
     assert {"trajectories.png", "convergence.png"} < names
-    record = (runner.workdir.metrics / "train.jsonl").read_text().splitlines()[-1]
+    record = (trainer.folder.metrics / "train.jsonl").read_text().splitlines()[-1]
     assert '"distance/alternating"' in record
 
 

@@ -12,8 +12,8 @@ from conftest import small_config
 from experiments import registry
 from experiments.gan import experiment
 from lib.data import DataSpec, load
-from lib.devices import AXIS, device_share
 from lib.nets import gan_cifar10
+from lib.runtime.devices import AXIS, device_share
 
 # Its stopped factor is the mean over devices, and its other factor is linear in the devices' batches.
 DRIFT = [

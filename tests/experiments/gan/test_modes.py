@@ -10,10 +10,10 @@ import pytest
 from eval.evaluation import Evaluator
 from eval.follow import Follower
 from experiments.gan import modes
-from lib import metrics
-from lib.config import ConfigError
 from lib.data import load
-from lib.data.gaussians import MIXTURES, Mixture
+from lib.data.mixtures import MIXTURES, Mixture
+from lib.errors import ConfigError
+from lib.runtime import records
 
 PAIR = Mixture(((0.0, 0.0), (1.0, 0.0)), std=0.1)
 
@@ -55,13 +55,13 @@ def test_real_points_capture_every_mode_and_collapsed_ones_few(name):
 
 def test_both_are_better_when_higher():
     for name in ("captured_modes", "high_quality"):
-        assert metrics.is_score(name)
-        assert not metrics.lower_is_better(name)
+        assert records.is_score(name)
+        assert not records.lower_is_better(name)
 
 
-def constant_generator(runner):
+def constant_generator(trainer):
     """A state whose samples are all one point, mode 2 of the ring."""
-    state = runner.init()
+    state = trainer.programs.init()
     gen = jax.tree.map(jnp.zeros_like, state.params["gen"])
     gen["Dense_0"]["bias"] = jnp.asarray(MIXTURES["ring8"].means[2], jnp.float32)
     return state._replace(params=state.params | {"gen": gen})
@@ -70,8 +70,8 @@ def constant_generator(runner):
 @pytest.mark.parametrize("num_devices", [1, 2])
 def test_evaluation_over_the_whole_split_whatever_the_devices(make, num_devices):
     """3,000 does not divide 10,000: the last batch is padded, and its padding must not count."""
-    runner = make("gan/ring8", "batch_size=3000", num_devices=num_devices)
-    scores = runner.evaluate(constant_generator(runner))
+    trainer = make("gan/ring8", "batch_size=3000", num_devices=num_devices)
+    scores = trainer.programs.evaluate(constant_generator(trainer))
     assert (scores["captured_modes"], scores["high_quality"]) == (1, 1)
     assert "mode_shares" not in scores
 
@@ -79,30 +79,30 @@ def test_evaluation_over_the_whole_split_whatever_the_devices(make, num_devices)
 def test_evaluation_is_the_same_on_two_devices(make):
     scores = []
     for n in (1, 2):
-        runner = make("gan/ring8", "batch_size=1000", num_devices=n, workdir=str(n))
-        state = runner.init()  # samples around the origin, magnified to reach the ring
+        trainer = make("gan/ring8", "batch_size=1000", num_devices=n, workdir=str(n))
+        state = trainer.programs.init()  # samples around the origin, magnified to reach the ring
         gen = jax.tree.map(lambda x: 3 * x, state.params["gen"])
-        scores.append(runner.evaluate(state._replace(params=state.params | {"gen": gen})))
+        scores.append(trainer.programs.evaluate(state._replace(params=state.params | {"gen": gen})))
     assert scores[0]["high_quality"] > 0
     assert scores[0]["high_quality"] == pytest.approx(scores[1]["high_quality"], abs=2e-4)
     assert scores[0] == pytest.approx(scores[1], rel=1e-4, abs=2e-4)
 
 
 def test_a_run_logs_modes_draws_them_and_is_scored_by_them(make, capsys):
-    runner = make("gan/ring8", "figures_every=2", "batch_size=500")
-    runner.train(runner.init(), 0)
-    records = [json.loads(line) for line in (runner.workdir.metrics / "eval.jsonl").open()]
+    trainer = make("gan/ring8", "figures_every=2", "batch_size=500")
+    trainer.train(trainer.programs.init(), 0)
+    records = [json.loads(line) for line in (trainer.folder.metrics / "eval.jsonl").open()]
     assert {"captured_modes", "high_quality", "real_accuracy"} <= records[-1].keys()
-    names = {p.name for p in runner.workdir.figures.iterdir()}
+    names = {p.name for p in trainer.folder.figures.iterdir()}
     assert names == {"samples_0000002.png", "samples_0000004.png", "modes.png", "train.png", "eval.png"}
 
-    evaluator = Evaluator(runner)
-    _, state = runner.restore()
+    evaluator = Evaluator(trainer)
+    _, state = trainer.folder.restore(trainer.programs.abstract_state())
     record = evaluator.evaluate(state, 4)
     assert evaluator.network is None
     assert "captured_modes" in capsys.readouterr().out
     assert {k: v for k, v in record.items() if k in records[-1]} == records[-1]
-    assert (runner.workdir.figures / "scores.png").exists()
+    assert (trainer.folder.figures / "scores.png").exists()
     assert Follower(evaluator).metric(record) == "captured_modes"
 
 

@@ -6,9 +6,8 @@ import json
 import numpy as np
 import pytest
 
-from lib.figures import image_grid
-from lib.logging import append_json_line
-from lib.workdir import Workdir
+from lib.pictures.drawing import image_grid
+from lib.runtime.run_folder import RunFolder
 
 RATE, OPTIMIZER = "gan.optimizers.disc.learning_rate", "gan.optimizers.disc.name"
 
@@ -29,13 +28,13 @@ class FakeSweep:
         (self.folder / "sweep.json").write_text(json.dumps(written))
         if status == "not begun":
             return
-        workdir = Workdir(self.folder / name)
+        workdir = RunFolder(self.folder / name)
         workdir.create()
         workdir.set_status(status, step, error)
         held_out = [*test, *({"by": "eval", **record} for record in by_eval)]
         for file, records in (("train", train), ("eval", held_out)):
             for record in records:
-                append_json_line(workdir.metrics / f"{file}.jsonl", record)
+                records._append(workdir.metrics / f"{file}.jsonl", record)
         if samples:
             images = np.random.default_rng(len(self.runs)).uniform(-1, 1, (4, 8, 8, 1))
             image_grid(images, workdir.figures / "samples_0000010.png")

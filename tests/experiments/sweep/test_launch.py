@@ -14,8 +14,8 @@ from conftest import ROOT, program, refusal, run
 
 from experiments.sweep import job
 from experiments.sweep.main import main
-from lib import checkpoints, files
-from lib.workdir import Workdir
+from lib.runtime import checkpoints, files
+from lib.runtime.run_folder import RunFolder
 
 HERE = Path(__file__).parent
 SWEEP = """
@@ -31,9 +31,9 @@ def command(tmp_path, *more):
     return [*SHORT, f"--sweep={tmp_path / 'sweep.py'}", f"--workdir={tmp_path / 'out'}", *more]
 
 
-def runs(tmp_path) -> dict[str, Workdir]:
+def runs(tmp_path) -> dict[str, RunFolder]:
     listed = json.loads((tmp_path / "out" / "sweep.json").read_text())["runs"]
-    return {r["name"]: Workdir(tmp_path / "out" / r["name"]) for r in listed}
+    return {r["name"]: RunFolder(tmp_path / "out" / r["name"]) for r in listed}
 
 
 def statuses(tmp_path) -> list[str]:

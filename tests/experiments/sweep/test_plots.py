@@ -7,9 +7,9 @@ import pytest
 from matplotlib.colors import to_rgb
 from PIL import Image
 
-from experiments.plot import main
+from analysis.plot import main
 from experiments.sweep.plots import draw
-from lib.figures import COLOURS
+from lib.pictures.drawing import COLOURS
 
 RATES, SEEDS = (0.001, 0.01, 0.1), (1, 2, 3)
 

@@ -7,7 +7,7 @@ import pytest
 from experiments.sweep import results
 from experiments.sweep.frames import gather, over_seeds
 from experiments.sweep.names import resolve, shorten
-from lib.config import ConfigError
+from lib.errors import ConfigError
 
 RATE = "gan.optimizers.disc.learning_rate"
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from lib.data import augmentation
-from lib.devices import AXIS
+from lib.runtime.devices import AXIS
 
 CHANGES = {
     "crop": lambda image, key: augmentation.pad_and_crop(image, key, 2),

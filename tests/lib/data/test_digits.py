@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from lib.config import ConfigError
 from lib.data import DataSpec, load
+from lib.errors import ConfigError
 
 SIZES = {"train": 1500, "test": 297}
 

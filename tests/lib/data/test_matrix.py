@@ -5,9 +5,9 @@ import zipfile
 import numpy as np
 import pytest
 
-from lib.config import ConfigError
 from lib.data import load
 from lib.data.pipeline import Order, Resident, Streamed, eval_batches, make
+from lib.errors import ConfigError
 
 X = np.random.default_rng(0).normal(size=(10, 3))
 

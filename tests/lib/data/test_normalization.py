@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from lib.config import ConfigError
 from lib.data import Dataset, normalization
 from lib.data.pipeline import to_signed
+from lib.errors import ConfigError
 
 FIELD = "config.classifier.normalization"
 

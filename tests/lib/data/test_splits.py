@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from lib.config import ConfigError
 from lib.data import load, splits
+from lib.errors import ConfigError
 
 SIZES = {"train": 1030, "test": 7}
 

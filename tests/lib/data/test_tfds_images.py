@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from conftest import TFDS_DIR, needs_images
 
-from lib.config import ConfigError
 from lib.data import load, tfds_images
+from lib.errors import ConfigError
 from lib.tensorflow import tensorflow_datasets
 
 TRAIN, TEST, CLASSES = 1030, 7, 3  # more than one of the batches that the set is read in

@@ -3,11 +3,10 @@
 import numpy as np
 import pytest
 
-from experiments.runs import load_split
-from lib.config import ConfigError
-from lib.data import Dataset
+from lib.data import Dataset, load_split
 from lib.data.rows import Rows
 from lib.data.validation import hold_out
+from lib.errors import ConfigError
 from lib.schema import Dataset as Section
 
 

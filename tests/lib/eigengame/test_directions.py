@@ -5,9 +5,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from lib import devices
 from lib.eigengame import directions
 from lib.eigengame.products import products
+from lib.runtime import devices
 
 K, D, B = 4, 7, 12
 pytestmark = pytest.mark.usefixtures("float64")

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 import scipy.linalg
 
-from lib import devices, eigengame, optimizers
-from lib.eigengame import generalized, views
+from lib import eigengame, optimizers
+from lib.eigengame import generalized, problems
 from lib.eigengame.generalized import Auxiliary, Products
+from lib.runtime import devices
 
 K, D, B, GAMMA = 4, 7, 12, 0.3
 pytestmark = pytest.mark.usefixtures("float64")
@@ -180,7 +181,7 @@ def test_twenty_steps_equal_the_transcription(vectors):
         running_norm = (1 - GAMMA) * running_norm + GAMMA * np.einsum("kd,kd->k", v, new)
         running_b = (1 - GAMMA) * running_b + GAMMA * new
         v = unit(v + rate * direction)
-    found, auxiliary, _ = run(views.cca(p, epsilon), vectors, rows, rate)
+    found, auxiliary, _ = run(problems.cca(p, epsilon), vectors, rows, rate)
     assert np.abs(v - vectors).max() > 0.1
     np.testing.assert_allclose(found, v, rtol=1e-10, atol=1e-11)
     np.testing.assert_allclose(auxiliary.b, running_b, rtol=1e-10, atol=1e-11)
@@ -190,7 +191,7 @@ def test_twenty_steps_equal_the_transcription(vectors):
 def test_batches_leave_the_mean_direction_as_it_is(vectors):
     """Over all batches of one row for A and one for B, drawn from the same rows; one row for both biases it."""
     rows = np.random.default_rng(9).standard_normal((5, D))
-    problem = views.cca(3, 0.1)
+    problem = problems.cca(3, 0.1)
     everything = jnp.asarray(np.repeat(rows, 2, 0))  # the even rows, and the odd ones: the whole set
     running = generalized.initial_auxiliary(problem, jnp.asarray(vectors), everything)
     at = lambda batch: generalized.direction(
@@ -207,7 +208,7 @@ def test_batches_leave_the_mean_direction_as_it_is(vectors):
 def test_one_device_is_two(vectors):
     """Also with an optimiser that looks at norms: every player has one of its own."""
     rows = np.random.default_rng(10).standard_normal((5, B, D))
-    problem = views.cca(3, 0.1)
+    problem = problems.cca(3, 0.1)
     optimizer = optimizers.make("adam", 0.02, {}, "optimizer", clip_norm=0.5)
     alone, auxiliary, expected = run(problem, vectors, rows, optimizer=optimizer)
     split = jax.pmap(

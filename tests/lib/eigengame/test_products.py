@@ -2,8 +2,8 @@
 
 import pytest
 
-from lib.config import ConfigError
 from lib.eigengame.products import check_divides
+from lib.errors import ConfigError
 
 
 @pytest.mark.parametrize("k, groups, n", [(16, 0, 1), (16, 2, 4), (15, 3, 3), (8, 4, 4)])

@@ -6,8 +6,9 @@ import numpy as np
 import optax
 import pytest
 
-from lib import devices, eigengame, optimizers
+from lib import eigengame, optimizers
 from lib.eigengame import RULES
+from lib.runtime import devices
 
 K, D, B = 4, 6, 8
 RATE, MOMENTUM = 0.02, 0.9

@@ -9,7 +9,7 @@ import pytest
 from jax.flatten_util import ravel_pytree
 from toys import BILINEAR, DIRAC, NONLINEAR, PLAYERS, make_rule, take, tanh_gan, toy_game
 
-from lib.config import ConfigError
+from lib.errors import ConfigError
 from lib.games import flows
 from lib.games.flows import DRIFTS, FLOWS, FlowError
 

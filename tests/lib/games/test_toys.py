@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from lib.config import ConfigError
+from lib.errors import ConfigError
 from lib.games import toys
 from lib.games.game import gradients
 

@@ -19,14 +19,14 @@ from toys import (
 )
 
 from lib import optimizers
-from lib.config import ConfigError
-from lib.devices import AXIS
+from lib.errors import ConfigError
 from lib.games import updates
 from lib.games.game import Aux, Game
 from lib.games.regularizers import regularizer_gradients
 from lib.games.spectrum import eigenvalues, spectral_radius, update_jacobian
 from lib.games.updates import RULES, Options, Regularizers, Weights
 from lib.optimizers import schedules
+from lib.runtime.devices import AXIS
 
 pytestmark = pytest.mark.usefixtures("float64")
 

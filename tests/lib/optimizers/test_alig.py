@@ -10,7 +10,7 @@ import pytest
 from tanh_net import THETA, flat, loss, trained, value_and_gradient
 
 from lib import optimizers
-from lib.config import ConfigError
+from lib.errors import ConfigError
 from lib.games import updates
 from lib.games.game import Aux, Game
 from lib.optimizers.alig import alig
@@ -165,12 +165,12 @@ def test_one_device_equals_two_in_a_run(make):
     chosen += ["num_steps=2", "checkpoint_every=2", "eval_every=0"]
     states = []
     for n in (1, 2):
-        runner = make("classifier/digits", *chosen, num_devices=n, workdir=str(n))
-        start = runner.init()
+        trainer = make("classifier/digits", *chosen, num_devices=n, workdir=str(n))
+        start = trainer.programs.init()
         norm = np.linalg.norm(flat(jax.device_get(start.params)))
         assert norm == pytest.approx(3, rel=1e-5)
-        runner.train(start, 0)
-        states.append(jax.device_get(runner.restore()[1]))
+        trainer.train(start, 0)
+        states.append(jax.device_get(trainer.folder.restore(trainer.programs.abstract_state())[1]))
     one, two = (flat(state.params) for state in states)
     rates = [float(optax.tree.get(state, "step_size")) for state in states]
     assert 1 < rates[0] < 100  # not cut

@@ -10,7 +10,7 @@ import optax
 import pytest
 
 from lib import optimizers
-from lib.optimizers.table import OWN
+from lib.optimizers.registry import OWN
 
 pytestmark = pytest.mark.usefixtures("float64")
 

@@ -8,12 +8,12 @@ import pytest
 from tanh_net import THETA, X, flat, hessian_vector_product, loss, trained, value_and_gradient
 
 from lib import optimizers
-from lib.config import ConfigError
-from lib.devices import AXIS
+from lib.errors import ConfigError
 from lib.games import updates
 from lib.games.game import Aux, Game
 from lib.optimizers.dal import PRODUCTS, dal
 from lib.optimizers.trees import polar
+from lib.runtime.devices import AXIS
 
 STEPS, H, CAP, PLAIN = 50, 0.6, 0.8, 0.05
 KEY = jax.random.key(0)

@@ -8,9 +8,9 @@ import pytest
 from tanh_net import THETA, flat, loss, trained, value_and_gradient
 
 from lib import optimizers
-from lib.config import ConfigError
+from lib.errors import ConfigError
 from lib.optimizers.hypergradient import hypergradient
-from lib.optimizers.table import OWN
+from lib.optimizers.registry import OWN
 
 PRESETS = ("sgd_hd", "sgdn_hd", "adam_hd")
 STEPS = 50

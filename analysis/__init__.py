@@ -1,0 +1,1 @@
+"""What is computed and drawn of finished runs and of theory: one file per picture."""

@@ -1,0 +1,50 @@
+"""A trained run as a point of its game, for analyses: its update rule, and a fixed batch."""
+
+from typing import Any
+
+import jax
+
+from experiments import registry
+from lib.data.pipeline import eval_batches
+from lib.errors import ConfigError
+from lib.runtime import cache
+from lib.runtime.programs import Programs
+from lib.runtime.run_folder import RunFolder
+
+
+def open_run(folder: RunFolder) -> Programs:
+    """Builds the programs of a run, on one device.
+
+    Raises:
+      ConfigError: the experiment has not one update rule.
+    """
+    cache.use_compilation_cache()
+    config = registry.validated(registry.own_config(folder))
+    programs = registry.programs(config, jax.local_devices()[:1])
+    if programs.experiment.game is None:
+        toys = "; plot momentum shows toy games" if config.experiment == "games" else ""
+        raise ConfigError(
+            f"a run of '{config.experiment}' has not one update rule; name a run of gan or classifier{toys}",
+            "config.experiment",
+        )
+    return programs
+
+
+def first_examples(programs: Programs, n: int | None) -> Any:
+    """Returns what the rule's step takes, of the first n examples of the training split, not augmented.
+
+    Args:
+      n: by default as many as a training step takes.
+
+    Raises:
+      ConfigError: the split or the rule does not have n.
+    """
+    experiment, train = programs.experiment, programs.data.train
+    parts = experiment.batches_per_step
+    n = programs.config.batch_size * parts if n is None else n
+    least = experiment.min_device_batch * parts
+    if not least <= n <= train.size or n % parts:
+        most = train.size - train.size % parts
+        multiple = f", a multiple of {parts}" if parts > 1 else ""
+        raise ConfigError(f"{n} does not fit; use {least} .. {most:,}{multiple}", "--examples")
+    return experiment.game.batch(next(eval_batches(train, n)))

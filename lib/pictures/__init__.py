@@ -1,0 +1,1 @@
+"""Pictures: grids of images, scatters of points, curves of metrics."""

@@ -1,0 +1,77 @@
+"""What an experiment shows of a state: pictures and arrays, each of which knows how it is written."""
+
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+import jax
+import numpy as np
+
+from lib.pictures import drawing
+from lib.runtime.files import replacing
+
+FIGURES = "figures"  # of a run's folder
+
+
+class Artefact(Protocol):
+    """A picture, or an array, of one state."""
+
+    def write(self, folder: Path, name: str, step: int) -> None:
+        """Writes itself into a run's folder."""
+
+
+class Images(NamedTuple):
+    """A grid of images: figures/<name>_<step>.png.
+
+    Attributes:
+      images: float [n, h, w, c] in [-1, 1].
+    """
+
+    images: Any
+
+    def write(self, folder: Path, name: str, step: int) -> None:
+        drawing.image_grid(jax.device_get(self.images), _picture(folder, name, step))
+
+
+class Points(NamedTuple):
+    """Points in the plane, and the places where they ought to lie: figures/<name>_<step>.png.
+
+    Those of all steps so far are also put side by side, in figures/modes.png.
+
+    Attributes:
+      points: [n, 2].
+      places: [k, 2].
+    """
+
+    points: Any
+    places: Any
+
+    def write(self, folder: Path, name: str, step: int) -> None:
+        path = _picture(folder, name, step)
+        drawing.scatter(*jax.device_get((self.points, self.places)), f"step {step:,}", path)
+        earlier = sorted(p for p in path.parent.glob(f"{name}_*.png") if p <= path)
+        drawing.strip(earlier, path.with_name("modes.png"))
+
+
+class Picture(NamedTuple):
+    """A matplotlib figure of all steps so far: figures/<name>.png."""
+
+    figure: Any
+
+    def write(self, folder: Path, name: str, step: int) -> None:
+        del step
+        drawing.save(self.figure, folder / FIGURES / f"{name}.png")
+
+
+class Array(NamedTuple):
+    """A result: <name>.npy."""
+
+    values: Any
+
+    def write(self, folder: Path, name: str, step: int) -> None:
+        del step
+        with replacing(folder / f"{name}.npy") as temporary, temporary.open("wb") as file:
+            np.save(file, jax.device_get(self.values))
+
+
+def _picture(folder: Path, name: str, step: int) -> Path:
+    return folder / FIGURES / f"{name}_{step:07}.png"

@@ -1,0 +1,1 @@
+"""What owns devices, files, time and randomness: it runs experiments and knows none."""

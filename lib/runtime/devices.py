@@ -1,0 +1,92 @@
+"""Devices: the axis that training steps are mapped over, and reductions over it."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+
+from lib.errors import ConfigError
+
+AXIS = "devices"  # the name of the pmapped axis
+
+
+def all_devices() -> list[jax.Device]:
+    """The devices of all processes of this run, one process after the other."""
+    return sorted(jax.devices(), key=lambda device: (device.process_index, device.id))
+
+
+def local_part(devices: Sequence[jax.Device]) -> slice:
+    """Where this process's own devices are among `devices`, which are ordered by process."""
+    own = [i for i, device in enumerate(devices) if device.process_index == jax.process_index()]
+    return slice(own[0], own[-1] + 1)
+
+
+def bound_axis() -> str | None:
+    """The name of the device axis while a step is mapped over it, else None.
+
+    It lets one and the same step run alone, under jit, and under pmap.
+    """
+    try:
+        jax.lax.axis_index(AXIS)
+    except NameError:
+        return None
+    return AXIS
+
+
+def pmean(tree: Any) -> Any:
+    """Mean over devices of every leaf; the identity where there is no device axis."""
+    axis = bound_axis()
+    return tree if axis is None else jax.lax.pmean(tree, axis)
+
+
+def psum(tree: Any) -> Any:
+    """Sum over devices of every leaf; the identity where there is no device axis."""
+    axis = bound_axis()
+    return tree if axis is None else jax.lax.psum(tree, axis)
+
+
+@jax.custom_vjp
+def replicated(tree: Any) -> Any:
+    """The identity, on what is the same on all devices, with a gradient that is averaged over them.
+
+    `jax.grad` of a `pmean` is one device's share alone. A loss that takes its parameters through here and
+    gives back a `pmean` has the gradient, and by it the Hessian-vector products, of the whole batch on every
+    device. Without a device axis it changes nothing. Forwards it can be differentiated only over `jax.grad`.
+    """
+    return tree
+
+
+replicated.defvjp(lambda tree: (tree, None), lambda _, cotangents: (pmean(cotangents),))
+
+
+def device_key(key: jax.Array) -> jax.Array:
+    """A key of this device's own, for samples that must differ between devices."""
+    axis = bound_axis()
+    return key if axis is None else jax.random.fold_in(key, jax.lax.axis_index(axis))
+
+
+def device_share(draw: Callable[[int], jax.Array], n: int) -> jax.Array:
+    """This device's n rows of `draw(n * number of devices)`: the same rows in all, whatever the number."""
+    axis = bound_axis()
+    if axis is None:
+        return draw(n)
+    rows = draw(n * jax.lax.axis_size(axis))
+    return jax.lax.dynamic_slice_in_dim(rows, jax.lax.axis_index(axis) * n, n)
+
+
+def check_divides(
+    batch_size: int, num_devices: int, at_least: int = 1, field: str = "config.batch_size"
+) -> None:
+    """Raises a ConfigError where a batch cannot be split evenly, `at_least` examples for each device."""
+    if batch_size < at_least * num_devices:
+        raise ConfigError(
+            f"{field}: {batch_size} is too small: this config needs at least {at_least} examples on each "
+            f"of the {num_devices} devices"
+        )
+    if batch_size % num_devices:
+        below = batch_size - batch_size % num_devices
+        choices = [n for n in (below, below + num_devices) if n]
+        raise ConfigError(
+            f"{field}: {batch_size} does not divide by the {num_devices} devices; "
+            f"use {' or '.join(map(str, choices))}"
+        )

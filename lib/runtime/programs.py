@@ -1,0 +1,183 @@
+"""The compiled functions of one experiment on devices: init, place, step, evaluate, sample.
+
+Whoever only evaluates needs these alone: no training data are put on a device here, no folder is named.
+"""
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from lib.data import Splits
+from lib.data.pipeline import eval_batches
+from lib.experiment import Experiment, State
+from lib.runtime import devices, processes, streams
+from lib.schema import Run
+
+
+class Programs:
+    """One experiment, its data, and its compiled functions.
+
+    Attributes:
+      experiment, config, data: what they are of.
+      devices: that they run on, ordered by process.
+      local: which of these are this process's own.
+      on_cpu: whether they are CPUs.
+    """
+
+    def __init__(
+        self, experiment: Experiment, config: Run, data: Splits, use_devices: list[jax.Device] | None = None
+    ):
+        """Compiles nothing and places nothing.
+
+        Args:
+          use_devices: ordered by process, of every process equally many; default: all.
+
+        Raises:
+          ConfigError: the experiment does not fit the number of devices.
+        """
+        self.experiment, self.config, self.data = experiment, config, data
+        self.devices = use_devices or devices.all_devices()
+        experiment.check_devices(len(self.devices))
+        self.local = devices.local_part(self.devices)
+        self.on_cpu = self.devices[0].platform == "cpu"
+        self._mesh = jax.sharding.Mesh(np.array(self.devices[self.local]), (devices.AXIS,))
+
+    # States.
+
+    def init(self) -> State:
+        """Returns the state before the first step, from the seed; the same on any number of devices."""
+        batch = next(eval_batches(self.data.train, self.config.batch_size))
+        return jax.jit(self.experiment.init)(streams.initial_key(self.config.seed), batch)
+
+    def abstract_state(self) -> State:
+        """Returns the shapes and types of the state."""
+        return jax.eval_shape(self.init)
+
+    def place(self, state: State) -> State:
+        """Puts a whole state on the devices: split leaves [k, ...] become [local devices, k / n, ...]."""
+        n = len(self.devices)
+
+        def shares(leaf):
+            return leaf.reshape(n, leaf.shape[0] // n, *leaf.shape[1:])[self.local]
+
+        sharding = jax.tree.map(
+            lambda axis: self._sharding(split=axis is not None),
+            self.experiment.state_axes,
+            is_leaf=lambda axis: axis is None,
+        )
+        return jax.device_put(self._by_axes(shares, state), sharding)
+
+    def replicate(self, arrays: Any) -> Any:
+        """Puts arrays on every device."""
+        return jax.device_put(arrays, self._sharding(split=False))
+
+    def whole(self, state: State) -> State:
+        """Returns the state of `place` as it was, with the parts of split leaves from all processes."""
+        return self._by_axes(lambda leaf: _flat(processes.gather(leaf)), state)
+
+    def _sharding(self, split: bool) -> jax.sharding.NamedSharding:
+        axes = (devices.AXIS,) if split else ()
+        return jax.sharding.NamedSharding(self._mesh, jax.sharding.PartitionSpec(*axes))
+
+    def _by_axes(self, change_split: Callable, state: State) -> State:
+        """Returns the state with its leaves that are split over devices changed."""
+        return jax.tree.map(
+            lambda axis, part: part if axis is None else jax.tree.map(change_split, part),
+            self.experiment.state_axes,
+            state,
+            is_leaf=lambda axis: axis is None,
+        )
+
+    # Training.
+
+    def training_steps(self, make_batch: Callable, constants: Any) -> Callable:
+        """Returns the program of some training steps in one call.
+
+        Args:
+          make_batch: `(constants, feed) -> batch`, see lib/data/pipeline.py.
+          constants: of it, for their structure.
+
+        Returns:
+          `(state, constants, feeds [d, k, ..], key, first step) -> (state, metrics [k])`. The state is donated.
+        """
+
+        def steps(state, constants, feeds, key, first):
+            def one(state, feed, step):
+                batch = make_batch(constants, feed)
+                return self.experiment.train_step(state, batch, streams.step_key(key, step))
+
+            k = jax.tree.leaves(feeds)[0].shape[0]
+            if k == 1:  # no loop: XLA's CPU backend is slow at convolutions inside one
+                state, metrics = one(state, jax.tree.map(lambda x: x[0], feeds), first)
+                return state, jax.tree.map(lambda x: x[None], metrics)
+            return jax.lax.scan(
+                lambda s, x: one(s, *x), state, (feeds, first + jnp.arange(k, dtype=jnp.uint32))
+            )
+
+        # Not a bare None: JAX's pmap would mistake an empty dict of constants for one leaf.
+        nowhere = jax.tree.map(lambda x: None, constants)
+        axes = self.experiment.state_axes
+        return self._pmap(steps, (axes, nowhere, 0, None, None), (axes, None), donate_argnums=0)
+
+    def _pmap(self, function: Callable, in_axes: tuple, out_axes: Any = 0, **kwargs) -> Callable:
+        return jax.pmap(
+            function,
+            axis_name=devices.AXIS,
+            in_axes=in_axes,
+            out_axes=out_axes,
+            devices=self.devices,
+            **kwargs,
+        )
+
+    # Evaluation.
+
+    def evaluate(self, state: State) -> dict[str, float]:
+        """Returns the experiment's own metrics of a placed state, over the whole held-out split."""
+        return self.metrics(state, self.means(state))
+
+    def metrics(self, state: State, means: dict[str, Any]) -> dict[str, float]:
+        """Returns what `evaluate` does, from the means over the split."""
+        metrics = {**self.experiment.eval_summary(means), **self._eval_state(self.whole(state))}
+        return {name: float(value) for name, value in metrics.items()}
+
+    def means(self, state: State) -> dict[str, Any]:
+        """Returns what `eval_step` sums over the held-out split, divided by what it counts."""
+        sums: dict[str, np.ndarray] = {}
+        counts: dict[str, float] = {}
+        n, local = len(self.devices), self.local
+        b = -(-self.config.batch_size // n)  # examples on each device
+        batches = eval_batches(self.data.held_out, n * b, slice(local.start * b, local.stop * b))
+        for i, batch in enumerate(batches):
+            batch = jax.tree.map(lambda x: x.reshape(-1, b, *x.shape[1:]), batch)
+            key = streams.evaluation_key(self.config.seed, i)
+            totals = jax.device_get(self._eval_step(state, batch, key))
+            for name, (total, count) in totals.items():
+                sums[name] = sums.get(name, 0) + np.asarray(total, np.float64)
+                counts[name] = counts.get(name, 0) + float(count)
+        return {name: sums[name] / counts[name] for name in sums}
+
+    @functools.cached_property
+    def _eval_step(self) -> Callable:
+        return self._pmap(self.experiment.eval_step, (self.experiment.state_axes, 0, None), None)
+
+    @functools.cached_property
+    def _eval_state(self) -> Callable:
+        return jax.jit(self.experiment.eval_state)
+
+    @functools.cache  # noqa: B019 - of a program that lives as long as its process
+    def samples(self, batch_size: int) -> Callable:
+        """Returns the program `(placed state, keys [devices]) -> images [devices, batch_size, ..]`."""
+        return jax.pmap(
+            lambda state, key: self.experiment.outputs["samples"](state, key, batch_size),
+            in_axes=(self.experiment.state_axes, 0),
+            devices=self.devices,
+        )
+
+
+def _flat(leaf: jax.Array | np.ndarray) -> np.ndarray:
+    """Returns [n, k / n, ...] as [k, ...]."""
+    return np.asarray(leaf).reshape(-1, *leaf.shape[2:])

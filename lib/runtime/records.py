@@ -1,0 +1,165 @@
+"""Metric records of a run: JSON lines for programs, TensorBoard events for people.
+
+    metrics/train.jsonl   what training measured, one record for each `log_every` steps
+    metrics/eval.jsonl    what the run measured on held-out data, and, marked as theirs, the evaluator's scores
+
+A record is a dict with `step`. Who wrote it, and which of two values is the better one, is known here alone.
+"""
+
+import contextlib
+import fcntl
+import json
+import math
+import os
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+import tensorboardX
+
+from lib.runtime.files import replacing
+
+TRAINING, HELD_OUT = "train", "eval"  # names of the files
+_BY, _EVALUATOR = "by", "eval"  # the mark of the evaluator's records
+_LOWER_IS_BETTER = ("frechet", "FID", "kernel", "KID", "loss")
+_HIGHER_IS_BETTER = ("score", "IS", "accuracy", "captured_modes", "high_quality")
+
+
+class MetricWriter:
+    """Appends metrics to `<folder>/<name>.jsonl` and to TensorBoard's events."""
+
+    def __init__(self, folder: Path, name: str, tensorboard: Path, first_step: int = 0):
+        """Drops lines of steps after `first_step`, and a half-written last line."""
+        self._file = _file(folder, name)
+        self._name = name
+        self._events = tensorboardX.SummaryWriter(str(tensorboard / name), purge_step=first_step + 1)
+        _rewrite(self._file, first_step)
+
+    def write(self, step: int, metrics: Mapping[str, float | str]) -> None:
+        """Appends one line with `step` and the metrics; numbers go to TensorBoard as well."""
+        _append(self._file, {"step": step, **metrics})
+        for name, value in metrics.items():
+            if isinstance(value, float | int):
+                self._events.add_scalar(f"{self._name}/{name}", value, step)
+
+    def flush(self) -> None:
+        """Puts all events on disk; the JSON lines always are."""
+        self._events.flush()
+
+    def close(self) -> None:
+        self._events.close()
+
+
+def read_training(folder: Path) -> list[dict]:
+    """Returns what training has recorded in a run's folder of metrics."""
+    return _read(_file(folder, TRAINING))
+
+
+def read_held_out(folder: Path) -> list[dict]:
+    """Returns what the run has recorded of its own metrics on held-out data."""
+    return [record for record in _read(_file(folder, HELD_OUT)) if not _is_score(record)]
+
+
+def read_scores(folder: Path) -> list[dict]:
+    """Returns what the evaluator has recorded."""
+    return [record for record in _read(_file(folder, HELD_OUT)) if _is_score(record)]
+
+
+def append_score(folder: Path, tensorboard: Path, record: Mapping) -> None:
+    """Appends a record of the evaluator, safe beside training, and its numbers to TensorBoard's events."""
+    _append(_file(folder, HELD_OUT), {"step": record["step"], _BY: _EVALUATOR, **record})
+    _write_events(tensorboard / "scores", "scores", record["step"], record)
+
+
+def _file(folder: Path, name: str) -> Path:
+    return folder / f"{name}.jsonl"
+
+
+def _is_score(record: Mapping) -> bool:
+    return record.get(_BY) == _EVALUATOR
+
+
+def _write_events(folder: Path, name: str, step: int, metrics: Mapping) -> None:
+    """Adds the numbers of one record to TensorBoard's events in a folder."""
+    suffix = f".{step}.{time.time_ns()}"  # files of one second would have one name
+    with tensorboardX.SummaryWriter(str(folder), filename_suffix=suffix) as events:
+        for key, value in metrics.items():
+            if isinstance(value, float):
+                events.add_scalar(f"{name}/{key}", value, step)
+
+
+def _append(path: Path, record: Mapping) -> None:
+    """Appends one record; safe with other processes doing the same."""
+    line = json.dumps(record, allow_nan=False) + "\n"
+    with _locked(path) as file:
+        if file.seek(0, os.SEEK_END) and not _ends_a_line(file):  # a kill cut the last line off
+            line = "\n" + line
+        file.write(line.encode())
+
+
+def _read(path: Path) -> list[dict]:
+    """Returns all whole records of a file; none if there is no file."""
+    if not path.exists():
+        return []
+    records = []
+    for line in path.read_text().splitlines():
+        with contextlib.suppress(json.JSONDecodeError):  # cut off by a kill
+            records.append(json.loads(line))
+    return records
+
+
+def _rewrite(path: Path, last_step: int) -> None:
+    """Keeps the whole records up to `last_step`, and all of the evaluator's."""
+    if not path.exists():
+        return
+    with _locked(path):
+        kept = [r for r in _read(path) if r["step"] <= last_step or _is_score(r)]
+        with replacing(path) as temporary:  # readers see all of the old lines, or all of the new
+            temporary.write_text("".join(json.dumps(r) + "\n" for r in kept))
+
+
+@contextlib.contextmanager
+def _locked(path: Path) -> Iterator[BinaryIO]:
+    """Yields the file that is at `path` once its lock is held: another process may have replaced it."""
+    while True:
+        with path.open("ab+") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            if path.exists() and os.path.samestat(os.fstat(file.fileno()), path.stat()):
+                yield file
+                return
+
+
+def _ends_a_line(file: BinaryIO) -> bool:
+    file.seek(-1, os.SEEK_END)
+    return file.read(1) == b"\n"
+
+
+def first_not_finite(metrics: Iterable[tuple[int, Mapping[str, np.ndarray]]]):
+    """Finds (step, names) of the first metrics that are NaN or infinite; None if all are finite."""
+    for step, values in metrics:
+        names = [name for name, value in values.items() if not math.isfinite(value)]
+        if names:
+            return step, names
+    return None
+
+
+def lower_is_better(name: str) -> bool:
+    """Tells whether the smaller of two values of a metric is the better one; else the larger is."""
+    return name.endswith(_LOWER_IS_BETTER)
+
+
+def is_judged(name: str) -> bool:
+    """Tells whether the name of a metric says which of two values is the better one."""
+    return name.endswith(_LOWER_IS_BETTER + _HIGHER_IS_BETTER)
+
+
+def best(records: Sequence[Mapping], name: str) -> Mapping:
+    """Returns the record with the best value of a metric, the first of equal ones.
+
+    A minus before the name says that the smaller value is the better one.
+    """
+    metric = name.removeprefix("-")
+    lower = name.startswith("-") or lower_is_better(metric)
+    return (min if lower else max)(records, key=lambda record: record[metric])

@@ -1,0 +1,45 @@
+"""What a run shows of a state: the experiment's artefacts, and curves of the metrics so far."""
+
+from typing import Any
+
+from lib.experiment import State
+from lib.pictures import drawing
+from lib.runtime import records, streams
+from lib.runtime.programs import Programs
+from lib.runtime.run_folder import RunFolder
+
+
+def write_results(
+    programs: Programs, folder: RunFolder, state: State, step: int, means: dict[str, Any] | None = None
+) -> None:
+    """Writes the experiment's pictures and arrays of a whole state, and curves of the metrics so far.
+
+    All processes of a run call it; the one whose folder it is writes.
+
+    Args:
+      means: over the held-out split; made again where they are not given and an artefact needs them.
+    """
+
+    def held_out_means() -> dict[str, Any]:
+        return programs.means(programs.place(state)) if means is None else means
+
+    if artefacts := programs.experiment.outputs.get("artefacts"):
+        made = artefacts(state, streams.pictures_key(), held_out_means)
+        if folder.ours:
+            for name, artefact in made.items():
+                artefact.write(folder.path, name, step)
+    if folder.ours:
+        _draw_curves(folder, programs.experiment.main_metrics)
+
+
+def _draw_curves(folder: RunFolder, main_metrics: tuple[str, ...]) -> None:
+    """Draws figures/train.png and figures/eval.png."""
+    training, held_out = records.read_training(folder.metrics), records.read_held_out(folder.metrics)
+    names = dict.fromkeys(name for r in training[-1:] for name in r)
+    panels = {"loss": [n for n in names if n.endswith("loss")]}
+    panels |= drawing.by_prefix(n for n in main_metrics if not n.endswith("loss"))
+    rates = [n for n in names if n.endswith("learning_rate")]
+    panels["learning rate"] = [n for n in rates if len({r.get(n) for r in training}) > 1]
+    drawing.curves(training, panels, folder.figures / "train.png")
+    scores = drawing.by_prefix(n for r in held_out[-1:] for n in r if n != "step")
+    drawing.curves(held_out, scores, folder.figures / "eval.png")

@@ -1,0 +1,205 @@
+"""A run's folder, its work directory: where things are in it, who writes it, its config, its status, its states.
+
+config.json  status.json  checkpoints/<step>/  metrics/{train,eval}.jsonl  tensorboard/  figures/*.png  *.npy (results)
+"""
+
+import contextlib
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from ml_collections import ConfigDict
+
+from lib.config import differences, to_plain
+from lib.errors import ConfigError, one_line
+from lib.runtime import files
+from lib.schema import MAY_DIFFER
+
+CHECKPOINTS = "checkpoints"
+_RESTORE = "config.restore_path"
+
+
+class RunFolder:
+    """One run's work directory.
+
+    Attributes:
+      path: of it.
+      ours: whether this process writes here; of the processes of one run only the first does, and in the
+        others `create`, `lock` and `set_status` do nothing.
+    """
+
+    def __init__(self, path: str | os.PathLike, ours: bool = True):
+        self.path = Path(path).absolute()
+        self.ours = ours
+        self.config = self.path / "config.json"
+        self.checkpoints = self.path / CHECKPOINTS
+        self.metrics = self.path / "metrics"
+        self.tensorboard = self.path / "tensorboard"
+        self.figures = self.path / "figures"
+
+    def create(self) -> None:
+        """Makes the folders.
+
+        Raises:
+          ConfigError: the place cannot be written.
+        """
+        if not self.ours:
+            return
+        try:
+            for folder in (self.checkpoints, self.metrics, self.tensorboard, self.figures):
+                folder.mkdir(parents=True, exist_ok=True)
+            probe = self.path / f".{os.getpid()}.tmp"
+            probe.touch()
+            probe.unlink()
+        except OSError as error:
+            raise ConfigError(
+                f"cannot write in '{self.path}' ({error.strerror}); name another folder", "--workdir"
+            ) from error
+
+    # Who writes, and how far training is.
+
+    @contextlib.contextmanager
+    def lock(self, name: str = ".lock", doing: str = "training") -> Iterator[None]:
+        """Holds the right to write here; the system lets go of it however the process ends.
+
+        Args:
+          name: of the lock's file: training's by default.
+          doing: what its holder does, for the error.
+
+        Raises:
+          ConfigError: another process holds it.
+        """
+        if not self.ours:
+            yield
+            return
+        path = self.path / name
+        with files.lock(path) as file:
+            if file is None:
+                raise ConfigError(
+                    f"process {path.read_text().strip() or '(unknown)'} is {doing} in "
+                    f"'{self.path}'; wait for it, or name another folder",
+                    "--workdir",
+                )
+            file.truncate(0)
+            file.write(str(os.getpid()))
+            file.flush()
+            yield
+
+    def is_training(self) -> bool:
+        """Tells whether a process holds the lock."""
+        return files.is_locked(self.path / ".lock")
+
+    def set_status(self, status: str, step: int, error: str = "") -> None:
+        """Writes how far training is: "training", "stopped" (by a signal), "failed" or "finished"."""
+        if not self.ours:
+            return
+        with files.replacing(self.path / "status.json") as temporary:
+            temporary.write_text(json.dumps({"status": status, "step": step, "error": error}) + "\n")
+
+    def status(self) -> dict:
+        """Returns what `set_status` wrote, and "killed" for training that no process does; {} before the first."""
+        try:
+            written = json.loads((self.path / "status.json").read_text())
+        except (FileNotFoundError, json.JSONDecodeError):
+            return {}
+        killed = written["status"] == "training" and not self.is_training()
+        return written | ({"status": "killed"} if killed else {})
+
+    # Its config.
+
+    def write_config(self, config: Any) -> None:
+        """Writes the resolved config, replacing the file in one move so that it is never half there."""
+        with files.replacing(self.config) as temporary:
+            temporary.write_text(json.dumps(to_plain(config), indent=2) + "\n")
+
+    def read_config(self) -> ConfigDict:
+        """Reads what `write_config` wrote. Of an experiment's run use `experiments.registry.own_config`.
+
+        Raises:
+          ConfigError: the file is missing or is not JSON.
+        """
+        try:
+            values = json.loads(self.config.read_text())
+        except FileNotFoundError as error:
+            raise ConfigError(
+                f"no {self.config.name} in '{self.path}': not a work directory of a run"
+            ) from error
+        except (json.JSONDecodeError, UnicodeDecodeError) as error:
+            raise ConfigError(
+                f"'{self.config}' is damaged ({one_line(error)}); restore it from a copy"
+            ) from error
+        return ConfigDict(to_plain(values))
+
+    # Its states.
+
+    def restore(self, target: Any, step: int | None = None) -> tuple[int, Any]:
+        """Reads (step, state) of one step, or of the newest sound checkpoint.
+
+        Args:
+          target: a state, or its jax.eval_shape.
+
+        Raises:
+          ConfigError: there is none, or the one that was named is missing, damaged or of another experiment.
+        """
+        from lib.runtime import checkpoints  # not above: a sweep's jobs read folders and never start JAX
+
+        known = checkpoints.steps(self.checkpoints)
+        if not known or step not in (None, *known):
+            which = "checkpoint" if step is None else f"checkpoint of step {step}"
+            has = f"; it has {', '.join(map(str, known))}" if known else ""
+            raise ConfigError(f"no {which} in '{self.checkpoints}'{has}", _RESTORE)
+        if step is None:
+            newest = checkpoints.restore_newest(self.checkpoints, target)
+            if newest is None:
+                raise ConfigError(f"the checkpoints in '{self.checkpoints}' are gone", _RESTORE)
+            return newest
+        try:
+            return step, checkpoints.restore(self.checkpoints, step, target)
+        except checkpoints.DamagedError as error:
+            raise ConfigError(f"step {step} is damaged: {error}", _RESTORE) from error
+
+
+def check_same_run(ours: Any, theirs: Any, folder: RunFolder, flag: str) -> None:
+    """Checks that a config is that of the run in a folder, but for fields that may differ.
+
+    Args:
+      ours: the config of now.
+      theirs: the run's own.
+      folder: the run's.
+      flag: what named the folder.
+
+    Raises:
+      ConfigError: it names the fields in which they differ.
+    """
+    if different := differences(ours, theirs, MAY_DIFFER):
+        raise ConfigError(f"the run in '{folder.path}' has another config: {'; '.join(different)}", flag)
+
+
+def find_run(path: str | os.PathLike) -> Path:
+    """Returns the work directory that a path means: itself, its checkpoints folder's, or one step's."""
+    path = Path(path).absolute()
+    if path.name.isdigit() and path.parent.name == CHECKPOINTS:
+        return path.parent.parent
+    return path.parent if path.name == CHECKPOINTS else path
+
+
+def find(restore_path: str) -> tuple[RunFolder, int | None]:
+    """Finds the run that a restore_path means, and the step if it names one.
+
+    Args:
+      restore_path: a work directory, its checkpoints folder, or one step's folder in that.
+
+    Raises:
+      ConfigError: there is no such folder, or it is none of these.
+    """
+    path = Path(restore_path).absolute()
+    if not path.is_dir():
+        raise ConfigError(f"no folder '{restore_path}'", _RESTORE)
+    folder = RunFolder(find_run(path))
+    if not (folder.checkpoints.is_dir() and folder.config.is_file()):
+        raise ConfigError(
+            f"'{restore_path}' is not of a run: no config.json and checkpoints in '{folder.path}'", _RESTORE
+        )
+    return folder, int(path.name) if path.parent == folder.checkpoints else None

@@ -1,0 +1,251 @@
+"""The loop that trains: the order of data, checkpoints, logs and signals.
+
+    for step in first .. num_steps:  state, metrics = train_step(state, batch(step), key(step))
+
+`key(step)` is fold_in(key(seed), step) and `batch(step)` a function of (seed, step), so a run that is
+stopped, in whatever way, and started again is bitwise the run that never stopped.
+"""
+
+import functools
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from lib.data import pipeline
+from lib.errors import ConfigError
+from lib.experiment import State
+from lib.runtime import checkpoints, devices
+from lib.runtime.programs import Programs
+from lib.runtime.records import first_not_finite
+from lib.runtime.results import write_results
+from lib.runtime.run_folder import RunFolder, find
+from lib.runtime.signals import stop_requests
+from lib.runtime.writers import Writers
+
+_STEPS_PER_DISPATCH = 50  # on accelerators, where a call costs more than it does on a CPU
+
+
+class NotFiniteError(Exception):
+    """A metric or the state became NaN or infinite. The text says when, and what is kept."""
+
+
+class Stopped(NamedTuple):
+    """How a call of `Trainer.train` ended: at which step, by which signal (None: it is finished)."""
+
+    step: int
+    signal: int | None
+
+
+def first_state(programs: Programs, folder: RunFolder, restore_path: str = "") -> tuple[int, State]:
+    """Returns (step, state) to train from: the newest checkpoint in the folder, else restore_path's, else new.
+
+    Raises:
+      ConfigError: see `lib.runtime.run_folder.RunFolder.restore`.
+    """
+    if checkpoints.steps(folder.checkpoints):
+        target = programs.abstract_state()
+        if newest := checkpoints.restore_newest(folder.checkpoints, target, move_damaged=True):
+            return newest
+    if restore_path:
+        source, step = find(restore_path)
+        return source.restore(programs.abstract_state(), step)
+    return 0, programs.init()
+
+
+class Trainer:
+    """Trains one experiment in one folder.
+
+    Attributes:
+      programs: of the experiment.
+      folder: where it writes.
+    """
+
+    def __init__(self, programs: Programs, folder: RunFolder):
+        """Places nothing on devices; `train` does."""
+        self.programs, self.folder = programs, folder
+        self._config, experiment = programs.config, programs.experiment
+        order = pipeline.Order(
+            programs.data.train.size,
+            self._config.batch_size,
+            self._config.seed,
+            len(programs.devices),
+            experiment.batches_per_step,
+            programs.local,
+        )
+        self._batches = pipeline.make(programs.data.train, order, self._config.dataset.device_limit_gb)
+        self._epochs_per_step = order.rows_per_step / order.size
+        self._per_dispatch = self._config.steps_per_dispatch or (
+            1 if programs.on_cpu else _largest_divisor(self._intervals(), _STEPS_PER_DISPATCH)
+        )
+
+    def check(self) -> None:
+        """Checks how steps and batches are divided.
+
+        Raises:
+          ConfigError: the batch does not divide by the devices, or an interval by the steps of a call.
+        """
+        programs = self.programs
+        devices.check_divides(
+            self._config.batch_size, len(programs.devices), programs.experiment.min_device_batch
+        )
+        for every in self._intervals():
+            if every % self._per_dispatch:
+                best = _largest_divisor(self._intervals(), self._per_dispatch)
+                raise ConfigError(
+                    f"{self._per_dispatch} does not divide {every}, one of log_every, eval_every, "
+                    f"figures_every, checkpoint_every; use {best}, or 0 for the best",
+                    "config.steps_per_dispatch",
+                )
+
+    def _intervals(self) -> list[int]:
+        """Returns numbers of steps after which something is due."""
+        config = self._config
+        every = (config.log_every, config.eval_every, config.figures_every, config.checkpoint_every)
+        return [n for n in every if n]
+
+    def train(self, state: State, first: int) -> Stopped:
+        """Trains from step `first` to the end, or until a signal; the last state is saved.
+
+        Raises:
+          ConfigError: see `check`.
+          NotFiniteError: a metric or the state is not finite; the broken state is not saved.
+          lib.runtime.checkpoints.WriteError: a checkpoint could not be written.
+        """
+        self.check()
+        writers = Writers(self.folder, self._config, first)
+        try:
+            with stop_requests() as asked:
+                stopped = self._loop(state, first, writers, asked)
+                writers.finish()
+        except NotFiniteError as error:
+            saved = writers.saved
+            kept = f"the checkpoint of step {saved} is kept" if saved else "nothing was saved"
+            raise NotFiniteError(f"{error}; {kept}") from error
+        finally:
+            writers.close()
+        return stopped
+
+    def _loop(self, state: State, first: int, writers: Writers, asked: Callable[[], int | None]) -> Stopped:
+        programs = self.programs
+        constants = programs.replicate(self._batches.constants)
+        key, steps = jax.random.key(self._config.seed), self._steps
+        state = programs.place(state)  # or the second call would compile again
+        done, pending, stop, clock = first, [], None, _StepClock()
+        for step, k, feeds in self._dispatches(first):
+            state, metrics = steps(state, constants, feeds, key, np.uint32(step))
+            if programs.on_cpu:  # queued collectives of several CPU devices deadlock
+                jax.block_until_ready(metrics)
+            pending.append((step, metrics))
+            done = step + k
+            writers.progress.advance(k)
+            stop = asked()
+            if not (self._must_act(done) or stop):
+                continue
+            metrics = {"epoch": done * self._epochs_per_step} | _last_metrics(pending)
+            self._act(writers, done, state, metrics | clock.rate(done), bool(stop))
+            pending = []
+            clock.restart(done)
+            if stop:
+                writers.progress.print(f"stopping at step {done:,}: saving")
+                break
+        return Stopped(done, stop)
+
+    @functools.cached_property
+    def _steps(self) -> Callable:
+        return self.programs.training_steps(self._batches.batch, self._batches.constants)
+
+    def _act(
+        self, writers: Writers, done: int, state: State, metrics: Mapping[str, float], stopping: bool
+    ) -> None:
+        """Logs, evaluates, saves and draws what is due after `done` steps."""
+        programs, config, means = self.programs, self._config, None
+        writers.progress.show({n: metrics[n] for n in programs.experiment.main_metrics})
+        if self._due(config.log_every, done):
+            writers.log("train", done, metrics)
+        if self._due(config.eval_every, done):
+            means = programs.means(state)
+            held_out = programs.metrics(state, means)
+            _check_metrics(held_out, done)
+            writers.log("eval", done, held_out)
+        if self._due(config.checkpoint_every, done) or stopping:
+            whole = programs.whole(state)
+            _check_state(whole, done)
+            writers.save(done, whole)
+        if self._due(config.figures_every, done) or done == config.num_steps:
+            write_results(programs, self.folder, programs.whole(state), done, means)
+
+    def _due(self, every: int, done: int) -> bool:
+        return bool(every) and (done % every == 0 or done == self._config.num_steps)
+
+    def _must_act(self, done: int) -> bool:
+        return done == self._config.num_steps or any(done % every == 0 for every in self._intervals())
+
+    def _dispatches(self, first: int) -> Iterator[tuple[int, int, Any]]:
+        """Yields (first step, number of steps k, feeds [d, k, ..]) of every call of the device.
+
+        Calls of K steps begin at multiples of K, so that a resumed run makes the same calls; K divides
+        all intervals. Steps before the first multiple and after the last are taken singly.
+        """
+        last = self._config.num_steps
+        feeds = self._batches.feeds(first, last)
+        step = first
+        while step < last:
+            whole = step % self._per_dispatch == 0 and step + self._per_dispatch <= last
+            k = self._per_dispatch if whole else 1
+            parts = [next(feeds) for _ in range(k)]
+            yield step, k, jax.tree.map(lambda *x: np.stack(x, 1), *parts)
+            step += k
+
+
+def _last_metrics(pending: list[tuple[int, Mapping[str, jax.Array]]]) -> dict[str, float]:
+    """Returns the last metrics of a list of calls, after a check of all of them."""
+    values = {}
+    for first, metrics in pending:
+        metrics = jax.device_get(metrics)
+        k = len(next(iter(metrics.values())))
+        steps = [(first + i, {n: v[i] for n, v in metrics.items()}) for i in range(k)]
+        if bad := first_not_finite(steps):
+            raise NotFiniteError(f"step {bad[0] + 1}: not finite: {', '.join(bad[1])}")
+        values = {name: float(value) for name, value in steps[-1][1].items()}
+    return values
+
+
+def _check_metrics(metrics: Mapping[str, float], step: int) -> None:
+    if bad := first_not_finite([(step, metrics)]):
+        raise NotFiniteError(f"step {step}: not finite on held-out data: {', '.join(bad[1])}")
+
+
+def _check_state(state: State, step: int) -> None:
+    """Checks that parameters are finite; the rest may hold infinities (line searches do) but no NaN."""
+    params = getattr(state, "params", state)
+    for tree, sound in ((params, np.isfinite), (state, lambda x: ~np.isnan(x))):
+        leaves, _ = jax.tree_util.tree_flatten_with_path(jax.device_get(tree))
+        for path, leaf in leaves:
+            if not sound(leaf).all():
+                raise NotFiniteError(f"step {step}: not finite: state{jax.tree_util.keystr(path)}")
+
+
+class _StepClock:
+    """Steps per second of the steps alone, without compilation, evaluation, pictures and saving."""
+
+    def __init__(self):
+        self._time, self._step = None, 0
+
+    def rate(self, step: int) -> dict[str, float]:
+        """Returns {"steps_per_second": since `restart`}; nothing for the first interval, which compiles."""
+        if self._time is None:
+            return {}
+        return {"steps_per_second": (step - self._step) / (time.monotonic() - self._time)}
+
+    def restart(self, step: int) -> None:
+        self._time, self._step = time.monotonic(), step
+
+
+def _largest_divisor(numbers: list[int], limit: int) -> int:
+    """Returns the largest number up to `limit` that divides all of `numbers`."""
+    common = math.gcd(*numbers)
+    return max(k for k in range(1, limit + 1) if common % k == 0)

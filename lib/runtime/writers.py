@@ -1,0 +1,64 @@
+"""What training writes: metrics, checkpoints and the progress bar; nothing where the folder is not ours."""
+
+from collections.abc import Mapping
+
+from lib.experiment import State
+from lib.runtime import checkpoints, processes
+from lib.runtime.progress import Progress
+from lib.runtime.records import MetricWriter
+from lib.runtime.run_folder import RunFolder
+from lib.schema import Run
+
+
+class Writers:
+    """The writers of one call of training."""
+
+    def __init__(self, folder: RunFolder, config: Run, first: int):
+        """
+        Args:
+          first: the step that training begins with; what was written after it is dropped.
+        """
+        self.progress = Progress(config.num_steps, first, quiet=not folder.ours)
+        self.saved = first  # the newest step that can be resumed from; 0: none
+        self._logs: dict[str, MetricWriter] = {}
+        self._checkpoints = None
+        if folder.ours:
+            self._checkpoints = checkpoints.Writer(folder.checkpoints, config.keep_checkpoints)
+            for name in ("train", "eval"):
+                self._logs[name] = MetricWriter(folder.metrics, name, folder.tensorboard, first)
+
+    def log(self, name: str, step: int, metrics: Mapping[str, float]) -> None:
+        """Writes metrics of training ("train") or on held-out data ("eval")."""
+        if name in self._logs:
+            self._logs[name].write(step, metrics)
+
+    def save(self, step: int, state: State) -> None:
+        """Begins to write a checkpoint; the metrics before it are on disk first.
+
+        Raises:
+          lib.runtime.checkpoints.WriteError: on all processes; see `lib.runtime.checkpoints.Writer.save`.
+        """
+        with processes.together(checkpoints.WriteError):
+            for log in self._logs.values():
+                log.flush()
+            if self._checkpoints:
+                self._checkpoints.save(step, state)
+        self.saved = step
+
+    def finish(self) -> None:
+        """Waits until the last checkpoint is written.
+
+        Raises:
+          lib.runtime.checkpoints.WriteError: on all processes.
+        """
+        with processes.together(checkpoints.WriteError):
+            if self._checkpoints:
+                self._checkpoints.close()
+
+    def close(self) -> None:
+        """Closes what is open, also after an error; waits for no other process."""
+        self.progress.close()
+        for log in self._logs.values():
+            log.close()
+        if self._checkpoints:
+            self._checkpoints.close()

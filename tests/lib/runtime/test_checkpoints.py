@@ -1,0 +1,132 @@
+"""Checkpoints: whole or absent, never silently wrong."""
+
+import re
+
+import numpy as np
+import pytest
+
+from lib.errors import ConfigError
+from lib.runtime import checkpoints
+
+
+def state(value: float):
+    return {"w": np.full((300, 7), value, np.float32), "count": np.int32(3), "nested": [np.zeros(2), {}]}
+
+
+def saved(folder, *steps, keep=5):
+    writer = checkpoints.Writer(folder, keep)
+    for step in steps:
+        writer.save(step, state(float(step)))
+    writer.close()
+    return folder
+
+
+def test_the_newest_are_kept_and_restored_exactly(tmp_path):
+    folder = saved(tmp_path / "c", 1, 2, 3, 4, keep=2)
+    assert checkpoints.steps(folder) == [3, 4]
+    step, restored = checkpoints.restore_newest(folder, state(0.0))
+    assert step == 4
+    assert checkpoints.checksum(restored) == checkpoints.checksum(state(4.0))
+    assert checkpoints.checksum(restored) != checkpoints.checksum(state(3.0))
+
+
+def test_no_folder_and_an_empty_one_have_no_checkpoint(tmp_path):
+    assert checkpoints.restore_newest(tmp_path / "none", state(0.0)) is None
+    assert checkpoints.restore_newest(tmp_path, state(0.0)) is None
+
+
+def arrays(folder, step):
+    return max((folder / str(step)).rglob("d/*"), key=lambda p: p.stat().st_size)
+
+
+def flip_byte(folder, step):
+    file = arrays(folder, step)
+    data = bytearray(file.read_bytes())
+    data[len(data) // 2] ^= 1
+    file.write_bytes(data)
+
+
+def truncate(folder, step):
+    file = arrays(folder, step)
+    file.write_bytes(file.read_bytes()[:100])
+
+
+def delete(folder, step):
+    arrays(folder, step).unlink()
+
+
+def cut_metadata(folder, step):
+    file = folder / str(step) / "meta" / "metadata"
+    file.write_text(file.read_text()[:20])
+
+
+def drop_commit_file(folder, step):
+    (folder / str(step) / "_CHECKPOINT_METADATA").unlink()
+    (folder / str(step) / "meta" / "metadata").unlink()
+
+
+DAMAGES = [flip_byte, truncate, delete, cut_metadata, drop_commit_file]
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_newest_is_named_and_the_one_before_is_used(tmp_path, capsys, damage):
+    folder = saved(tmp_path / "c", 1, 2)
+    damage(folder, 2)
+    step, restored = checkpoints.restore_newest(folder, state(0.0), move_damaged=True)
+    assert step == 1
+    assert (restored["w"] == 1.0).all()
+    out = capsys.readouterr().out
+    assert re.fullmatch(r"checkpoint of step 2 is damaged: .*; using step 1\n", out)
+    saved(folder, 2)  # the step can be saved again
+    assert checkpoints.restore_newest(folder, state(0.0))[0] == 2
+    assert (tmp_path / "damaged" / "2").is_dir()
+
+
+def test_a_reader_leaves_damaged_ones_where_they_are(tmp_path):
+    folder = saved(tmp_path / "c", 1, 2)
+    flip_byte(folder, 2)
+    assert checkpoints.restore_newest(folder, state(0.0))[0] == 1
+    assert checkpoints.steps(folder) == [1, 2]
+
+
+def test_all_damaged_is_an_error_every_time_and_moves_nothing(tmp_path):
+    folder = saved(tmp_path / "c", 1, 2)
+    for step in (1, 2):
+        flip_byte(folder, step)
+    for _ in range(2):
+        with pytest.raises(ConfigError, match="all checkpoints"):
+            checkpoints.restore_newest(folder, state(0.0), move_damaged=True)
+    assert checkpoints.steps(folder) == [1, 2]
+
+
+def test_what_cannot_be_written_is_said(tmp_path):
+    folder = saved(tmp_path / "c", 1)
+    writer = checkpoints.Writer(folder, 5)
+    with pytest.raises(checkpoints.WriteError):
+        writer.save(1, state(1.0))
+    writer.close()
+
+
+def test_a_state_of_another_kind_is_told_from_damage(tmp_path):
+    folder = saved(tmp_path / "c", 1)
+    other = state(0.0) | {"w": np.zeros((2, 2), np.float32)}
+    with pytest.raises(ConfigError, match=r"state\['w'\] is float32\[300, 7\] there, float32\[2, 2\] here"):
+        checkpoints.restore(folder, 1, other)
+
+
+def test_an_unfinished_save_does_not_count(tmp_path):
+    folder = saved(tmp_path / "c", 1)
+    (folder / "2.orbax-checkpoint-tmp-7" / "state").mkdir(parents=True)
+    assert checkpoints.steps(folder) == [1]
+
+
+def test_the_checksum_sees_values_names_types_and_shapes():
+    base = {"a": np.zeros(4, np.float32)}
+    others = [
+        {"a": np.ones(4, np.float32)},
+        {"b": np.zeros(4, np.float32)},
+        {"a": np.zeros(4, np.int32)},
+        {"a": np.zeros((2, 2), np.float32)},
+    ]
+    digests = {checkpoints.checksum(s) for s in [base, *others]}
+    assert len(digests) == 5
