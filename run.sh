@@ -24,7 +24,7 @@ usage: ./run.sh VERB [options]
             ./run.sh list
   test    run the tests; --fast leaves out those that start programs; options go to pytest
             ./run.sh test tests/lib -k checkpoint
-  lint    check style and format; --fix mends what can be mended
+  lint    check style, format and the directions of imports; --fix mends what can be mended
             ./run.sh lint
 
 Every option of a verb: ./run.sh VERB --help
@@ -77,7 +77,8 @@ export PYTHONPATH="$root${PYTHONPATH:+:$PYTHONPATH}"
 if [ "$verb" = lint ]; then
   "$root/.venv/bin/ruff" check "$@" "$root"
   if [ "${1:-}" = --fix ]; then exec "$root/.venv/bin/ruff" format "$root"; fi
-  exec "$root/.venv/bin/ruff" format --check "$root"
+  "$root/.venv/bin/ruff" format --check "$root"
+  cd "$root" && exec .venv/bin/lint-imports pyproject.toml --no-cache --no-logo
 fi
 if [ "$verb" = test ]; then
   [ "${1:-}" != --fast ] || { shift; set -- -m "not program" "$@"; }
