@@ -114,7 +114,7 @@ def validate(
     except pydantic.ValidationError as error:
         # An unknown name often explains a missing one: report it first.
         problems = sorted(error.errors(), key=lambda e: e["type"] != "extra_forbidden")
-        raise ConfigError(_describe(problems[0], schema, section)) from error
+        raise _of_field(problems[0], schema, section) from error
 
 
 def to_plain(config: Any) -> Any:
@@ -186,25 +186,36 @@ def _check_field(config: ml_collections.ConfigDict, field: str) -> None:
         at, walked = at[part], f"{walked}.{part}"
 
 
-def _describe(problem: Mapping[str, Any], schema: type[pydantic.BaseModel], section: str) -> str:
-    """One line for one of pydantic's errors."""
+def _of_field(problem: Mapping[str, Any], schema: type[pydantic.BaseModel], section: str) -> ConfigError:
+    """Turns one of pydantic's errors into a `ConfigError` that names its field in full."""
     location = [str(part) for part in problem["loc"]]
+    kind, value = problem["type"], problem["input"]
     if "kwargs" in location[:-1]:  # pydantic's own text is of one of the types that it tried
-        argument = ".".join([section, *location[: location.index("kwargs") + 2]])
-        return f"{argument}: {problem['input']!r} is no argument; use a finite number, text, True, False, None, or a tuple"
+        location = location[: location.index("kwargs") + 2]
+        kind = "kwargs"
     field = ".".join([section, *location])
-    kind = problem["type"]
-    if kind == "extra_forbidden":
-        return f"{field}: unknown field{nearest(location[-1], _fields_at(schema, location[:-1]))}"
-    if kind == "missing":
-        return f"{field}: missing; every field must be set (bases in configs/ set the common ones)"
-    if kind == "value_error":  # raised by a schema's own check, which names its fields, or its place {here}
-        message = str(problem["ctx"]["error"]).replace("{here}", field)
-        return message if message.startswith("config") else f"{field}: {message}"
-    if kind == "literal_error":
+    if kind == "kwargs":
+        message = f"{value!r} is no argument; use a finite number, text, True, False, None, or a tuple"
+    elif kind == "extra_forbidden":
+        message = f"unknown field{nearest(location[-1], _fields_at(schema, location[:-1]))}"
+    elif kind == "missing":
+        message = "missing; every field must be set (bases in configs/ set the common ones)"
+    elif kind == "literal_error":
         known = re.findall(r"'([^']*)'", problem["ctx"]["expected"])
-        return f"{field}: unknown name {problem['input']!r}{nearest(str(problem['input']), known)}"
-    return f"{field}: {problem['msg'].removeprefix('Input ')}, got {problem['input']!r}"
+        message = f"unknown name {value!r}{nearest(str(value), known)}"
+    elif kind == "value_error":  # raised by a schema's own check
+        return _of_check(problem["ctx"]["error"], field)
+    else:
+        message = f"{problem['msg'].removeprefix('Input ')}, got {value!r}"
+    return ConfigError(message, field)
+
+
+def _of_check(error: ValueError, section: str) -> ConfigError:
+    """Returns what a section's own check has raised, its field named in full."""
+    text = str(error)
+    if "{here}" in text or text.startswith("config."):
+        return ConfigError(text.replace("{here}", section))
+    return error.within(section) if isinstance(error, ConfigError) else ConfigError(text, section)
 
 
 def _fields_at(schema: Any, location: Sequence[str]) -> list[str]:
