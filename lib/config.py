@@ -226,7 +226,9 @@ def _fields_at(schema: Any, location: Sequence[str]) -> list[str]:
             schema = schema.model_fields[part].annotation
         else:
             return []
-    return list(schema.model_fields) if _is_section(schema) else []
+    if _is_section(schema):
+        return list(schema.model_fields)
+    return list(getattr(schema, "_fields", ()))  # of a named tuple
 
 
 def _is_section(schema: Any) -> bool:
