@@ -147,7 +147,7 @@ def report(folder: RunFolder) -> None:
 
 
 def _address(values: flags.FlagValues) -> processes.Address | None:
-    """Where the processes of a distributed run meet; None for a run of one process.
+    """Returns where the processes of a distributed run meet; None for a run of one process.
 
     Raises:
       ConfigError: the flags contradict one another.
@@ -162,19 +162,20 @@ def _address(values: flags.FlagValues) -> processes.Address | None:
     if not given:
         return address if values.distributed else None
     if not re.fullmatch(r".+:\d+", address.coordinator):
-        raise ConfigError(f"--coordinator: '{address.coordinator}' is not of the form HOST:PORT")
+        raise ConfigError(f"'{address.coordinator}' is not of the form HOST:PORT", "--coordinator")
     if address.num_processes < 1:
-        raise ConfigError(f"--num_processes: must be at least 1, not {address.num_processes}")
+        raise ConfigError(f"must be at least 1, not {address.num_processes}", "--num_processes")
     if not 0 <= address.process_id < address.num_processes:
         raise ConfigError(
-            f"--process_id: {address.process_id} is not in 0 .. {address.num_processes - 1}, as of "
-            f"--num_processes={address.num_processes}"
+            f"{address.process_id} is not in 0 .. {address.num_processes - 1}, as of "
+            f"--num_processes={address.num_processes}",
+            "--process_id",
         )
     return address
 
 
 def read_command_line(argv: list[str]):
-    """(config with overrides, path of the work directory, address of a distributed run or None).
+    """Returns (config with overrides, path of the work directory, address of a distributed run or None).
 
     Raises:
       ConfigError: unknown or contradictory flags, unknown fields, or a bad config file.

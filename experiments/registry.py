@@ -1,6 +1,6 @@
 """Experiments by name: from a config to what can be trained and evaluated."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import jax
@@ -8,13 +8,13 @@ from ml_collections import ConfigDict
 
 from configs import common
 from experiments import cca, classifier, eigengame, games, gan
-from lib.config import validate
-from lib.data import NOTHING, DataSpec, load_splits
+from lib.config import apply_overrides, validate
+from lib.data import NOTHING, DataSpec, Splits, load_split
 from lib.errors import ConfigError, lookup
 from lib.experiment import Experiment
 from lib.runtime import processes
 from lib.runtime.programs import Programs
-from lib.runtime.run_folder import RunFolder
+from lib.runtime.run_folder import RunFolder, check_same_run
 from lib.schema import Run
 
 
@@ -87,5 +87,25 @@ def programs(config: Run, use_devices: list[jax.Device] | None = None) -> Progra
                 f"'{config.experiment}' reads no data to share out; leave it out", "--distributed"
             )
         use_devices = use_devices or jax.local_devices()[:1]
-    data = load_splits(config.dataset)
+    section = config.dataset
+    data = Splits(load_split(section, section.train_split), load_split(section, section.eval_split))
     return Programs(build(config, DataSpec.of(data.train)), config, data, use_devices)
+
+
+def open_run(
+    folder: RunFolder, overrides: Sequence[str] = (), use_devices: list[jax.Device] | None = None
+) -> Programs:
+    """Builds the programs of the run in a folder, from the config that it was trained with.
+
+    Args:
+      folder: the run's.
+      overrides: `--config.a.b=VALUE`, of fields that may differ between training and evaluation.
+      use_devices: see `programs`.
+
+    Raises:
+      ConfigError: the folder has no config, or the overrides make it another run's; also as `programs`.
+    """
+    own = own_config(folder)
+    config = apply_overrides(own, overrides)
+    check_same_run(config, own, folder, "--config")
+    return programs(validated(config), use_devices)

@@ -2,7 +2,7 @@
 
 from lib.data.dataset import NOTHING, Dataset, load
 from lib.data.exact_pca import Spectrum, exact_spectrum
-from lib.data.loading import Splits, load_split, load_splits
+from lib.data.loading import Splits, load_split
 from lib.data.spec import DataSpec
 
 __all__ = [
@@ -14,5 +14,4 @@ __all__ = [
     "exact_spectrum",
     "load",
     "load_split",
-    "load_splits",
 ]

@@ -21,11 +21,6 @@ class Splits(NamedTuple):
     held_out: Dataset
 
 
-def load_splits(section: schema.Dataset) -> Splits:
-    """Loads both splits of a config. Raises: as `load_split`."""
-    return Splits(load_split(section, section.train_split), load_split(section, section.eval_split))
-
-
 def load_split(section: schema.Dataset, split: str) -> Dataset:
     """Loads one split: `train_split` is without what is held out of it, which is `validation`.
 

@@ -72,7 +72,7 @@ class Writer:
 
 
 def _alone() -> ocp.options.MultiprocessingOptions:
-    """Orbax shall not wait for other processes: a state is whole in each, and one writes or reads it."""
+    """Keeps Orbax from waiting for other processes: each has a whole state, and one writes or reads it."""
     own = jax.process_index()
     return ocp.options.MultiprocessingOptions(primary_host=own, active_processes={own})
 
@@ -101,7 +101,7 @@ def steps(folder: Path) -> list[int]:
 
 
 def restore(folder: Path, step: int, target: State) -> State:
-    """The state of one step, as NumPy arrays in the structure of `target`.
+    """Returns the state of one step, as NumPy arrays in the structure of `target`.
 
     Args:
       target: a state, or its jax.eval_shape.
@@ -130,7 +130,7 @@ def restore(folder: Path, step: int, target: State) -> State:
 
 
 def saved_checksum(folder: Path, step: int) -> str | None:
-    """The checksum that was saved with a step; None if it cannot be read."""
+    """Returns the checksum that was saved with a step; None if it cannot be read."""
     try:
         return _meta(folder, step)[1]
     except DamagedError:
@@ -138,7 +138,7 @@ def saved_checksum(folder: Path, step: int) -> str | None:
 
 
 def _meta(folder: Path, step: int) -> tuple[dict[str, str], str]:
-    """(layout, checksum) that were saved with a step."""
+    """Returns the (layout, checksum) that were saved with a step."""
     try:
         meta = (
             _checkpointer()
@@ -153,7 +153,7 @@ def _meta(folder: Path, step: int) -> tuple[dict[str, str], str]:
 
 
 def restore_newest(folder: Path, target: State, move_damaged: bool = False) -> tuple[int, State] | None:
-    """The newest sound checkpoint, (step, state), or None if there is none at all.
+    """Returns the newest sound checkpoint, (step, state); None if there is no checkpoint.
 
     Every damaged one on the way is named in one printed line.
 
@@ -196,7 +196,7 @@ def _move_aside(folder: Path, damaged: list[int]) -> None:
 
 
 def checksum(state: State) -> str:
-    """A digest of all arrays of a state, with their names, types and shapes."""
+    """Returns a digest of all arrays of a state, with their names, types and shapes."""
     digest = hashlib.blake2b(digest_size=16)
     for name, leaf in _leaves(state):
         array = np.ascontiguousarray(leaf)
@@ -206,7 +206,7 @@ def checksum(state: State) -> str:
 
 
 def layout(state: State) -> dict[str, str]:
-    """{name of a leaf: its type and shape}."""
+    """Returns {name of a leaf: its type and shape}."""
     return {name: f"{leaf.dtype}{list(leaf.shape)}" for name, leaf in _leaves(state)}
 
 

@@ -11,18 +11,18 @@ AXIS = "devices"  # the name of the pmapped axis
 
 
 def all_devices() -> list[jax.Device]:
-    """The devices of all processes of this run, one process after the other."""
+    """Returns the devices of all processes of this run, one process after the other."""
     return sorted(jax.devices(), key=lambda device: (device.process_index, device.id))
 
 
 def local_part(devices: Sequence[jax.Device]) -> slice:
-    """Where this process's own devices are among `devices`, which are ordered by process."""
+    """Returns the place of this process's own devices among `devices`, which are ordered by process."""
     own = [i for i, device in enumerate(devices) if device.process_index == jax.process_index()]
     return slice(own[0], own[-1] + 1)
 
 
 def bound_axis() -> str | None:
-    """The name of the device axis while a step is mapped over it, else None.
+    """Returns the name of the device axis while a step is mapped over it, else None.
 
     It lets one and the same step run alone, under jit, and under pmap.
     """
@@ -34,24 +34,25 @@ def bound_axis() -> str | None:
 
 
 def pmean(tree: Any) -> Any:
-    """Mean over devices of every leaf; the identity where there is no device axis."""
+    """Averages every leaf over devices; the identity where there is no device axis."""
     axis = bound_axis()
     return tree if axis is None else jax.lax.pmean(tree, axis)
 
 
 def psum(tree: Any) -> Any:
-    """Sum over devices of every leaf; the identity where there is no device axis."""
+    """Adds every leaf up over devices; the identity where there is no device axis."""
     axis = bound_axis()
     return tree if axis is None else jax.lax.psum(tree, axis)
 
 
 @jax.custom_vjp
 def replicated(tree: Any) -> Any:
-    """The identity, on what is the same on all devices, with a gradient that is averaged over them.
+    """Returns its argument, the same on all devices, with a gradient that is averaged over them.
 
     `jax.grad` of a `pmean` is one device's share alone. A loss that takes its parameters through here and
-    gives back a `pmean` has the gradient, and by it the Hessian-vector products, of the whole batch on every
-    device. Without a device axis it changes nothing. Forwards it can be differentiated only over `jax.grad`.
+    gives back a `pmean` has the gradient, and by it the Hessian-vector products, of the whole batch on
+    every device. Without a device axis it changes nothing. Forwards it can be differentiated only over
+    `jax.grad`.
     """
     return tree
 
@@ -60,13 +61,16 @@ replicated.defvjp(lambda tree: (tree, None), lambda _, cotangents: (pmean(cotang
 
 
 def device_key(key: jax.Array) -> jax.Array:
-    """A key of this device's own, for samples that must differ between devices."""
+    """Returns a key of this device's own, for samples that must differ between devices."""
     axis = bound_axis()
     return key if axis is None else jax.random.fold_in(key, jax.lax.axis_index(axis))
 
 
 def device_share(draw: Callable[[int], jax.Array], n: int) -> jax.Array:
-    """This device's n rows of `draw(n * number of devices)`: the same rows in all, whatever the number."""
+    """Returns this device's n rows of `draw(n * number of devices)`.
+
+    In all they are the same rows, whatever the number of devices.
+    """
     axis = bound_axis()
     if axis is None:
         return draw(n)
@@ -77,16 +81,22 @@ def device_share(draw: Callable[[int], jax.Array], n: int) -> jax.Array:
 def check_divides(
     batch_size: int, num_devices: int, at_least: int = 1, field: str = "config.batch_size"
 ) -> None:
-    """Raises a ConfigError where a batch cannot be split evenly, `at_least` examples for each device."""
+    """Checks that a batch can be split evenly, with `at_least` examples for each device.
+
+    Raises:
+      ConfigError: it names the nearest size that fits.
+    """
     if batch_size < at_least * num_devices:
         raise ConfigError(
-            f"{field}: {batch_size} is too small: this config needs at least {at_least} examples on each "
-            f"of the {num_devices} devices"
+            f"{batch_size} is too small: this config needs at least {at_least} examples on each "
+            f"of the {num_devices} devices",
+            field,
         )
     if batch_size % num_devices:
         below = batch_size - batch_size % num_devices
         choices = [n for n in (below, below + num_devices) if n]
         raise ConfigError(
-            f"{field}: {batch_size} does not divide by the {num_devices} devices; "
-            f"use {' or '.join(map(str, choices))}"
+            f"{batch_size} does not divide by the {num_devices} devices; "
+            f"use {' or '.join(map(str, choices))}",
+            field,
         )

@@ -13,7 +13,7 @@ _TRIES, _PAUSE = 10, 0.1  # is_locked holds the lock for an instant
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A path to write to, moved to `path` in one step when the block ends without an error."""
+    """Yields a path to write to, moved to `path` in one step when the block ends without an error."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         yield temporary
@@ -43,7 +43,7 @@ def _acquire(file: IO) -> bool:
 
 
 def is_locked(path: Path) -> bool:
-    """Whether a process holds a file's lock; False if there is no file."""
+    """Tells whether a process holds a file's lock; False if there is no file."""
     try:
         with path.open() as file:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)

@@ -32,12 +32,12 @@ class Address(NamedTuple):
 
 
 def count() -> int:
-    """How many processes take part in this run."""
+    """Returns how many processes take part in this run."""
     return jax.process_count()
 
 
 def is_first() -> bool:
-    """Whether this process is the one that writes and speaks."""
+    """Tells whether this process is the one that writes and speaks."""
     return jax.process_index() == 0
 
 
@@ -61,11 +61,12 @@ def joined(address: Address) -> Iterator[None]:
     except (ValueError, RuntimeError) as error:
         if isinstance(error, ValueError) and not by_hand:
             raise ConfigError(
-                "--distributed: no launcher tells where the processes meet; start them with Slurm's srun, or "
-                "give --coordinator=HOST:PORT --num_processes=N --process_id=I"
+                "no launcher tells where the processes meet; start them with Slurm's srun, or "
+                "give --coordinator=HOST:PORT --num_processes=N --process_id=I",
+                "--distributed",
             ) from error
         reason = str(error).splitlines()[0][:200]
-        raise ConfigError(f"--distributed: cannot join the other processes: {reason}") from error
+        raise ConfigError(f"cannot join the other processes: {reason}", "--distributed") from error
     _sum(np.zeros(1, np.uint8))  # connects all devices now: later, a slow process would be too late
     try:
         with contextlib.nullcontext() if is_first() else _silence():
@@ -81,7 +82,7 @@ def joined(address: Address) -> Iterator[None]:
 
 
 def _check_free(coordinator: str) -> None:
-    """Raises a ConfigError where process 0 cannot listen: JAX would crash."""
+    """Checks that process 0 can listen: where it cannot, JAX would crash."""
     _, _, port = coordinator.rpartition(":")
     with socket.socket() as tried:
         for option in (socket.SO_REUSEADDR, socket.SO_REUSEPORT):  # as its server does
@@ -90,7 +91,7 @@ def _check_free(coordinator: str) -> None:
             tried.bind(("", int(port)))
         except (OSError, OverflowError) as error:
             raise ConfigError(
-                f"--coordinator: cannot listen on port {port} ({error}); use another"
+                f"cannot listen on port {port} ({error}); use another", "--coordinator"
             ) from error
 
 
@@ -102,7 +103,7 @@ def _silence() -> Iterator[None]:
 
 @contextlib.contextmanager
 def together(kind: type[Exception]) -> Iterator[None]:
-    """If any process raises a `kind` in the block, all raise it with the same text at the block's end.
+    """Makes all processes raise a `kind`, with the same text, at the block's end if any raises it in the block.
 
     Nothing else in the block may wait for other processes.
     """
@@ -117,16 +118,16 @@ def together(kind: type[Exception]) -> Iterator[None]:
     texts = np.zeros((count(), _TEXT_BYTES), np.uint8)
     text = (str(error) or kind.__name__).encode()[:_TEXT_BYTES] if error else b""
     texts[jax.process_index(), : len(text)] = np.frombuffer(text, np.uint8)
-    told = [row.tobytes().rstrip(b"\0").decode(errors="replace") for row in _sum(texts)]
+    messages = [row.tobytes().rstrip(b"\0").decode(errors="replace") for row in _sum(texts)]
     if error:
         raise error
-    for process, text in enumerate(told):
+    for process, text in enumerate(messages):
         if text:
             raise kind(f"process {process}: {text}")
 
 
 def largest(number: int) -> int:
-    """The largest of all processes' numbers, each in 0 .. 255."""
+    """Returns the largest of all processes' numbers, each in 0 .. 255."""
     if count() == 1:
         return number
     numbers = np.zeros(count(), np.uint8)
@@ -135,7 +136,11 @@ def largest(number: int) -> int:
 
 
 def check_same(text: str, error: str) -> None:
-    """Raises a ConfigError with the text `error` on all processes unless all give the same `text`."""
+    """Checks that all processes give the same `text`.
+
+    Raises:
+      ConfigError: on all processes, with the text `error`.
+    """
     digest = np.frombuffer(hashlib.blake2b(text.encode(), digest_size=16).digest(), np.uint8)
     firsts = from_first(digest)
     with together(ConfigError):
@@ -144,7 +149,7 @@ def check_same(text: str, error: str) -> None:
 
 
 def from_first(tree: Any) -> Any:
-    """What the first process has, on all of them, bit for bit, as NumPy arrays.
+    """Returns what the first process has, on all of them, bit for bit, as NumPy arrays.
 
     Args:
       tree: a pytree of arrays; other than on the first process, shapes and types are enough.
@@ -162,7 +167,7 @@ def from_first(tree: Any) -> Any:
 
 
 def gather(rows: jax.Array) -> jax.Array | np.ndarray:
-    """[rows, ...] of every process, one process after the other: [processes * rows, ...], on all of them."""
+    """Returns [rows, ...] of every process in turn, [processes * rows, ...], on all of them."""
     if count() == 1:
         return rows
     rows = np.asarray(rows)
@@ -176,12 +181,14 @@ def _bytes(array: np.ndarray) -> np.ndarray:
 
 
 def _sum(data: np.ndarray) -> np.ndarray:
-    """Sum over the processes of arrays of bytes, of which at most one is not zero at any place."""
+    """Adds up over the processes arrays of bytes, of which at most one is not zero at any place."""
     once = np.arange(jax.local_device_count()) == 0  # of a process's devices, one gives its bytes
     return np.asarray(_total()(data, once.astype(np.uint8)))
 
 
 @functools.cache
 def _total() -> Callable:
-    add = lambda data, once: jax.lax.psum(data * once, AXIS)
+    def add(data, once):
+        return jax.lax.psum(data * once, AXIS)
+
     return jax.pmap(add, AXIS, in_axes=(None, 0), out_axes=None, devices=all_devices())

@@ -1,7 +1,7 @@
 """Random streams: which numbers set one stream of keys apart from another, all in one place.
 
-Every key of a run descends from key(seed), by numbers that no two streams share. Step n of training has n itself,
-from 0 upwards; the other streams have numbers from 2**32 - 1 downwards, which no run reaches.
+Every key of a run descends from key(seed), by numbers that no two streams share. Step n of training has n
+itself, from 0 upwards; the other streams have numbers from 2**32 - 1 downwards, which no run reaches.
 
     key(seed) -- n                  training step n: latents, dropout, augmentation ..
                  2**32 - 1          the initial state
@@ -9,8 +9,9 @@ from 0 upwards; the other streams have numbers from 2**32 - 1 downwards, which n
                  2**32 - 3          samples to score: then the batch's number
                  2**32 - 4          evaluation on held-out data: then the batch's number
 
-A step's own key is split further in the step: device i of several has fold_in(key, i), augmentation 2**32 - 1.
-NumPy's generators (the order of the data, held-out examples) have keys (seed, number): epoch e has e itself.
+A step's own key is split further in the step: device i of several has fold_in(key, i), augmentation
+2**32 - 1. NumPy's generators (the order of the data, held-out examples) have keys (seed, number): epoch e has e
+itself.
 """
 
 import jax

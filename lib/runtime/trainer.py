@@ -41,7 +41,7 @@ class Stopped(NamedTuple):
 
 
 def first_state(programs: Programs, folder: RunFolder, restore_path: str = "") -> tuple[int, State]:
-    """Returns (step, state) to train from: the newest checkpoint in the folder, else restore_path's, else new.
+    """Returns (step, state) to train from: the folder's newest checkpoint, else restore_path's, else new.
 
     Raises:
       ConfigError: see `lib.runtime.run_folder.RunFolder.restore`.

@@ -14,7 +14,8 @@ class Writers:
     """The writers of one call of training."""
 
     def __init__(self, folder: RunFolder, config: Run, first: int):
-        """
+        """Opens the writers.
+
         Args:
           first: the step that training begins with; what was written after it is dropped.
         """
