@@ -103,7 +103,7 @@ def _silence() -> Iterator[None]:
 
 @contextlib.contextmanager
 def together(kind: type[Exception]) -> Iterator[None]:
-    """Makes all processes raise a `kind`, with the same text, at the block's end if any raises it in the block.
+    """Makes all processes raise the same `kind` at the block's end if any raises one in the block.
 
     Nothing else in the block may wait for other processes.
     """

@@ -102,7 +102,8 @@ class Programs:
           constants: of it, for their structure.
 
         Returns:
-          `(state, constants, feeds [d, k, ..], key, first step) -> (state, metrics [k])`. The state is donated.
+          `(state, constants, feeds [d, k, ..], key, first step) -> (state, metrics [k])`; the state is
+          donated.
         """
 
         def steps(state, constants, feeds, key, first):

@@ -1,9 +1,9 @@
 """Metric records of a run: JSON lines for programs, TensorBoard events for people.
 
-    metrics/train.jsonl   what training measured, one record for each `log_every` steps
-    metrics/eval.jsonl    what the run measured on held-out data, and, marked as theirs, the evaluator's scores
+    metrics/train.jsonl   what training measured
+    metrics/eval.jsonl    what the run measured on held-out data and, marked as such, the evaluator's scores
 
-A record is a dict with `step`. Who wrote it, and which of two values is the better one, is known here alone.
+A record is a dict with `step`. Who wrote it, and which of two values is better, is known here alone.
 """
 
 import contextlib

@@ -1,6 +1,7 @@
-"""A run's folder, its work directory: where things are in it, who writes it, its config, its status, its states.
+"""A run's folder, its work directory: where things are, who writes them, its config, status and states.
 
-config.json  status.json  checkpoints/<step>/  metrics/{train,eval}.jsonl  tensorboard/  figures/*.png  *.npy (results)
+    config.json  status.json  checkpoints/<step>/  metrics/{train,eval}.jsonl  tensorboard/  figures/*.png
+    *.npy (results)
 """
 
 import contextlib
@@ -99,7 +100,7 @@ class RunFolder:
             temporary.write_text(json.dumps({"status": status, "step": step, "error": error}) + "\n")
 
     def status(self) -> dict:
-        """Returns what `set_status` wrote, and "killed" for training that no process does; {} before the first."""
+        """Returns what `set_status` wrote, "killed" for training that no process does; {} before the first."""
         try:
             written = json.loads((self.path / "status.json").read_text())
         except (FileNotFoundError, json.JSONDecodeError):
@@ -141,7 +142,7 @@ class RunFolder:
           target: a state, or its jax.eval_shape.
 
         Raises:
-          ConfigError: there is none, or the one that was named is missing, damaged or of another experiment.
+          ConfigError: there is none, or the one named is missing, damaged or of another experiment.
         """
         from lib.runtime import checkpoints  # not above: a sweep's jobs read folders and never start JAX
 
