@@ -100,7 +100,7 @@ class RunFolder:
             temporary.write_text(json.dumps({"status": status, "step": step, "error": error}) + "\n")
 
     def status(self) -> dict:
-        """Returns what `set_status` wrote, "killed" for training that no process does; {} before the first."""
+        """Returns what `set_status` wrote, "killed" for training that no process does, {} before it."""
         try:
             written = json.loads((self.path / "status.json").read_text())
         except (FileNotFoundError, json.JSONDecodeError):

@@ -10,8 +10,8 @@ itself, from 0 upwards; the other streams have numbers from 2**32 - 1 downwards,
                  2**32 - 4          evaluation on held-out data: then the batch's number
 
 A step's own key is split further in the step: device i of several has fold_in(key, i), augmentation
-2**32 - 1. NumPy's generators (the order of the data, held-out examples) have keys (seed, number): epoch e has
-e itself.
+2**32 - 1. NumPy's generators (the order of the data, held-out examples) have keys (seed, number):
+epoch e has e itself.
 """
 
 import jax
