@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from analysis import history
 from analysis.history import History
 from lib import tables
-from lib.pictures.drawing import COLOURS
+from lib.pictures.colours import COLOURS
 
 _MARKERS = "osD^vP*X"
 _MARKED = 10  # markers on a curve, about

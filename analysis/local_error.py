@@ -18,7 +18,7 @@ from lib.games import updates
 from lib.games.drift import Clock
 from lib.games.flows import DRIFTS, game_positions
 from lib.games.game import Aux, Game
-from lib.pictures import drawing
+from lib.pictures.colours import COLOURS
 
 PLAYERS = ("disc", "gen")
 START = {"disc": 1.1, "gen": -0.4}
@@ -53,7 +53,7 @@ def errors(rule: str, ratio: float) -> dict[str, np.ndarray]:
 
 def _updated(rule: str, rates: dict[str, float]) -> np.ndarray:
     """Where one update of lib/games leads from START."""
-    optimizer = {x: optimizers.make("sgd", h, {}, x) for x, h in rates.items()}
+    optimizer = {x: optimizers.make("sgd", h, {}) for x, h in rates.items()}
     made = updates.make(rule, GAME, optimizer, updates.Regularizers.none(PLAYERS))
     first = made.init(jax.tree.map(jnp.asarray, START), {})
     state, _ = made.step(first, _NO_DATA, jax.random.key(0))
@@ -66,7 +66,7 @@ def picture(ratio: float = 0.4) -> Figure:
     with jax.enable_x64(True):
         for axis, rule in zip(figure.subplots(1, 2, sharey=True), DRIFTS, strict=True):
             for (name, values), colour, marker in zip(
-                errors(rule, ratio).items(), drawing.COLOURS, "os^", strict=False
+                errors(rule, ratio).items(), COLOURS, "os^", strict=False
             ):
                 order = np.polyfit(np.log(SIZES[-4:]), np.log(values[-4:]), 1)[0]
                 axis.loglog(SIZES, values, marker=marker, color=colour, label=f"{name}: slope {order:.2f}")

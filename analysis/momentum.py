@@ -21,7 +21,7 @@ from experiments.games.rates import make_rule
 from lib.config import to_plain
 from lib.games import spectrum
 from lib.games.updates import GameState, Rule
-from lib.pictures.drawing import COLOURS
+from lib.pictures.colours import COLOURS
 
 UPDATES = ("simultaneous", "alternating")
 MOMENTA = np.linspace(-0.9, 0.9, 73)

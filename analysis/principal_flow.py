@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 from lib import tables
 from lib.games import flows
 from lib.games.flows import FLOWS
-from lib.pictures import drawing
+from lib.pictures.colours import COLOURS
 
 
 class Setting(NamedTuple):
@@ -54,13 +54,13 @@ PLANES = (
 )
 LINE = Setting("1 - cos: h = 1.6, h lam 1.1 to 1.6", wave, 1.6, (0.8,), 12)
 
-_GD = {"color": drawing.COLOURS[6], "marker": "o", "ls": "", "label": "gradient descent"}
+_GD = {"color": COLOURS[6], "marker": "o", "ls": "", "label": "gradient descent"}
 _STYLES = {
-    "gradient_flow": {"color": drawing.COLOURS[0], "ls": "-.", "label": "gradient flow"},
-    "igr": {"color": drawing.COLOURS[4], "ls": "--", "label": "IGR"},
-    "principal_flow": {"color": drawing.COLOURS[2], "ls": "-", "label": "principal flow"},
+    "gradient_flow": {"color": COLOURS[0], "ls": "-.", "label": "gradient flow"},
+    "igr": {"color": COLOURS[4], "ls": "--", "label": "IGR"},
+    "principal_flow": {"color": COLOURS[2], "ls": "-", "label": "principal flow"},
     "principal_flow_third_order": {
-        "color": drawing.COLOURS[3],
+        "color": COLOURS[3],
         "ls": ":",
         "label": "principal flow, third order",
     },

@@ -5,7 +5,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from analysis.spectrum import Spectrum
-from lib.pictures.drawing import COLOURS
+from lib.pictures.colours import COLOURS
 
 _NEAR = 4  # a bound beyond so many times what is drawn is named but not drawn
 _STABLE = {"color": COLOURS[2], "alpha": 0.12, "lw": 0, "zorder": 0}

@@ -12,7 +12,7 @@ from experiments.games import flows, rates
 from experiments.games.config import GamesSection
 from lib.games.flows import FlowError
 from lib.games.toys import Toy
-from lib.pictures.drawing import COLOURS
+from lib.pictures.colours import COLOURS
 
 Walked = Mapping[str, np.ndarray]  # {label of a method: points [steps + 1, starts, d]}
 _COLUMNS = 3  # panels side by side

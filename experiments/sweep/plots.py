@@ -13,7 +13,7 @@ from experiments.sweep import frames, records
 from experiments.sweep.names import resolve, shorten, text
 from experiments.sweep.records import Sweep
 from lib.errors import ConfigError
-from lib.pictures.drawing import COLOURS
+from lib.pictures.colours import COLOURS
 
 STEP = "step"
 _SPREAD = "mean and standard deviation"

@@ -6,14 +6,16 @@ from typing import Any, NamedTuple, Protocol
 import jax
 import numpy as np
 
-from lib.pictures import drawing
+from lib.pictures.figures import save_figure
+from lib.pictures.images import image_grid, strip
+from lib.pictures.scatter import scatter
 from lib.runtime.files import replacing
 
 FIGURES = "figures"  # of a run's folder
 
 
 class Artefact(Protocol):
-    """A picture, or an array, of one state."""
+    """A picture or an array of one state."""
 
     def write(self, folder: Path, name: str, step: int) -> None:
         """Writes itself into a run's folder."""
@@ -29,7 +31,8 @@ class Images(NamedTuple):
     images: Any
 
     def write(self, folder: Path, name: str, step: int) -> None:
-        drawing.image_grid(jax.device_get(self.images), _picture(folder, name, step))
+        """Writes the grid as PNG."""
+        image_grid(jax.device_get(self.images), _picture(folder, name, step))
 
 
 class Points(NamedTuple):
@@ -46,10 +49,11 @@ class Points(NamedTuple):
     places: Any
 
     def write(self, folder: Path, name: str, step: int) -> None:
+        """Writes the scatter of this step, and the strip of all steps so far."""
         path = _picture(folder, name, step)
-        drawing.scatter(*jax.device_get((self.points, self.places)), f"step {step:,}", path)
+        scatter(*jax.device_get((self.points, self.places)), f"step {step:,}", path)
         earlier = sorted(p for p in path.parent.glob(f"{name}_*.png") if p <= path)
-        drawing.strip(earlier, path.with_name("modes.png"))
+        strip(earlier, path.with_name("modes.png"))
 
 
 class Picture(NamedTuple):
@@ -58,8 +62,9 @@ class Picture(NamedTuple):
     figure: Any
 
     def write(self, folder: Path, name: str, step: int) -> None:
+        """Writes the figure as PNG."""
         del step
-        drawing.save(self.figure, folder / FIGURES / f"{name}.png")
+        save_figure(self.figure, folder / FIGURES / f"{name}.png")
 
 
 class Array(NamedTuple):
@@ -68,6 +73,7 @@ class Array(NamedTuple):
     values: Any
 
     def write(self, folder: Path, name: str, step: int) -> None:
+        """Writes the array in NumPy's format."""
         del step
         with replacing(folder / f"{name}.npy") as temporary, temporary.open("wb") as file:
             np.save(file, jax.device_get(self.values))

@@ -6,7 +6,7 @@ import json
 import numpy as np
 import pytest
 
-from lib.pictures.drawing import image_grid
+from lib.pictures.images import image_grid
 from lib.runtime.run_folder import RunFolder
 
 RATE, OPTIMIZER = "gan.optimizers.disc.learning_rate", "gan.optimizers.disc.name"

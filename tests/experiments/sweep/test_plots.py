@@ -9,7 +9,7 @@ from PIL import Image
 
 from analysis.plot import main
 from experiments.sweep.plots import draw
-from lib.pictures.drawing import COLOURS
+from lib.pictures.colours import COLOURS
 
 RATES, SEEDS = (0.001, 0.01, 0.1), (1, 2, 3)
 

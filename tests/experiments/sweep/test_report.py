@@ -15,7 +15,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
 from experiments.sweep import results
-from lib.pictures.drawing import image_grid
+from lib.pictures.images import image_grid
 
 EVIL = "<script>alert(1)</script>&\"'"
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")

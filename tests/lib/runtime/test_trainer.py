@@ -211,7 +211,7 @@ def test_evaluation_counts_every_example_once(make):
 def test_learning_rates_that_vary_are_drawn(make, monkeypatch, name, drawn):
     panels = {}
     monkeypatch.setattr(
-        "lib.pictures.drawing.curves", lambda records, found, path: panels.setdefault(path.name, found)
+        "lib.runtime.results.metric_curves", lambda records, found, path: panels.setdefault(path.name, found)
     )
     trained(make("classifier/digits", "classifier.model=logistic", f"classifier.optimizer.name={name}"))
     assert panels["train.png"]["learning rate"] == drawn

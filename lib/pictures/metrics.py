@@ -1,0 +1,57 @@
+"""Curves of metrics against the step, in panels."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lib.pictures.colours import COLOURS, distinct_colours
+from lib.pictures.figures import hide_upper_spines, new_figure, save_figure
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+
+def by_prefix(names: Iterable[str]) -> dict[str, list[str]]:
+    """Groups names like `angle/01` by what is before the slash: {prefix: names}."""
+    groups: dict[str, list[str]] = {}
+    for name in names:
+        groups.setdefault(name.split("/")[0], []).append(name)
+    return groups
+
+
+def metric_curves(
+    records: Sequence[Mapping[str, float]], panels: Mapping[str, Sequence[str]], path: Path
+) -> None:
+    """Writes a picture with one panel per group of metrics against the step; none if there are no records.
+
+    Args:
+      records: with `step` and metrics, as read from metrics/*.jsonl.
+      panels: {label of the y axis: names of metrics}; names without records are left out.
+      path: of the PNG file.
+    """
+    recorded = {name for record in records for name in record}
+    panels = {label: [name for name in names if name in recorded] for label, names in panels.items()}
+    panels = {label: names for label, names in panels.items() if names}
+    if not panels:
+        return
+    figure = new_figure(5 * len(panels), 3.4)
+    axes = figure.subplots(1, len(panels), squeeze=False)[0]
+    for axis, (label, names) in zip(axes, panels.items(), strict=True):
+        _draw_panel(axis, records, label, names)
+    save_figure(figure, path)
+
+
+def _draw_panel(
+    axis: "Axes", records: Sequence[Mapping[str, float]], label: str, names: Sequence[str]
+) -> None:
+    """Draws a curve for each of some metrics, and a legend where there are several."""
+    for name, colour in zip(names, distinct_colours(len(names)), strict=True):
+        points = [(record["step"], record[name]) for record in records if name in record]
+        marker = "o" if len(points) == 1 else None
+        axis.plot(*zip(*points, strict=True), label=name, color=colour, lw=1, marker=marker)
+    axis.set(xlabel="step", ylabel=label)
+    if len(names) > len(COLOURS):
+        axis.legend(frameon=False, fontsize="small", loc="center left", bbox_to_anchor=(1, 0.5))
+    elif len(names) > 1:
+        axis.legend(frameon=False)
+    hide_upper_spines(axis)
