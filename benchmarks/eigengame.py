@@ -65,7 +65,7 @@ class Shape(NamedTuple):
 
 def step_of(rule: str, shape: Shape) -> Callable[[], object]:
     """A call that makes one step, with the papers' optimiser, on a batch that lies on the device."""
-    optimizer = optimizers.make("sgd", 1e-4, {"momentum": 0.9, "nesterov": True}, "optimizer")
+    optimizer = optimizers.make("sgd", 1e-4, {"momentum": 0.9, "nesterov": True})
     rows = jax.random.normal(jax.random.key(0), (shape.b, shape.d))
     vectors = eigengame.initial_vectors(jax.random.key(1), shape.k, shape.d)
     state = vectors, eigengame.initial_optimizers(optimizer, vectors)

@@ -95,9 +95,7 @@ def until_right(
 
 def eigengame_mu(rows: np.ndarray, k: int, learning_rate: float) -> Callable:
     """`(seed, indices [b]) -> learn` of EigenGame Unloaded with Nesterov momentum 0.9, on rows on the device."""
-    optimizer = optimizers.make(
-        "sgd", learning_rate, {"momentum": 0.9, "nesterov": True}, "--learning_rate"
-    )
+    optimizer = optimizers.make("sgd", learning_rate, {"momentum": 0.9, "nesterov": True})
     rows = jnp.asarray(rows)
     step = jax.jit(
         lambda vectors, opt_state, rows, indices: eigengame.step(

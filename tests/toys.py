@@ -70,7 +70,7 @@ def make_rule(
 ) -> updates.Rule:
     """A rule with SGD of rates (disc, gen) and the weights that are named; the others are zero."""
     kwargs = {} if momentum is None else {"momentum": momentum}
-    optimizer = {x: optimizers.make("sgd", h, kwargs, "") for x, h in zip(PLAYERS, rates, strict=True)}
+    optimizer = {x: optimizers.make("sgd", h, kwargs) for x, h in zip(PLAYERS, rates, strict=True)}
     weights = Weights.none(PLAYERS)._replace(**weights)
     return updates.make(name, game, optimizer, Regularizers(weights, estimator, clock, align), options)
 

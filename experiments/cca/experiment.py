@@ -15,10 +15,10 @@ from lib.data.pipeline import to_rows
 from lib.eigengame import exact, generalized, problems
 from lib.eigengame.generalized import Auxiliary
 from lib.eigengame.products import all_players, check_divides
-from lib.errors import ConfigError
+from lib.errors import ConfigError, within
 from lib.experiment import Batch, Experiment
 from lib.pictures.artefacts import Array, Artefact, Images
-from lib.pictures.drawing import rows_as_images
+from lib.pictures.images import rows_as_images
 from lib.runtime.devices import psum
 
 _NO_VARIANCE = 1e-6  # of the largest variance: rounding's share in float32
@@ -50,7 +50,8 @@ def build(config: CcaConfig, spec: DataSpec) -> Experiment:
             f"config.cca.k: {k} pairs of views of {p} and {d - p} features; use at most {min(p, d - p)}"
         )
     problem = problems.cca(p, section.epsilon) if section.problem == "cca" else problems.pls(p)
-    optimizer = optimizers.from_config(section.optimizer, "config.cca.optimizer", with_loss=False)
+    with within("config.cca.optimizer"):
+        optimizer = optimizers.from_config(section.optimizer, with_loss=False)
     spectrum = spec.spectrum(d)
     truth = None
     if spectrum.eigenvectors is not None:

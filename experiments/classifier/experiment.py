@@ -8,7 +8,7 @@ from experiments.classifier.config import Augmentation, ClassifierConfig
 from lib import optimizers
 from lib.data import DataSpec, augmentation
 from lib.data.pipeline import to_signed
-from lib.errors import ConfigError
+from lib.errors import ConfigError, within
 from lib.experiment import Batch, Experiment, GameView
 from lib.games import updates
 from lib.games.game import Aux, Game
@@ -31,7 +31,8 @@ def build(config: ClassifierConfig, spec: DataSpec) -> Experiment:
     section = config.classifier
     _check_augmentation(section.augmentation, spec)
     model = models.make(section, spec, config.dataset.name)
-    optimizer = {_PLAYER: optimizers.from_config(section.optimizer, "config.classifier.optimizer")}
+    with within("config.classifier.optimizer"):
+        optimizer = {_PLAYER: optimizers.from_config(section.optimizer)}
 
     def losses(params, net_state, batch: Batch, key: jax.Array):
         logits, net_state = model.train(params[_PLAYER], net_state, batch["image"], key)

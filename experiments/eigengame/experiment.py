@@ -15,10 +15,10 @@ from lib.data import DataSpec
 from lib.data.pipeline import to_rows
 from lib.eigengame.products import all_players, check_divides
 from lib.eigengame.rules import normalized
-from lib.errors import ConfigError
+from lib.errors import ConfigError, within
 from lib.experiment import Batch, Experiment
 from lib.pictures.artefacts import Array, Artefact, Images
-from lib.pictures.drawing import rows_as_images
+from lib.pictures.images import rows_as_images
 from lib.runtime.devices import pmean, psum
 
 
@@ -57,7 +57,8 @@ def build(config: EigenGameConfig, spec: DataSpec) -> Experiment:
     if k > d:
         raise ConfigError(f"config.eigengame.k: {k} vectors of only {d} features; use at most {d}")
     rule = eigengame.RULES[section.rule]
-    optimizer = optimizers.from_config(section.optimizer, "config.eigengame.optimizer", with_loss=False)
+    with within("config.eigengame.optimizer"):
+        optimizer = optimizers.from_config(section.optimizer, with_loss=False)
     mean, truth = _mean_and_truth(config, spec, d)
     online = section.mean == "online"
 

@@ -233,4 +233,4 @@ class EigenGamePCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
 @functools.cache
 def _optimizer(momentum: float) -> Optimizer:
     """Cached: a new optimiser would compile again. Its rate is set at each step."""
-    return make("sgd", 1.0, {"momentum": float(momentum), "nesterov": True}, "optimizer")
+    return make("sgd", 1.0, {"momentum": float(momentum), "nesterov": True})

@@ -10,7 +10,7 @@ import pydantic
 
 from lib import optimizers
 from lib.config import Section
-from lib.errors import nearest
+from lib.errors import nearest, within
 from lib.games.drift import Clock, Coefficients, Terms
 from lib.games.game import Game
 from lib.games.regularizers import Estimator
@@ -86,10 +86,11 @@ class Play(Section):
         Raises:
           ConfigError: an unknown optimiser or argument, or a value that an optimiser refuses.
         """
-        return {
-            x: optimizers.from_config(section, f"{field}.optimizers.{x}")
-            for x, section in self.optimizers.items()
-        }
+        built = {}
+        for x, section in self.optimizers.items():
+            with within(f"{field}.optimizers.{x}"):
+                built[x] = optimizers.from_config(section)
+        return built
 
     def as_rule(self, game: Game, field: str) -> Rule:
         """The update rule for a game of these players. `field`, raises: as `as_optimizers`."""
@@ -157,7 +158,8 @@ class Play(Section):
     def _is_plain_sgd(self, player: str) -> bool:
         section = self.optimizers[player]
         # An unknown name is told first.
-        optimizers.factory_of(section.name, f"{{here}}.optimizers.{player}")
+        with within(f"{{here}}.optimizers.{player}"):
+            optimizers.kind_of(section.name)
         return section.is_plain_sgd
 
     @pydantic.model_validator(mode="after")

@@ -3,20 +3,35 @@
 from collections.abc import Callable
 from typing import Any
 
+from lib.errors import ConfigError
+
 
 def check(name: str, value: Any, fits: Callable[[Any], bool], use: str) -> None:
-    """Raises a ValueError where a plain number does not fit, or a text or schedule is none.
+    """Refuses a plain number that does not fit, and a text or a schedule in place of a number.
 
-    None, and arrays, whose values may vary, are not looked at.
+    None passes, and so do arrays: their values may vary.
+
+    Args:
+      name: of the optimiser's argument.
+      value: the argument.
+      fits: whether a number does.
+      use: what the error advises to use instead.
+
+    Raises:
+      ConfigError: it does not fit; of the field `name`.
     """
     if callable(value):
-        raise ValueError(f"{name}: a schedule is no number; use optax.inject_hyperparams, or {use}")
+        raise ConfigError(f"a schedule is no number; use optax.inject_hyperparams, or {use}", name)
     if isinstance(value, str) or (isinstance(value, int | float) and not fits(value)):
-        raise ValueError(f"{name}: {value!r} does not fit; use {use}")
+        raise ConfigError(f"{value!r} does not fit; use {use}", name)
 
 
 def check_given(optimizer: str, **arguments: Any) -> None:
-    """Raises a ValueError where an argument of `update` that an optimiser cannot do without is None."""
+    """Refuses a call of `update` without an argument that the optimiser needs.
+
+    Raises:
+      ValueError: one of `arguments` is None.
+    """
     for name, value in arguments.items():
         if value is None:
             how = "params" if name == "params" else f"params, {name}=..."

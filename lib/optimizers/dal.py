@@ -9,7 +9,6 @@ Rosca, Wu, Qin, Dherin: On a continuous time model of gradient descent dynamics 
 TMLR 2023, arXiv 2302.01952.
 """
 
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -19,9 +18,9 @@ from jax.typing import ArrayLike
 
 from lib.errors import ConfigError, nearest
 from lib.optimizers.checks import check, check_given
+from lib.optimizers.curvature import PRODUCTS
+from lib.optimizers.kind import Kind
 from lib.optimizers.trees import downhill, polar
-
-Loss = Callable[[Any], jax.Array]  # of the parameters alone
 
 
 class DalState(NamedTuple):
@@ -40,43 +39,30 @@ def dal(
     start: ArrayLike = 0,
     stop: ArrayLike | None = None,
 ) -> optax.GradientTransformationExtraArgs:
-    """DAL-p, whose update is told the loss as a function: `update(grads, opt_state, params, value_fn=loss)`.
+    """Returns DAL-p, whose update takes the loss: `update(grads, opt_state, params, value_fn=loss)`.
 
     For momentum, chain it with `optax.trace`. It cannot be masked, for the loss is a function of all parameters:
-    mask what comes after it.
+    mask what comes after it. A gradient of 0 moves nothing. `value_fn` is of the whole minibatch, and so is its
+    gradient: on several devices see `lib.runtime.devices.replicated`.
 
     Args:
       learning_rate: h; 2 in the paper, with which p = 1 is at the edge of stability: a quadratic's x becomes -x.
       p: how much the rate follows the curvature; 0: plain SGD at learning_rate, if the cap is above.
       cap: the largest rate, also where H ghat is 0.
-      hvp: an exact Hessian-vector product, or the difference of two gradients.
+      hvp: "exact" Hessian-vector products, or by "finite_differences" of two gradients.
       plain_rate: of the updates before `start` and from `stop` on, needed if there are any. The product is
         computed there too.
       start, stop: which updates are DAL's, counted from 0; None: all from `start` on.
 
-    Returns:
-      An optimiser. A gradient of 0 moves nothing. `value_fn` is of the whole minibatch, and so is its gradient:
-      on several devices see `lib.runtime.devices.replicated`.
-
     Raises:
-      ValueError: plain numbers that do not fit, or options that contradict one another; by its update, without
-        `value_fn` or `params`, or with masked ones.
-      ConfigError: by its update, a loss whose second derivative is zero everywhere.
+      ConfigError: plain numbers that do not fit, or options that contradict one another; by its update, a loss
+        whose second derivative is zero everywhere.
+      ValueError: by its update, without `value_fn` or `params`, or with masked ones.
     """
-    for name, value in {"learning_rate": learning_rate, "cap": cap, "plain_rate": plain_rate}.items():
-        check(name, value, lambda x: 0 < x < float("inf"), "a positive one")
-    check("p", p, lambda x: x >= 0, "0 or more")
-    check("start", start, lambda x: x >= 0, "0 or more")
-    check("stop", stop, lambda x: x > start, "one above start, or None for no end")
+    _check_numbers(learning_rate, p, cap, plain_rate)
+    _check_window(plain_rate, start, stop)
     if hvp not in PRODUCTS:
-        raise ValueError(f"hvp: unknown name '{hvp}'{nearest(hvp, PRODUCTS)}")
-    always = stop is None and (isinstance(start, jax.Array) or start == 0)
-    if plain_rate is not None and isinstance(start, int) and always:
-        raise ValueError(
-            "plain_rate: has no effect where all updates are DAL's; leave it out, or set start or stop"
-        )
-    if plain_rate is None and not always:
-        raise ValueError("plain_rate: is needed for the updates before start and from stop on; set it")
+        raise ConfigError(f"unknown name '{hvp}'{nearest(hvp, PRODUCTS)}", "hvp")
 
     def init(params):
         del params
@@ -99,56 +85,40 @@ def dal(
     return optax.GradientTransformationExtraArgs(init, update)
 
 
-def exact_product(loss: Loss, params: Any, direction: Any) -> Any:
-    """H v = d/de grad loss(theta + e v) at e = 0, forwards over backwards; like the parameters.
+DAL = Kind(dal, chooses_rate=True)
 
-    Kinks, as of ReLU, are where they are: the curvature between them is what counts.
 
-    Raises:
-      ConfigError: the gradient does not depend on the parameters but by jumps, so that H is zero everywhere.
-    """
-    depends = []
+def _check_numbers(
+    learning_rate: ArrayLike, p: ArrayLike, cap: ArrayLike, plain_rate: ArrayLike | None
+) -> None:
+    """Refuses plain numbers that do not fit."""
+    for name, value in {"learning_rate": learning_rate, "cap": cap, "plain_rate": plain_rate}.items():
+        check(name, value, lambda x: 0 < x < float("inf"), "a positive one")
+    check("p", p, lambda x: x >= 0, "0 or more")
 
-    @jax.custom_jvp
-    def watched(gradient):
-        return gradient
 
-    @watched.defjvp
-    def tangent(primals, tangents):  # called, while tracing, only if there is any tangent
-        depends.append(True)
-        return *primals, *tangents
-
-    _, product = jax.jvp(lambda theta: watched(jax.grad(loss)(theta)), (params,), (direction,))
-    if not depends:
+def _check_window(plain_rate: ArrayLike | None, start: ArrayLike, stop: ArrayLike | None) -> None:
+    """Refuses an empty window of updates, and a plain rate without a window or the other way round."""
+    check("start", start, lambda x: x >= 0, "0 or more")
+    check("stop", stop, lambda x: x > start, "one above start, or None for no end")
+    always = stop is None and (isinstance(start, jax.Array) or start == 0)
+    if plain_rate is not None and isinstance(start, int) and always:
         raise ConfigError(
-            "dal: this loss is piecewise linear in the parameters, it has no second derivative to choose a rate "
-            "by; use a smooth loss, such as cross entropy, or another optimiser, such as sgd"
+            "has no effect where all updates are DAL's; leave it out, or set start or stop", "plain_rate"
         )
-    return product
-
-
-def difference_product(loss: Loss, params: Any, direction: Any) -> Any:
-    """H v, approximately (grad loss(theta + r v) - grad loss(theta - r v)) / 2r, for v of length 1.
-
-    r = (u (1 + ||theta||))^(1/3) balances the rounding of theta and of gradients, relative errors of u, against
-    the third derivative. Raises: as `exact_product`.
-    """
-    jax.eval_shape(lambda theta, v: exact_product(loss, theta, v), params, direction)
-    unit = jnp.finfo(optax.tree.dtype(params, "lowest")).eps
-    r = jnp.cbrt(unit * (1 + polar(params)[0]))
-    at = lambda step: jax.grad(loss)(
-        jax.tree.map(lambda t, v: (t + step * v).astype(t.dtype), params, direction)
-    )
-    return jax.tree.map(lambda ahead, behind: (ahead - behind) / (2 * r), at(r), at(-r))
-
-
-PRODUCTS = {"exact": exact_product, "finite_differences": difference_product}
+    if plain_rate is None and not always:
+        raise ConfigError("is needed for the updates before start and from stop on; set it", "plain_rate")
 
 
 def _check_whole(params: Any) -> None:
-    masked = lambda x: isinstance(x, optax.MaskedNode)
-    if any(map(masked, jax.tree.leaves(params, is_leaf=masked))):
+    """Refuses parameters some of which are masked."""
+    leaves = jax.tree.leaves(params, is_leaf=_is_masked)
+    if any(map(_is_masked, leaves)):
         raise ValueError(
             "dal cannot be masked, for value_fn is a function of all parameters; mask its updates instead: "
             "optax.chain(dal(...), optax.masked(optax.set_to_zero(), frozen))"
         )
+
+
+def _is_masked(node: Any) -> bool:
+    return isinstance(node, optax.MaskedNode)

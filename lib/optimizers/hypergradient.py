@@ -14,7 +14,6 @@ arXiv 1703.04782.
 
 import itertools
 import math
-from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -22,8 +21,9 @@ import jax.numpy as jnp
 import optax
 from jax.typing import ArrayLike
 
-from lib.errors import nearest
+from lib.errors import ConfigError, nearest
 from lib.optimizers.checks import check
+from lib.optimizers.kind import Kind
 from lib.optimizers.trees import downhill, inner, squared_norm
 
 
@@ -44,62 +44,64 @@ class HypergradientState(NamedTuple):
 
 
 def cosine(x: Any, y: Any) -> jax.Array:
-    """<x, y> / (||x|| ||y||) over all leaves; 0 where either is 0."""
+    """Returns <x, y> / (||x|| ||y||) over all leaves; 0 where either is 0."""
     norms = jnp.sqrt(squared_norm(x)) * jnp.sqrt(squared_norm(y))
     return inner(x, y) / jnp.where(norms > 0, norms, 1)
 
 
-RULES = {
-    "additive": lambda alpha, beta, g, u: alpha + beta * inner(g, u),
-    "multiplicative": lambda alpha, beta, g, u: alpha * (1 + beta * cosine(g, u)),
-}
+def additive(alpha: jax.Array, beta: ArrayLike, grads: Any, last: Any) -> jax.Array:
+    """Returns alpha + beta <g, u>, u being the last direction."""
+    return alpha + beta * inner(grads, last)
+
+
+def multiplicative(alpha: jax.Array, beta: ArrayLike, grads: Any, last: Any) -> jax.Array:
+    """Returns alpha (1 + beta cos(g, u)), u being the last direction."""
+    return alpha * (1 + beta * cosine(grads, last))
+
+
+RATE_RULES = {"additive": additive, "multiplicative": multiplicative}
 
 
 def hypergradient(
     direction: optax.GradientTransformation,
-    alpha_0: ArrayLike,
+    learning_rate: ArrayLike,
     beta: ArrayLike,
     rule: str = "additive",
     min_rate: ArrayLike | None = None,
     max_rate: ArrayLike | None = None,
 ) -> optax.GradientTransformationExtraArgs:
-    """Descends along a direction by a rate that descends too. With beta 0 the rate stays alpha_0.
+    """Returns an optimiser that descends along a direction by a rate that descends too.
 
-    The gradient is what arrives here: put L2 weight decay and clipping before, by `optax.chain`.
+    The gradient is what arrives here: put L2 weight decay and clipping before, by `optax.chain`. With beta 0 the
+    rate stays alpha_0.
 
     Args:
       direction: makes u_t of g_t, to be subtracted: `optax.identity()`, `optax.scale_by_adam()` ...
-      alpha_0: the first step's rate.
+      learning_rate: alpha_0, the first step's rate.
       beta: the rate of the rate, at least 0.
-      rule: one of RULES.
+      rule: one of RATE_RULES.
       min_rate: what the rate never falls below; None: it may turn negative.
       max_rate: what it never rises above; None: anything.
 
     Raises:
-      ValueError: an unknown rule, plain numbers (arrays are not looked at) that do not fit or are out of their
+      ConfigError: an unknown rule, plain numbers (arrays are not checked) that do not fit or are out of their
         order, or a schedule, for the rate moves itself.
     """
-    if rule not in RULES:
-        raise ValueError(f"rule: unknown name '{rule}'{nearest(rule, RULES)}")
-    if callable(alpha_0):
-        raise ValueError("the first rate: a schedule cannot govern a rate that moves itself; use a number")
-    check("beta", beta, lambda x: 0 <= x < math.inf, "0, which leaves the rate as it is, or more")
-    for name, rate in {"the first rate": alpha_0, "min_rate": min_rate, "max_rate": max_rate}.items():
-        check(name, rate, lambda x: not math.isnan(x), "a number")
-    _check_order({"min_rate": min_rate, "the first rate": alpha_0, "max_rate": max_rate})
+    _check_rates(learning_rate, beta, rule, min_rate, max_rate)
     direction = optax.with_extra_args_support(direction)
 
     def init(params):
         return HypergradientState(
             count=jnp.zeros([], jnp.int32),
-            step_size=jnp.asarray(alpha_0, float),
+            step_size=jnp.asarray(learning_rate, float),
             last=optax.tree.zeros_like(params),
             direction=direction.init(params),
         )
 
     def update(grads, state, params=None, **extra):
-        before = jnp.where(state.count == 0, alpha_0, state.step_size)  # alpha_0 may have moved since init
-        alpha = jnp.clip(RULES[rule](before, beta, grads, state.last), min_rate, max_rate)
+        # The first rate is read here, not of init's state: it may have moved since.
+        before = jnp.where(state.count == 0, learning_rate, state.step_size)
+        alpha = jnp.clip(RATE_RULES[rule](before, beta, grads, state.last), min_rate, max_rate)
         u, inner_state = direction.update(grads, state.direction, params, **extra)
         return downhill(alpha, u), HypergradientState(
             optax.safe_increment(state.count), alpha, u, inner_state
@@ -116,12 +118,15 @@ def sgd_hd(
     min_rate: ArrayLike | None = None,
     max_rate: ArrayLike | None = None,
 ) -> optax.GradientTransformationExtraArgs:
-    """SGD-HD (Algorithm 4): u = g.
+    """Returns SGD-HD (Algorithm 4): u = g.
 
     Args:
       learning_rate: alpha_0.
       weight_decay: adds weight_decay * theta to g before everything else, as L2 in the loss does.
-      beta, rule, min_rate, max_rate, raises: as `hypergradient`. beta 0 is plain SGD.
+      beta, rule, min_rate, max_rate: as `hypergradient`. beta 0 is plain SGD.
+
+    Raises:
+      ConfigError: as `hypergradient`.
     """
     adaptive = hypergradient(optax.identity(), learning_rate, beta, rule, min_rate, max_rate)
     return _decayed(weight_decay, adaptive)
@@ -136,7 +141,17 @@ def sgdn_hd(
     min_rate: ArrayLike | None = None,
     max_rate: ArrayLike | None = None,
 ) -> optax.GradientTransformationExtraArgs:
-    """SGDN-HD (Algorithm 5), with Nesterov's momentum mu: v <- mu v + g; u = g + mu v. Else as `sgd_hd`."""
+    """Returns SGDN-HD (Algorithm 5), with Nesterov's momentum mu.
+
+    v <- mu v + g,    u = g + mu v
+
+    Args:
+      momentum: mu, between -1 and 1.
+      learning_rate, beta, rule, weight_decay, min_rate, max_rate: as `sgd_hd`.
+
+    Raises:
+      ConfigError: as `hypergradient`.
+    """
     check("momentum", momentum, lambda x: -1 < x < 1, "one between -1 and 1")
     direction = optax.trace(momentum, nesterov=True)
     return _decayed(weight_decay, hypergradient(direction, learning_rate, beta, rule, min_rate, max_rate))
@@ -153,7 +168,18 @@ def adam_hd(
     min_rate: ArrayLike | None = None,
     max_rate: ArrayLike | None = None,
 ) -> optax.GradientTransformationExtraArgs:
-    """Adam-HD (Algorithm 6): u = mhat / (sqrt(vhat) + eps), bias corrected. Else as `sgd_hd`."""
+    """Returns Adam-HD (Algorithm 6), with bias correction.
+
+    u = mhat / (sqrt(vhat) + eps)
+
+    Args:
+      b1, b2: the decay of the means of g and g^2.
+      eps: keeps u finite where the gradient vanishes.
+      learning_rate, beta, rule, weight_decay, min_rate, max_rate: as `sgd_hd`.
+
+    Raises:
+      ConfigError: as `hypergradient`.
+    """
     for name, decay in {"b1": b1, "b2": b2}.items():
         check(name, decay, lambda x: 0 <= x < 1, "0 or more, below 1")
     check("eps", eps, lambda x: x >= 0, "0 or more")
@@ -161,19 +187,38 @@ def adam_hd(
     return _decayed(weight_decay, hypergradient(direction, learning_rate, beta, rule, min_rate, max_rate))
 
 
+SGD_HD = Kind(sgd_hd, chooses_rate=True, scheduled=False)
+SGDN_HD = Kind(sgdn_hd, chooses_rate=True, scheduled=False)
+ADAM_HD = Kind(adam_hd, chooses_rate=True, scheduled=False)
+
+
 def _decayed(
     weight_decay: ArrayLike | None, transform: optax.GradientTransformationExtraArgs
 ) -> optax.GradientTransformationExtraArgs:
-    """The transform of gradients with L2 weight decay in them."""
+    """Returns the transform of gradients with L2 weight decay in them."""
     if weight_decay is None:
         return transform
     check("weight_decay", weight_decay, lambda x: x >= 0, "0 or more")
     return optax.chain(optax.add_decayed_weights(weight_decay), transform)
 
 
-def _check_order(rates: Mapping[str, ArrayLike | None]) -> None:
-    """Raises a ValueError where the plain numbers among them fall."""
-    plain = [(name, rate) for name, rate in rates.items() if isinstance(rate, int | float)]
+def _check_rates(
+    learning_rate: ArrayLike,
+    beta: ArrayLike,
+    rule: str,
+    min_rate: ArrayLike | None,
+    max_rate: ArrayLike | None,
+) -> None:
+    """Refuses an unknown rule, and rates that do not fit or are out of their order."""
+    if rule not in RATE_RULES:
+        raise ConfigError(f"unknown name '{rule}'{nearest(rule, RATE_RULES)}", "rule")
+    if callable(learning_rate):
+        raise ConfigError("a schedule cannot govern a rate that moves itself; use a number", "learning_rate")
+    check("beta", beta, lambda x: 0 <= x < math.inf, "0, which leaves the rate as it is, or more")
+    in_order = {"min_rate": min_rate, "learning_rate": learning_rate, "max_rate": max_rate}
+    for name, rate in in_order.items():
+        check(name, rate, lambda x: not math.isnan(x), "a number")
+    plain = [(name, rate) for name, rate in in_order.items() if isinstance(rate, int | float)]
     for (low_name, low), (high_name, high) in itertools.pairwise(plain):
         if low > high:
-            raise ValueError(f"{low_name} {low} is above {high_name} {high}; use at most that")
+            raise ConfigError(f"{low} is above {high_name} {high}; use at most that", low_name)

@@ -11,6 +11,7 @@ import optax
 from jax.typing import ArrayLike
 
 from lib.optimizers.checks import check, check_given
+from lib.optimizers.kind import Kind
 from lib.optimizers.trees import inner, squared_norm
 
 
@@ -24,7 +25,19 @@ class PolyakState(NamedTuple):
 def polyak_sgd(
     learning_rate: ArrayLike, f_min: ArrayLike = 0.0, eps: ArrayLike = 0.0, variant: str = "sps"
 ) -> optax.GradientTransformationExtraArgs:
-    """gamma = min((f - f_min) / (||g||^2 + eps), learning_rate): `optax.polyak_sgd`, told f as `value`."""
+    """Returns `optax.polyak_sgd`, given f as `value`, with its rate in the state.
+
+    gamma = min((f - f_min) / (||g||^2 + eps), learning_rate)
+
+    Args:
+      learning_rate: the largest gamma.
+      f_min: the least value of a minibatch's loss.
+      eps: keeps gamma small where the gradient vanishes.
+      variant: of optax's: "sps" or "sps+".
+
+    Raises:
+      ConfigError: plain numbers that do not fit.
+    """
     check("learning_rate", learning_rate, lambda x: x > 0, "a positive one")
     check("eps", eps, lambda x: x >= 0, "0 or more")
     return _recorded("polyak_sgd", learning_rate, optax.polyak_sgd(learning_rate, 1.0, f_min, eps, variant))
@@ -33,12 +46,17 @@ def polyak_sgd(
 def sps_max(
     learning_rate: ArrayLike, c: ArrayLike = 0.5, f_min: ArrayLike = 0.0
 ) -> optax.GradientTransformationExtraArgs:
-    """gamma = min((f - f_min) / (c ||g||^2), learning_rate), Equation 3, told f as `value`.
+    """Returns SPS_max (Equation 3), given f as `value`.
+
+    gamma = min((f - f_min) / (c ||g||^2), learning_rate)
 
     Args:
       learning_rate: gamma_b, the largest gamma.
       c: 1/2 is best for convex losses; 0.2 is what the paper's networks have.
       f_min: the least value of a minibatch's loss.
+
+    Raises:
+      ConfigError: plain numbers that do not fit.
     """
     check("learning_rate", learning_rate, lambda x: x > 0, "a positive one")
     check("c", c, lambda x: x > 0, "a positive one")
@@ -46,10 +64,14 @@ def sps_max(
     return _recorded("sps_max", learning_rate, optax.chain(scaled, optax.scale(-1 / c)))
 
 
+POLYAK_SGD = Kind(polyak_sgd, chooses_rate=True)
+SPS_MAX = Kind(sps_max, chooses_rate=True)
+
+
 def _recorded(
     name: str, learning_rate: ArrayLike, transform: optax.GradientTransformationExtraArgs
 ) -> optax.GradientTransformationExtraArgs:
-    """An optimiser whose updates are u = -gamma g, with gamma = -<u, g> / ||g||^2 in its state."""
+    """Returns an optimiser whose updates are u = -gamma g, with gamma = -<u, g> / ||g||^2 in its state."""
 
     def init(params):
         return PolyakState(jnp.asarray(learning_rate, float), transform.init(params))

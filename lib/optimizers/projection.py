@@ -13,15 +13,23 @@ from lib.optimizers.checks import check_given
 Projection = Callable[[Any], Any]  # parameters to the nearest ones of a set
 
 
+def identity(params: Any) -> Any:
+    """Returns the parameters: the projection onto the set of all."""
+    return params
+
+
 def l2_ball(max_norm: ArrayLike) -> Projection:
-    """w <- w min(1, max_norm / ||w||), with one norm of all parameters together."""
+    """Returns the projection onto a ball, with one norm of all parameters together.
+
+    w <- w min(1, max_norm / ||w||)
+    """
     return functools.partial(optax.projections.projection_l2_ball, scale=max_norm)
 
 
 def projected(
     transform: optax.GradientTransformation, projection: Projection
 ) -> optax.GradientTransformationExtraArgs:
-    """An optimiser followed by a projection: w <- projection(w + u), u being its own update.
+    """Returns an optimiser followed by a projection: w <- projection(w + u), u being its own update.
 
     It is the last of a chain, for what comes later would leave the set; under `optax.masked` it sees the chosen
     parameters alone. The initial parameters are the caller's: start from `projection(params)`.

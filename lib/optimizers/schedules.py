@@ -16,7 +16,7 @@ CONSTANT = "constant"
 
 
 def optax_schedules() -> dict[str, Callable[..., Schedule]]:
-    """Every public optax function that makes a schedule from numbers, by name."""
+    """Lists every public optax function that makes a schedule from numbers, by name."""
     return {
         name: function
         for name, function in vars(optax.schedules).items()
@@ -25,7 +25,7 @@ def optax_schedules() -> dict[str, Callable[..., Schedule]]:
     }
 
 
-def make(name: str, kwargs: Mapping[str, Any], field: str) -> Schedule:
+def make(name: str, kwargs: Mapping[str, Any]) -> Schedule:
     """Builds a schedule `(number of updates so far) -> factor on the learning rate`.
 
     What is not in `kwargs` of `value`, `init_value` and `peak_value` is such that the plain rate has factor
@@ -34,19 +34,19 @@ def make(name: str, kwargs: Mapping[str, Any], field: str) -> Schedule:
     Args:
       name: `constant` (the factor 1) or a public optax schedule.
       kwargs: the schedule's arguments. `boundaries_and_scales` is written as pairs (update, scale).
-      field: the config's name for it, for error messages.
 
     Raises:
-      ConfigError: an unknown schedule or argument, or values that the schedule refuses.
+      ConfigError: an unknown schedule or argument, or values that the schedule refuses; of the field `name`,
+        `kwargs` or `kwargs.<argument>`.
     """
-    schedules = {CONSTANT: lambda: lambda count: 1.0} | optax_schedules()
+    schedules = {CONSTANT: _constant} | optax_schedules()
     if name not in schedules:
-        raise ConfigError(f"{field}.name: unknown schedule '{name}'{nearest(name, schedules)}")
+        raise ConfigError(f"unknown schedule '{name}'{nearest(name, schedules)}", "name")
     known = inspect.signature(schedules[name]).parameters
     for key in kwargs:
         if key not in known:
             hint = nearest(key, known) if known else ""
-            raise ConfigError(f"{field}.kwargs.{key}: '{name}' takes no such argument{hint}")
+            raise ConfigError(f"'{name}' takes no such argument{hint}", f"kwargs.{key}")
     units = {"value": 1.0, "init_value": 0.0 if "peak_value" in known else 1.0, "peak_value": 1.0}
     arguments = {key: unit for key, unit in units.items() if key in known} | dict(kwargs)
     try:
@@ -56,7 +56,12 @@ def make(name: str, kwargs: Mapping[str, Any], field: str) -> Schedule:
         first = float(schedule(jnp.zeros([], jnp.int32)))
     except Exception as error:  # optax refuses bad values in many ways
         text = str(error).splitlines()[0]
-        raise ConfigError(f"{field}.kwargs: '{name}' refuses {dict(kwargs)}: {text}") from error
+        raise ConfigError(f"'{name}' refuses {dict(kwargs)}: {text}", "kwargs") from error
     if not 0 <= first < float("inf"):
-        raise ConfigError(f"{field}.kwargs: '{name}' begins with the factor {first}; use one of at least 0")
+        raise ConfigError(f"'{name}' begins with the factor {first}; use one of at least 0", "kwargs")
     return schedule
+
+
+def _constant() -> Schedule:
+    """Returns the schedule of the factor 1."""
+    return lambda count: 1.0

@@ -8,19 +8,19 @@ import optax
 
 
 def inner(x: Any, y: Any) -> jax.Array:
-    """<x, y> over all leaves."""
+    """Returns <x, y> over all leaves."""
     return optax.tree.vdot(optax.tree.cast(x, float), optax.tree.cast(y, float))
 
 
 def squared_norm(tree: Any) -> jax.Array:
-    """||x||^2 over all leaves."""
+    """Returns ||x||^2 over all leaves."""
     return optax.tree.norm(optax.tree.cast(tree, float), squared=True)
 
 
 def polar(tree: Any) -> tuple[jax.Array, Any]:
-    """(||x||, x / ||x||) over all leaves, also where the squares of components are too small or too large.
+    """Returns (||x||, x / ||x||) over all leaves.
 
-    The direction of 0 is 0.
+    Right also where the squares of components are too small or too large for their type. The direction of 0 is 0.
     """
     largest = optax.tree.max(jax.tree.map(jnp.abs, tree)).astype(float)
     unit = jnp.where(largest > 0, largest, 1)
@@ -31,5 +31,5 @@ def polar(tree: Any) -> tuple[jax.Array, Any]:
 
 
 def downhill(rate: jax.Array, grads: Any) -> Any:
-    """-rate g, in the types of g, a gradient or another direction."""
+    """Returns -rate g, in the types of g, a gradient or another direction."""
     return jax.tree.map(lambda g: (-rate).astype(g.dtype) * g, grads)

@@ -66,7 +66,7 @@ def test_a_run_that_takes_too_long_is_stopped():
 
 def test_operations_are_those_of_the_compiled_step_but_for_small_ones():
     shape = bench.Shape(d=128, k=64, b=256)
-    optimizer = optimizers.make("sgd", 1e-4, {"momentum": 0.9, "nesterov": True}, "optimizer")
+    optimizer = optimizers.make("sgd", 1e-4, {"momentum": 0.9, "nesterov": True})
     vectors = jax.ShapeDtypeStruct((shape.k, shape.d), np.float32)
     opt_state = jax.eval_shape(lambda v: eigengame.initial_optimizers(optimizer, v), vectors)
     rows = jax.ShapeDtypeStruct((shape.b, shape.d), np.float32)

@@ -110,7 +110,7 @@ def test_with_exact_parents_it_is_the_gradient_of_the_utility(parents_are_exact,
 
 def run(problem, v, rows, rate=0.05, gamma=GAMMA, optimizer=None):
     """All steps on one device: vectors, auxiliary, the metrics of every step."""
-    optimizer = optimizer or optimizers.make("sgd", rate, {}, "optimizer")
+    optimizer = optimizer or optimizers.make("sgd", rate, {})
     v = jnp.asarray(v)
     start = (
         v,
@@ -209,7 +209,7 @@ def test_one_device_is_two(vectors):
     """Also with an optimiser that looks at norms: every player has one of its own."""
     rows = np.random.default_rng(10).standard_normal((5, B, D))
     problem = problems.cca(3, 0.1)
-    optimizer = optimizers.make("adam", 0.02, {}, "optimizer", clip_norm=0.5)
+    optimizer = optimizers.make("adam", 0.02, {}, clip_norm=0.5)
     alone, auxiliary, expected = run(problem, vectors, rows, optimizer=optimizer)
     split = jax.pmap(
         lambda *carry: generalized.step(problem, optimizer, *carry, gamma=GAMMA),

@@ -27,7 +27,7 @@ def start():
 
 
 def sgd(**kwargs):
-    return optimizers.make("sgd", RATE, {"momentum": MOMENTUM, "nesterov": True, **kwargs}, "optimizer")
+    return optimizers.make("sgd", RATE, {"momentum": MOMENTUM, "nesterov": True, **kwargs})
 
 
 def run(rule: str, vectors, rows, optimizer=None, **kwargs):
@@ -102,7 +102,7 @@ def test_the_equilibrium_is_the_eigenvectors(rule, start):
 @pytest.mark.parametrize("rule", RULES)
 def test_one_device_is_two_is_groups(rule, clip, groups, start):
     """Also with an optimiser that looks at norms: every player has one of its own."""
-    optimizer = optimizers.make("adam", RATE, {}, "optimizer", clip_norm=clip)
+    optimizer = optimizers.make("adam", RATE, {}, clip_norm=clip)
     rows = batches(5)
     split = jax.pmap(
         lambda v, s, x: eigengame.step(RULES[rule], optimizer, v, s, x, groups=groups),
@@ -123,7 +123,7 @@ def test_one_device_is_two_is_groups(rule, clip, groups, start):
 
 
 def test_the_rate_of_the_metrics_is_the_mean_of_those_that_players_chose(start):
-    optimizer = optimizers.make("sgd_hd", RATE, {"beta": 1e-3}, "optimizer")
+    optimizer = optimizers.make("sgd_hd", RATE, {"beta": 1e-3})
     carry = jnp.asarray(start), eigengame.initial_optimizers(optimizer, jnp.asarray(start))
     for rows in batches(2):
         *carry, metrics = eigengame.step(RULES["mu"], optimizer, *carry, jnp.asarray(rows))

@@ -30,7 +30,7 @@ REGULARIZED = {"explicit": both(0.3, 0.2, 0.1), "multiplier": both(-1.0, 0.0, -1
 
 
 def rule_of(game, optimizer, name="simultaneous", players=PLAYERS, **kwargs):
-    optimizer = {x: optimizers.make(optimizer, 0.05, kwargs, "") for x in players}
+    optimizer = {x: optimizers.make(optimizer, 0.05, kwargs) for x in players}
     return updates.make(name, game, optimizer, Regularizers.none(players))
 
 

@@ -236,12 +236,12 @@ def test_conformance(name, kwargs):
 
 def test_drift_follows_the_schedule():
     """A decayed rate, its drift cancelled, is that rate from the beginning with its drift cancelled."""
-    decay = schedules.make("exponential_decay", {"transition_steps": 1, "decay_rate": 0.5}, "")
+    decay = schedules.make("exponential_decay", {"transition_steps": 1, "decay_rate": 0.5})
     weights = Weights.none(PLAYERS)._replace(multiplier=both(-1.0, 0.0, -1.0))
     regularizers = Regularizers(weights, "biased")
 
     def rule(rate, schedule):
-        optimizer = {x: optimizers.make("sgd", rate, {}, "", schedule=schedule) for x in PLAYERS}
+        optimizer = {x: optimizers.make("sgd", rate, {}, schedule=schedule) for x in PLAYERS}
         return updates.make("simultaneous", NONLINEAR, optimizer, regularizers)
 
     step = jax.jit(rule(0.4, decay).step)
@@ -258,7 +258,7 @@ def test_drift_follows_the_schedule():
 def test_metrics_show_the_rate_that_an_update_chose():
     """x^2 / 2: alpha_1 = alpha_0 + beta x_1 x_0, logged at the step that used it."""
     game = Game(("model",), lambda p, s, b, k: ({"model": p["model"] ** 2 / 2}, Aux(s, {})))
-    optimizer = {"model": optimizers.make("sgd_hd", 0.1, {"beta": 0.01}, "")}
+    optimizer = {"model": optimizers.make("sgd_hd", 0.1, {"beta": 0.01})}
     rule = updates.make("simultaneous", game, optimizer, Regularizers.none(("model",)))
     state, first = rule.step(rule.init({"model": jnp.ones([])}, {}), NO_DATA, KEY)
     state, second = rule.step(state, NO_DATA, KEY)
@@ -270,7 +270,7 @@ def test_metrics_show_the_rate_that_an_update_chose():
 def test_a_game_of_one_player():
     """All rules apply; a regulariser has only terms in its own norm."""
     game = Game(("model",), lambda p, s, b, k: ({"model": p["model"] ** 2 / 2}, Aux(s, {})))
-    optimizer = {"model": optimizers.make("sgd", 0.1, {}, "")}
+    optimizer = {"model": optimizers.make("sgd", 0.1, {})}
     for name in RULES:
         rule = updates.make(
             name, game, optimizer, Regularizers.none(("model",)), Options(("model",), {"model": 1})

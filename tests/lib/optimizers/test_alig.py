@@ -57,7 +57,7 @@ def test_fifty_steps_equal_the_algorithm(momentum, capped, radius):
     assert np.unique(rates).size > 5
     if radius < np.inf:
         assert np.sum(norms > radius) > 5
-    optimizer = optimizers.make("alig", CAP, kwargs, "")
+    optimizer = optimizers.make("alig", CAP, kwargs)
     found, used = trained(optimizer, optimizer.project(THETA), STEPS)
     np.testing.assert_allclose(used, rates, rtol=1e-10)
     np.testing.assert_allclose(flat(found), expected, rtol=0, atol=1e-10)
@@ -71,7 +71,7 @@ def test_fifty_steps_equal_the_algorithm(momentum, capped, radius):
         (alig(CAP, eps=1e-3, momentum=0.0), alig(CAP, eps=1e-3)),
         (polyak_sgd(CAP, 1e-3, 1e-3, "sps+"), optax.polyak_sgd(CAP, 1.0, 1e-3, 1e-3, "sps+")),
         (sps_max(CAP, c=1.0, f_min=-1e-3), optax.polyak_sgd(CAP, f_min=-1e-3)),
-        (optimizers.make("polyak_sgd", CAP, {"eps": 1e-3}, ""), alig(CAP, eps=1e-3)),
+        (optimizers.make("polyak_sgd", CAP, {"eps": 1e-3}), alig(CAP, eps=1e-3)),
     ],
     ids=["alig", "without momentum", "polyak_sgd", "sps_max", "by name"],
 )
@@ -91,7 +91,7 @@ def test_sps_max_is_the_formula():
         value, g = value_and_gradient(w)
         expected.append(min((value - f_min) / (c * np.sum(g**2)), CAP))
         w = w - expected[-1] * g
-    found, rates = trained(optimizers.make("sps_max", CAP, {"c": c, "f_min": f_min}, ""), THETA, STEPS)
+    found, rates = trained(optimizers.make("sps_max", CAP, {"c": c, "f_min": f_min}), THETA, STEPS)
     assert min(expected) < CAP == max(expected)
     np.testing.assert_allclose(rates, expected, rtol=0, atol=1e-10)
     np.testing.assert_allclose(flat(found), w, rtol=0, atol=1e-10)
@@ -113,7 +113,7 @@ def test_a_parabola_is_halved_at_every_step():
 @pytest.mark.parametrize("eps", [0.0, 1e-5])
 @pytest.mark.parametrize("name", ["alig", "polyak_sgd", "sps_max"])
 def test_a_gradient_of_zero_moves_nothing(name, eps):
-    optimizer = optimizers.make(name, 1.0, {} if name == "sps_max" else {"eps": eps}, "")
+    optimizer = optimizers.make(name, 1.0, {} if name == "sps_max" else {"eps": eps})
     zeros = jax.tree.map(jnp.zeros_like, THETA32)
     for value in (0.0, 1.0):
         moved, _ = optimizer.update(zeros, optimizer.init(THETA32), THETA32, value=jnp.float32(value))
@@ -151,7 +151,7 @@ def game():
 
 
 def test_a_game_starts_within_the_ball():
-    optimizer = {"model": optimizers.make("alig", 1.0, {"max_norm": RADIUS}, "")}
+    optimizer = {"model": optimizers.make("alig", 1.0, {"max_norm": RADIUS})}
     rule = updates.make("simultaneous", game(), optimizer, updates.Regularizers.none(("model",)))
     start = rule.init({"model": THETA32}, {}).params["model"]
     assert np.linalg.norm(flat(start)) == pytest.approx(RADIUS, rel=1e-6)
@@ -208,7 +208,7 @@ def test_injected_numbers_may_be_schedules_and_change():
 
 
 def test_vmapped_over_numbers_in_the_state():
-    optimizer = optimizers.make("alig", 1.0, {"momentum": 0.5}, "")
+    optimizer = optimizers.make("alig", 1.0, {"momentum": 0.5})
     grads = jax.grad(loss)(THETA32)
 
     def first(cap):
@@ -242,7 +242,7 @@ def test_vmapped_over_numbers_in_the_state():
 )
 def test_what_does_not_fit_is_one_line(name, rate, kwargs, line):
     with pytest.raises(ConfigError, match=line) as caught:
-        optimizers.make(name, rate, kwargs, "f")
+        optimizers.make(name, rate, kwargs)
     assert "\n" not in str(caught.value)
 
 

@@ -58,7 +58,7 @@ PROBLEMS = {
 
 def stepper(name: str, problem: Problem):
     """(step: `(params, state) -> (params, state)`, params, state); as update rules call optimisers, and more."""
-    optimizer = optimizers.make(name, RATE, {}, "config.x")
+    optimizer = optimizers.make(name, RATE, {})
 
     def step(params, state):
         value, grad = jax.value_and_grad(problem.loss)(params)

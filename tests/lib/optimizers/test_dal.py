@@ -52,7 +52,7 @@ def test_fifty_steps_equal_the_rule(p, hvp, atol, start, stop):
         assert np.ptp(rates[start:stop]) > 0.1
         assert wanted.min() < CAP
     found, used = trained(
-        optimizers.make("dal", H, {"p": p, "cap": CAP, "hvp": hvp, **window}, ""), THETA, STEPS
+        optimizers.make("dal", H, {"p": p, "cap": CAP, "hvp": hvp, **window}), THETA, STEPS
     )
     np.testing.assert_allclose(used, rates, rtol=0, atol=atol)
     np.testing.assert_allclose(flat(found), expected, rtol=0, atol=atol)
@@ -151,7 +151,7 @@ def losses(params, state, batch, key):
 )
 def test_one_device_equals_two(name, rate, kwargs):
     """Losses, gradients and products are of the whole batch, though its halves differ."""
-    optimizer = {"model": optimizers.make(name, rate, kwargs, "")}
+    optimizer = {"model": optimizers.make(name, rate, kwargs)}
     rule = updates.make(
         "simultaneous", Game(("model",), losses), optimizer, updates.Regularizers.none(("model",))
     )
@@ -190,7 +190,7 @@ def test_masked_is_refused():
 
 
 def test_vmapped_over_powers_in_the_state():
-    optimizer = optimizers.make("dal", 0.1, {"p": 1.0}, "")
+    optimizer = optimizers.make("dal", 0.1, {"p": 1.0})
     grads = jax.grad(loss)(THETA32)
 
     def rate(p):
@@ -220,7 +220,7 @@ def test_vmapped_over_powers_in_the_state():
 )
 def test_what_does_not_fit_is_one_line(rate, kwargs, line):
     with pytest.raises(ConfigError, match=line) as caught:
-        optimizers.make("dal", rate, kwargs, "f")
+        optimizers.make("dal", rate, kwargs)
     assert "\n" not in str(caught.value)
 
 
@@ -231,4 +231,4 @@ def test_the_loss_as_a_function_is_needed():
     with pytest.raises(ValueError, match="dal needs params"):
         optimizer.update(THETA32, optimizer.init(THETA32), value_fn=loss)
     with pytest.raises(ConfigError, match=r"f\.name: 'dal' .* have directions alone"):
-        optimizers.make("dal", 2.0, {}, "f", with_loss=False)
+        optimizers.make("dal", 2.0, {}, with_loss=False)

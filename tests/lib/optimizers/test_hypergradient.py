@@ -71,7 +71,7 @@ def test_fifty_steps_equal_the_algorithm(preset, rule, bounded, decay):
     if bounded:
         assert np.abs(rates - free[1]).max() > 1e-4
         assert set(rates) & set(bounds)
-    found, used = trained(optimizers.make(preset, alpha, kwargs, ""), THETA, STEPS)
+    found, used = trained(optimizers.make(preset, alpha, kwargs), THETA, STEPS)
     np.testing.assert_allclose(used, rates, rtol=0, atol=1e-10)
     np.testing.assert_allclose(flat(found), expected, rtol=0, atol=1e-10)
 
@@ -81,7 +81,7 @@ def test_the_rate_descends_along_the_derivative_of_the_loss_in_it():
     theta, alpha, beta = jax.tree.map(jnp.asarray, THETA), 0.1, 0.01
     u = jax.grad(loss)(theta)
     after = lambda rate: loss(jax.tree.map(lambda p, d: p - rate * d, theta, u))
-    _, rates = trained(optimizers.make("sgd_hd", alpha, {"beta": beta}, ""), THETA, 2)
+    _, rates = trained(optimizers.make("sgd_hd", alpha, {"beta": beta}), THETA, 2)
     assert abs(rates[1] - alpha) > 1e-4
     assert rates[1] == pytest.approx(alpha - beta * float(jax.grad(after)(alpha)), rel=1e-12)
 
@@ -120,7 +120,7 @@ def square(x):
 @pytest.mark.usefixtures("float64")
 def test_the_additive_rule_on_a_quadratic():
     """alpha_{t+1} = alpha_t + beta lam^2 x_t x_{t-1}, and x_t = (1 - lam alpha_t) x_{t-1}."""
-    found, rates = trained(optimizers.make("sgd_hd", ALPHA, {"beta": 0.01}, ""), X0, 3, square)
+    found, rates = trained(optimizers.make("sgd_hd", ALPHA, {"beta": 0.01}), X0, 3, square)
     x1 = (1 - LAM * ALPHA) * X0
     second = ALPHA + 0.01 * LAM**2 * x1 * X0
     x2 = (1 - LAM * second) * x1
@@ -133,7 +133,7 @@ def test_the_additive_rule_on_a_quadratic():
 def test_the_multiplicative_rule_on_a_quadratic():
     """In one dimension the cosine is 1, and -1 after a step that overshot: one above 1 / lam."""
     kwargs = {"beta": 0.5, "rule": "multiplicative"}
-    _, rates = trained(optimizers.make("sgd_hd", ALPHA, kwargs, ""), X0, 8, square)
+    _, rates = trained(optimizers.make("sgd_hd", ALPHA, kwargs), X0, 8, square)
     overshot = 5  # 0.1 * 1.5^4 > 1/2
     expected = ALPHA * np.cumprod([0.5 if t == overshot else 1.5 for t in range(8)]) / 1.5
     assert expected[overshot - 2] < 1 / LAM < expected[overshot - 1]
@@ -143,7 +143,7 @@ def test_the_multiplicative_rule_on_a_quadratic():
 def test_the_rate_is_more_exact_than_its_parameters():
     """In bfloat16 the rate 0.01 could not grow by a thousandth."""
     theta = jnp.ones(300, jnp.bfloat16)
-    optimizer = optimizers.make("sgd_hd", 0.01, {"beta": 1e-7}, "")
+    optimizer = optimizers.make("sgd_hd", 0.01, {"beta": 1e-7})
     _, rates = trained(optimizer, theta, 2, jnp.sum)
     assert rates.dtype == jnp.float32
     assert rates[1] - rates[0] == pytest.approx(300 * 1e-7, rel=1e-2)
@@ -154,7 +154,7 @@ ADAPTIVE = hypergradient(optax.scale_by_adam(B1), 0.02, 1e-3)
 
 @pytest.mark.usefixtures("float64")
 def test_clipping_comes_before_the_inner_product():
-    clipped = optimizers.make("sgd_hd", 0.1, {"beta": 0.5}, "", clip_norm=0.01)
+    clipped = optimizers.make("sgd_hd", 0.1, {"beta": 0.5}, clip_norm=0.01)
     _, rates = trained(clipped, X0, 2, square)
     assert rates.tolist() == pytest.approx([0.1, 0.1 + 0.5 * 0.01**2], rel=1e-12)
 
@@ -192,7 +192,7 @@ def test_groups_of_multi_transform_have_rates_of_their_own():
 
 @pytest.mark.usefixtures("float64")
 def test_a_population_of_first_rates_and_betas_in_the_state():
-    optimizer = optimizers.make("adam_hd", 1.0, {"beta": 1.0}, "")
+    optimizer = optimizers.make("adam_hd", 1.0, {"beta": 1.0})
     alphas, betas = jnp.array([0.02, 0.01, 0.03]), jnp.array([1e-3, 1e-4, 0.0])
 
     def one(alpha, beta):
@@ -204,7 +204,7 @@ def test_a_population_of_first_rates_and_betas_in_the_state():
 
     found, rates = jax.vmap(one)(alphas, betas)
     for i, (alpha, beta) in enumerate(zip(alphas.tolist(), betas.tolist(), strict=True)):
-        theta, expected = trained(optimizers.make("adam_hd", alpha, {"beta": beta}, ""), THETA, STEPS)
+        theta, expected = trained(optimizers.make("adam_hd", alpha, {"beta": beta}), THETA, STEPS)
         assert expected[0] == alpha
         np.testing.assert_allclose(rates[i], expected, rtol=1e-10)
         np.testing.assert_allclose(found["w"][i], theta["w"], rtol=1e-10)
@@ -224,7 +224,7 @@ def test_a_population_of_first_rates_and_betas_in_the_state():
 )
 def test_bad_arguments_are_one_line(kwargs, line):
     with pytest.raises(ConfigError, match=line) as caught:
-        optimizers.make("sgd_hd", 0.1, kwargs, "x")
+        optimizers.make("sgd_hd", 0.1, kwargs)
     assert "\n" not in str(caught.value)
 
 

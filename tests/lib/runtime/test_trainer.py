@@ -11,7 +11,7 @@ import pytest
 
 from lib.errors import ConfigError
 from lib.experiment import Experiment
-from lib.optimizers.registry import UNSCHEDULED
+from lib.optimizers.registry import OWN
 from lib.runtime import checkpoints, records
 from lib.runtime.trainer import NotFiniteError, first_state
 
@@ -46,7 +46,7 @@ def test_one_device_equals_two_without_noise_of_their_own(make, streamed):
 
 
 # The others' rates are cut at learning_rate: see tests/lib/optimizers/test_alig.py.
-@pytest.mark.parametrize("name", [*sorted(UNSCHEDULED), "dal"])
+@pytest.mark.parametrize("name", [*sorted(name for name, kind in OWN.items() if not kind.scheduled), "dal"])
 def test_rates_that_optimizers_choose_are_the_same_on_one_device_and_two(make, name):
     args = ("classifier/digits", "classifier.cnn.dropout=0.0", "classifier.cnn.channels=(4,)")
     args += (f"classifier.optimizer.name={name}", "eval_every=0", "checkpoint_every=4")

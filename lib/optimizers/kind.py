@@ -1,0 +1,38 @@
+"""What is known of an optimiser besides its mathematics: its facts stand beside its code."""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import optax
+
+from lib.optimizers.projection import Projection, identity, l2_ball
+
+
+@dataclasses.dataclass(frozen=True)
+class Kind:
+    """An optimiser that a config may name.
+
+    Attributes:
+      factory: `(learning_rate, **kwargs) -> optax.GradientTransformation`.
+      chooses_rate: whether it chooses its rate. Its state then keeps the rate of the last update as
+        `step_size`, a scalar; before the first, the one that it starts from.
+      scheduled: whether a schedule can govern its rate; not where learning_rate is only the first one.
+      uncapped_by: arguments with which learning_rate no longer bounds its rate, so that a schedule has no effect.
+      bounds_norm: whether it keeps the norm of all parameters at or below its argument `max_norm`, if there is one.
+    """
+
+    factory: Callable[..., optax.GradientTransformation]
+    chooses_rate: bool = False
+    scheduled: bool = True
+    uncapped_by: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    bounds_norm: bool = False
+
+    def is_uncapped(self, kwargs: Mapping[str, Any]) -> bool:
+        """Tells whether with these arguments learning_rate does not bound the rate."""
+        return any(kwargs.get(name) == value for name, value in self.uncapped_by.items())
+
+    def projection(self, kwargs: Mapping[str, Any]) -> Projection:
+        """Returns the projection onto the parameters that these arguments allow; mostly the identity."""
+        max_norm = kwargs.get("max_norm") if self.bounds_norm else None
+        return identity if max_norm is None else l2_ball(max_norm)
