@@ -50,7 +50,7 @@ def base() -> ConfigDict:
 
 
 def optimizer(name: str, learning_rate: float, **kwargs) -> ConfigDict:
-    """An optimiser by name: one of this project's or any of optax's, with its keyword arguments."""
+    """Returns the section of an optimiser, one of this project's or any of optax's, with its arguments."""
     section = ConfigDict()
     section.name = name
     section.learning_rate = learning_rate

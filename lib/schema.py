@@ -25,26 +25,28 @@ class Dataset(Section):
     device_limit_gb: Annotated[float, Field(ge=0.0)]
 
 
-class Schedule(Section):
-    """A factor on a learning rate by name, as a function of the number of updates."""
+class Named(Section):
+    """What a config chooses by name, with its keyword arguments: an optimiser, a schedule, a model."""
 
     name: str
     kwargs: dict[str, Scalar | tuple[Scalar | tuple[Scalar, ...], ...]]
 
 
-class Optimizer(Section):
-    """An optimiser by name. See `optimizer` in configs/common.py for what each field means."""
+class Schedule(Named):
+    """A factor on a learning rate, as a function of the number of updates."""
 
-    name: str
+
+class Optimizer(Named):
+    """An optimiser. See `optimizer` in configs/common.py for what each field means."""
+
     learning_rate: PositiveFloat
-    kwargs: dict[str, Scalar | tuple[Scalar, ...]]
     schedule: Schedule
     clip_norm: NonNegativeFloat
     clip_value: NonNegativeFloat
 
     @property
     def is_plain_sgd(self) -> bool:
-        """Whether an update is -learning_rate * gradient and nothing else."""
+        """Tells whether an update is -learning_rate * gradient alone, as that of optax's sgd without momentum."""
         return self.name == "sgd" and not (self.kwargs.get("momentum") or self.clip_norm or self.clip_value)
 
 
