@@ -2,14 +2,16 @@
 
 import sys
 from pathlib import Path
+from typing import NamedTuple
 
 from absl import flags
 
+from eval.best_checkpoint import BestCheckpoint
 from eval.evaluation import Evaluator
 from eval.follow import Follower
 from experiments import catalogue, registry
 from lib.command_line import parse
-from lib.config import apply_overrides, load_file
+from lib.config import load_file
 from lib.errors import ConfigError, one_line_errors
 from lib.runtime import cache
 from lib.runtime.checkpoints import WriteError
@@ -20,30 +22,38 @@ _USAGE = """Scores a checkpoint: the newest of a run, or any other.
 
   ./run.sh eval [--config.restore_path=PATH] [--follow] [--config.eval.FIELD=VALUE ...]
 
-PATH is a work directory, its checkpoints folder, or one step's folder. The run's own config is read from its
-work directory; --config=FILE, if given, must agree with it.
+PATH is a work directory, its checkpoints folder, or one step's folder. The run's own config is read from
+its work directory; --config=FILE, if given, must agree with it.
 """
 _RESTORE = "--config.restore_path="
 
 
-def _define(values: flags.FlagValues) -> None:
-    flags.DEFINE_string("config", None, "The config file, to check against the run's.", flag_values=values)
-    flags.DEFINE_bool("follow", False, "Wait for new checkpoints and score each once.", flag_values=values)
-    flags.DEFINE_string(
-        "workdir", None, "The run's work directory; like --config.restore_path.", flag_values=values
-    )
+class Request(NamedTuple):
+    """What a command line asks for.
+
+    Attributes:
+      folder: of the run.
+      step: of the checkpoint; None for the newest.
+      follow: whether every checkpoint is scored, also those that training has not written yet.
+      overrides: `--config.a.b=VALUE`, of the run's own config.
+    """
+
+    folder: RunFolder
+    step: int | None
+    follow: bool
+    overrides: list[str]
 
 
-def read_command_line(argv: list[str]):
-    """(flags, the run's config with overrides, its work directory, the step or None).
+def read_command_line(argv: list[str]) -> Request:
+    """Reads what is to be scored, and how.
 
     Raises:
-      ConfigError: no such run, or fields given that contradict the run's own config.
+      ConfigError: there is no such run, or --config=FILE is not the run's.
     """
     values, overrides = parse(argv, _define, _USAGE)
     named = [o.removeprefix(_RESTORE) for o in overrides if o.startswith(_RESTORE)]
     if named and values.workdir and find(named[-1])[0].path != RunFolder(values.workdir).path:
-        raise ConfigError("--workdir and --config.restore_path name two runs; give one of them")
+        raise ConfigError("this and --config.restore_path name two runs; give one of them", "--workdir")
     path = (named or [values.workdir])[-1]
     path = path or str(catalogue.default_folder(values.config or catalogue.DEFAULT))
     if not (named or values.workdir or Path(path).is_dir()):
@@ -52,50 +62,71 @@ def read_command_line(argv: list[str]):
         )
     folder, step = find(path)
     if values.follow and step is not None:
-        raise ConfigError("--follow: takes a run, not one step; name its work directory")
-    own = registry.own_config(folder)
+        raise ConfigError("takes a run, not one step; name its work directory", "--follow")
     if values.config:
-        check_same_run(load_file(values.config), own, folder, "--config")
-    config = apply_overrides(own, overrides)
-    check_same_run(config, own, folder, "--config")
-    return values, registry.validated(config), folder, step
+        check_same_run(load_file(values.config), registry.own_config(folder), folder, "--config")
+    return Request(folder, step, values.follow, overrides)
 
 
-def show_best(follower: Follower, best: dict | None) -> None:
-    """Says which checkpoint was the best of a run that has ended."""
-    if best is None:
+def _define(values: flags.FlagValues) -> None:
+    """Defines the program's flags."""
+    flags.DEFINE_string("config", None, "The config file, to check against the run's.", flag_values=values)
+    flags.DEFINE_bool("follow", False, "Wait for new checkpoints and score each once.", flag_values=values)
+    flags.DEFINE_string(
+        "workdir", None, "The run's work directory; like --config.restore_path.", flag_values=values
+    )
+
+
+def evaluate(evaluator: Evaluator, step: int | None) -> int:
+    """Scores one checkpoint, the newest if no step is given; returns the exit code."""
+    step, state = evaluator.folder.restore(evaluator.programs.abstract_state(), step)
+    try:
+        evaluator.evaluate(state, step)
+    except NotFiniteError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def follow(evaluator: Evaluator) -> int:
+    """Scores all checkpoints until training has ended, and names the best; returns the exit code."""
+    follower = Follower(evaluator)
+    try:
+        show_best(follower.best, follower.follow())
+    except WriteError as error:
+        print(f"error: cannot keep the best checkpoint: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("\nstopped; the same command goes on with what is not scored yet")
+        return 130
+    return 0
+
+
+def show_best(best: BestCheckpoint, record: dict | None) -> None:
+    """Says which checkpoint was the best of a run that has ended.
+
+    Raises:
+      ConfigError: there is none.
+    """
+    if record is None:
         raise ConfigError("training has ended without a checkpoint that could be scored")
-    name, step = follower.metric(best), best["step"]
-    where = "kept in best/" if follower.kept() == step else "no longer on disk: training dropped it"
-    print(f"\ntraining has ended; best by {name}: step {step:,} with {best[name]:.4g}, {where}")
+    name, step = best.metric(record), record["step"]
+    where = "kept in best/" if best.kept_step() == step else "no longer on disk: training dropped it"
+    print(f"\ntraining has ended; best by {name}: step {step:,} with {record[name]:.4g}, {where}")
 
 
 def main(argv: list[str]) -> int:
+    """Scores what the command line names; returns the exit code."""
     with one_line_errors():
-        values, config, folder, step = read_command_line(argv)
+        folder, step, follows, overrides = read_command_line(argv)
         cache.use_compilation_cache()
+        programs = registry.open_run(folder, overrides)
         folder.create()
-        programs = registry.programs(config)
         evaluator = Evaluator(programs, folder)
-        if values.follow:
-            follower = Follower(evaluator)
-            try:
-                show_best(follower, follower.follow())
-            except WriteError as error:
-                print(f"error: cannot keep the best checkpoint: {error}", file=sys.stderr)
-                return 1
-            except KeyboardInterrupt:
-                print("\nstopped; the same command goes on with what is not scored yet")
-                return 130
-        else:
-            step, state = folder.restore(programs.abstract_state(), step)
-            try:
-                evaluator.evaluate(state, step)
-            except NotFiniteError as error:
-                print(f"error: {error}", file=sys.stderr)
-                return 1
-        print(f"\nrecorded in {folder.metrics / 'eval.jsonl'}; pictures in {folder.figures}")
-    return 0
+        code = follow(evaluator) if follows else evaluate(evaluator, step)
+        if code == 0:
+            print(f"\nrecorded in {folder.metrics / 'eval.jsonl'}; pictures in {folder.figures}")
+        return code
 
 
 if __name__ == "__main__":

@@ -22,33 +22,47 @@ from lib.runtime.files import replacing
 _VERSION = 1  # raise it when what is computed changes
 
 
-def reference(dataset: Dataset, network: Network, kernel_samples: int, batch_size: int) -> Reference:
-    """A split's statistics by a network; they do not depend on the size of the batches."""
+def cached_reference(dataset: Dataset, network: Network, kernel_samples: int, batch_size: int) -> Reference:
+    """Returns the statistics of all images of a split, as a network sees them.
+
+    Args:
+      dataset: the split.
+      network: what computes features.
+      kernel_samples: how many features are kept for the kernel distance.
+      batch_size: images in one call of the network; the statistics do not depend on it.
+    """
     file = _file(network, "npz", kernel_samples, dataset.image)
     try:
         kept = np.load(file)
         return Reference(Gaussian(kept["mean"], kept["covariance"], int(kept["n"])), kept["features"])
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
         batches = sampling.real(dataset, dataset.size, batch_size, seed=0)
-        made = Reference.of(network, batches, kernel_samples)
+        reference = Reference.of(network, batches, kernel_samples)
         with replacing(file) as temporary, temporary.open("wb") as stream:
-            np.savez(stream, **made.gaussian._asdict(), features=made.features)
-        return made
+            np.savez(stream, **reference.gaussian._asdict(), features=reference.features)
+        return reference
 
 
-def records(network: Network, depends_on: tuple, make: Callable[[], list[dict]]) -> list[dict]:
-    """Records that depend on nothing but a network and `depends_on`: arrays, and what has a repr."""
+def cached_records(network: Network, depends_on: tuple, compute: Callable[[], list[dict]]) -> list[dict]:
+    """Returns the records that `compute` makes, or made before for the same arguments.
+
+    Args:
+      network: what scores the images of the records.
+      depends_on: all else that the records depend on: arrays, and values with a repr.
+      compute: makes them where the cache has none.
+    """
     file = _file(network, "json", *depends_on)
     try:
         return json.loads(file.read_text())
     except (OSError, ValueError):
-        made = make()
+        records = compute()
         with replacing(file) as temporary:
-            temporary.write_text(json.dumps(made))
-        return made
+            temporary.write_text(json.dumps(records))
+        return records
 
 
 def _file(network: Network, ending: str, *depends_on) -> Path:
+    """Returns a file in the cache, named by a digest of a network and what else its content depends on."""
     digest = hashlib.blake2b(digest_size=16)
     for part in (_VERSION, network.checksum, network.resize, sorted(network.names.items()), *depends_on):
         if isinstance(part, np.ndarray | Rows):

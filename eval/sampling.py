@@ -13,20 +13,28 @@ from lib.runtime.progress import Progress
 
 
 def generated(
-    programs: Programs, state: State, n: int, batch_size: int, seed: int, quiet: bool = False
+    programs: Programs, placed: State, n: int, batch_size: int, seed: int, quiet: bool = False
 ) -> Iterator[np.ndarray]:
     """Yields n samples of a run's experiment, float32 [b, h, w, c] in [-1, 1].
 
     Batches are drawn on all devices, each from a key of its own number: the samples do not depend on how
     many devices there are.
+
+    Args:
+      programs: of the experiment.
+      placed: a state on the programs' devices, see `Programs.place`.
+      n: how many samples.
+      batch_size: samples that a device draws in one call; the last batch is cut.
+      seed: of the samples' random stream.
+      quiet: whether to show no progress.
     """
     sample, devices = programs.samples(batch_size), len(programs.devices)
-    state = programs.place(state)
+    batch_keys = jax.vmap(jax.random.fold_in, (None, 0))
     key = streams.samples_key(seed)
     progress = Progress(n, unit="sample", label="sampling", quiet=quiet)
     for first in range(0, -(-n // batch_size), devices):
         numbers = np.arange(first, first + devices)
-        images = sample(state, jax.vmap(lambda i: jax.random.fold_in(key, i))(numbers))
+        images = sample(placed, batch_keys(key, numbers))
         for number, batch in zip(numbers, np.asarray(images), strict=True):
             left = n - number * batch_size
             if left > 0:
@@ -37,7 +45,10 @@ def generated(
 
 
 def real(dataset: Dataset, n: int, batch_size: int, seed: int) -> Iterator[np.ndarray]:
-    """At most n images of a set, in a random order; all of it for n >= its size."""
+    """Yields at most n images of a set in a random order, float32 [b, h, w, c] in [-1, 1].
+
+    For n >= the size of the set these are all of its images, each once.
+    """
     order = np.random.Generator(np.random.Philox(seed)).permutation(dataset.size)[:n]
     progress = Progress(len(order), unit="image", label="real images")
     for start in range(0, len(order), batch_size):
@@ -48,8 +59,16 @@ def real(dataset: Dataset, n: int, batch_size: int, seed: int) -> Iterator[np.nd
     progress.close()
 
 
-def parts(batches: Iterable[np.ndarray], size: int) -> Iterator[tuple[int, np.ndarray]]:
-    """Cuts a stream of batches into consecutive parts of `size` images: (number of the part, batch)."""
+def noise(shape: tuple[int, ...], n: int, batch_size: int, seed: int) -> Iterator[np.ndarray]:
+    """Yields n images of independent uniform pixels in [-1, 1], float32 [b, *shape]."""
+    generator = np.random.Generator(np.random.Philox(seed))
+    for start in range(0, n, batch_size):
+        size = min(batch_size, n - start)
+        yield generator.uniform(-1, 1, (size, *shape)).astype(np.float32)
+
+
+def cut(batches: Iterable[np.ndarray], size: int) -> Iterator[tuple[int, np.ndarray]]:
+    """Cuts a stream of batches into parts of `size` images, and yields (number of the part, batch)."""
     done = 0
     for batch in batches:
         while len(batch):
@@ -57,11 +76,3 @@ def parts(batches: Iterable[np.ndarray], size: int) -> Iterator[tuple[int, np.nd
             yield done // size, batch[:left]
             done += len(batch[:left])
             batch = batch[left:]
-
-
-def noise(shape: tuple[int, ...], n: int, batch_size: int, seed: int) -> Iterator[np.ndarray]:
-    """n images of independent uniform pixels in [-1, 1]."""
-    generator = np.random.Generator(np.random.Philox(seed))
-    for start in range(0, n, batch_size):
-        size = min(batch_size, n - start)
-        yield generator.uniform(-1, 1, (size, *shape)).astype(np.float32)

@@ -28,7 +28,7 @@ class Moments:
         self._n, self._centre, self._sum, self._outer = 0, 0.0, 0.0, 0.0
 
     def update(self, features: np.ndarray) -> None:
-        """Adds features [b, d]."""
+        """Adds features [b, d] to the sums."""
         x = np.asarray(features, np.float64)
         if self._n == 0:
             self._centre = x.mean(0)
@@ -38,32 +38,41 @@ class Moments:
         self._outer = self._outer + x.T @ x
 
     def gaussian(self) -> Gaussian:
-        """Of all features so far, at least two."""
+        """Returns the mean and the covariance of all features so far, which must be at least two."""
         mean = self._sum / self._n
         covariance = (self._outer - self._n * np.outer(mean, mean)) / (self._n - 1)
         return Gaussian(self._centre + mean, covariance, self._n)
 
 
 def classifier_score(logits: np.ndarray) -> float:
-    """exp E_x KL(p(y|x) || p(y)): the Inception score, for any network's logits [n, classes]."""
+    """Returns the Inception score (Salimans et al. 2016) of any network's logits [n, classes].
+
+    exp E_x KL(p(y|x) || p(y)), with p(y) the mean of p(y|x) over the n images.
+    """
     return float(tfgan_eval().classifier_score_from_logits(logits))
 
 
 def frechet_distance(a: Gaussian, b: Gaussian) -> float:
-    """||m - m'||^2 + Tr(S + S' - 2 (S S')^(1/2)) (Heusel et al. 2017), in float64."""
+    """Returns the Frechet distance of two Gaussians (Heusel et al. 2017), in float64.
+
+    ||m - m'||^2 + Tr(S + S' - 2 (S S')^(1/2))
+    """
     root = tfgan_eval().classifier_metrics.trace_sqrt_product(a.covariance, b.covariance)
     traces = np.trace(a.covariance) + np.trace(b.covariance)
     return float(np.sum((a.mean - b.mean) ** 2) + traces - 2 * root)
 
 
 def kernel_distance(a: np.ndarray, b: np.ndarray) -> float:
-    """KID (Binkowski et al. 2018): unbiased squared MMD of features [n, d] with a cubic kernel."""
+    """Returns the kernel distance KID (Binkowski et al. 2018) of features [n, d] and [m, d].
+
+    The unbiased squared MMD with the kernel k(x, y) = (x.y / d + 1)^3.
+    """
     distance = tfgan_eval().kernel_classifier_distance_from_activations
     return float(distance(*(tensorflow().constant(x, "float32") for x in (a, b))))
 
 
 class Reference:
-    """What samples are compared with: all images of a split, seen by a network.
+    """What samples are compared with: statistics of all images of a split, as a network sees them.
 
     Attributes:
       gaussian: moments of all features.
@@ -75,6 +84,7 @@ class Reference:
 
     @classmethod
     def of(cls, network: Network, batches: Iterable[np.ndarray], kernel_samples: int) -> "Reference":
+        """Computes the statistics of a stream of images, float32 [b, h, w, c] in [-1, 1]."""
         moments, kept, missing = Moments(), [], kernel_samples
         for images in batches:
             _, features = network.apply(images)
@@ -88,22 +98,26 @@ class Scores:
     """Scores of one set of images, fed in batches.
 
     Memory: logits of all, features of `kernel_samples`, and one matrix [d, d].
+
+    Attributes:
+      n: how many images it has.
     """
 
     def __init__(self, reference: Reference):
         self._reference = reference
         self._moments, self._logits, self._features = Moments(), [], []
-        self._missing = len(reference.features)
+        self._missing, self.n = len(reference.features), 0
 
     def update(self, logits: np.ndarray, features: np.ndarray) -> None:
         """Adds a batch: logits [b, classes], features [b, d]."""
+        self.n += len(logits)
         self._moments.update(features)
         self._logits.append(logits)
         self._features.append(features[: self._missing].copy())
         self._missing -= len(self._features[-1])
 
     def values(self) -> dict[str, float]:
-        """{"score", "frechet", "kernel"}."""
+        """Returns the scores of all images so far: {"score", "frechet", "kernel"}."""
         return {
             "score": classifier_score(np.concatenate(self._logits)),
             "frechet": frechet_distance(self._reference.gaussian, self._moments.gaussian()),
@@ -111,13 +125,16 @@ class Scores:
         }
 
     def classes(self) -> np.ndarray:
-        """How often each class is the most likely one, [classes]."""
+        """Counts how often each class is the most likely one, [classes]."""
         logits = np.concatenate(self._logits)
         return np.bincount(logits.argmax(1), minlength=logits.shape[1])
 
 
 def over_splits(splits: Sequence[dict[str, float]]) -> dict[str, float]:
-    """Returns {name: mean over splits, name_std: standard deviation over them (0 for one)}."""
+    """Returns the mean of each score over splits, and its standard deviation as `<name>_std`.
+
+    The standard deviation is that of a sample; 0 for one split.
+    """
     values = {name: np.array([split[name] for split in splits]) for name in splits[0]}
     means = {name: float(v.mean()) for name, v in values.items()}
     spreads = {f"{name}_std": float(v.std(ddof=1)) if len(v) > 1 else 0.0 for name, v in values.items()}

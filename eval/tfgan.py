@@ -18,7 +18,7 @@ from lib.tensorflow import tensorflow
 
 @functools.cache
 def tfgan_eval() -> Any:
-    """The module tensorflow_gan.python.eval."""
+    """Returns the module tensorflow_gan.python.eval, after importing TensorFlow."""
     tensorflow()
     root = Path(importlib.util.find_spec("tensorflow_gan").submodule_search_locations[0])
     for name, folder in (("tensorflow_gan", root), ("tensorflow_gan.python", root / "python")):

@@ -22,7 +22,7 @@ _SECONDS_TO_STOP = 120
 
 @contextlib.contextmanager
 def _training(argv: list[str]) -> Iterator[subprocess.Popen]:
-    """The training process. However the block ends, training is told to save and stop."""
+    """Starts training in a process of its own; however the block ends, asks it to save and stop."""
     training = subprocess.Popen([sys.executable, "-m", "experiments.main", *argv])
 
     def stop(number, frame):
@@ -41,15 +41,17 @@ def _training(argv: list[str]) -> Iterator[subprocess.Popen]:
 
 
 def main(argv: list[str]) -> int:
+    """Trains in one process and scores in this one; returns the exit code.
+
+    That is training's, but for errors of the command line, of the config, and of the scoring.
+    """
     # Two processes share the accelerator: neither may take most of its memory at once.
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
     with one_line_errors():
         raw, path, address = read_command_line(argv)
         if address is not None:
-            raise ConfigError(
-                "--distributed: only `train` has it; beside it run `./run.sh eval "
-                f"--config.restore_path={path} --follow`"
-            )
+            follow = f"./run.sh eval --config.restore_path={path} --follow"
+            raise ConfigError(f"only `train` has it; beside it run `{follow}`", "--distributed")
         folder = RunFolder(path)
         config = registry.validated(raw)
         if folder.config.exists():
@@ -63,9 +65,9 @@ def main(argv: list[str]) -> int:
                     return training.returncode  # it has said why
                 evaluator = Evaluator(registry.programs(config), folder)
                 follower = Follower(evaluator, training_runs=lambda: training.poll() is None)
-                best = follower.follow()
-                if best or not training.wait():
-                    show_best(follower, best)
+                record = follower.follow()
+                if record or not training.wait():
+                    show_best(follower.best, record)
                 return training.wait()
             except KeyboardInterrupt:  # the terminal sends Ctrl-C to training as well
                 return training.wait(_SECONDS_TO_STOP)

@@ -1,4 +1,4 @@
-"""Networks that score, by name."""
+"""Scoring networks by name."""
 
 from collections.abc import Callable
 

@@ -5,9 +5,10 @@ import hashlib
 import json
 
 import jax
+import numpy as np
 from ml_collections import ConfigDict
 
-from eval.networks.network import Network, prefixed
+from eval.networks.network import Network, score_names
 from experiments import catalogue, registry
 from lib.config import load_file, to_plain
 from lib.data import Dataset
@@ -20,11 +21,14 @@ from lib.runtime.run_folder import RunFolder, find
 from lib.runtime.trainer import NotFiniteError, Trainer, first_state
 from lib.schema import Run
 
+_PATH, _CLASSIFIER = "config.eval.network_path", "config.eval.classifier"
+
 
 def classifier_run(config: Run, data: Dataset) -> Network:
-    """Makes a network of the classifier run in `config.eval.network_path`; if empty, of `config.eval.classifier`.
+    """Makes a scoring network of a classifier.
 
-    The latter is a config's name below configs/; it is trained on first use and kept in the cache.
+    That is the run in `config.eval.network_path`; if empty, the one of `config.eval.classifier`, a config's
+    name below configs/, which is trained on first use and kept in the cache.
 
     Args:
       config: of the run that is evaluated.
@@ -33,47 +37,69 @@ def classifier_run(config: Run, data: Dataset) -> Network:
     Raises:
       ConfigError: there is no such run or config, or it is not one of a classifier for such images.
     """
-    section, data_dir = config.eval, config.dataset.data_dir
+    section = config.eval
     if section.network_path:
-        folder, step = find(section.network_path)
-        field, value, name = "config.eval.network_path", section.network_path, folder.path.name
-        programs = _programs(registry.own_config(folder), data, data_dir, field, value)
+        try:
+            folder, step = find(section.network_path)
+        except ConfigError as error:
+            raise ConfigError(error.message, _PATH) from error
+        programs = _programs(registry.own_config(folder), config, data, _PATH)
         _, state = folder.restore(programs.abstract_state(), step)
-    else:
-        field, value = "config.eval.classifier", section.classifier
-        name = f"{value.replace('classifier/', '').replace('/', '_')}_cnn"
-        raw = load_file(catalogue.classifier_file(value))
-        programs = _programs(raw, data, data_dir, field, value)
-        state = _trained(programs, raw, name)
-    state = jax.device_put(state, programs.devices[0])
-    apply = jax.jit(lambda images: programs.experiment.outputs["logits"](state, images))
-    return Network(
-        name, checkpoints.checksum(state), "none", lambda x: jax.device_get(apply(x)), prefixed(name)
-    )
+        return _network(folder.path.name, programs, state)
+    raw = load_file(catalogue.classifier_file(section.classifier))
+    programs = _programs(raw, config, data, _CLASSIFIER)
+    name = f"{section.classifier.replace('classifier/', '').replace('/', '_')}_cnn"
+    return _network(name, programs, _state_in_cache(programs, raw, name))
 
 
-def _programs(raw: ConfigDict, data: Dataset, data_dir: str, field: str, value: str) -> Programs:
-    """Returns the classifier's programs on one device, whatever there is: the same network everywhere."""
-    config = registry.validated(raw)
-    if config.experiment != "classifier":
-        raise ConfigError(f"'{value}' is no classifier", field)
-    section = config.dataset.model_copy(update={"data_dir": data_dir})
-    programs = registry.programs(config.model_copy(update={"dataset": section}), jax.local_devices()[:1])
+def _programs(raw: ConfigDict, config: Run, data: Dataset, field: str) -> Programs:
+    """Builds the programs of a classifier on one device, so that it is the same network everywhere.
+
+    Args:
+      raw: its config.
+      config: of the run that is evaluated: its data_dir counts.
+      data: what will be scored.
+      field: of `config`, that names the classifier.
+
+    Raises:
+      ConfigError: it is no classifier, or not one for such images.
+    """
+    name, own = getattr(config.eval, field.rpartition(".")[2]), registry.validated(raw)
+    if own.experiment != "classifier":
+        raise ConfigError(f"'{name}' is no classifier", field)
+    section = own.dataset.model_copy(update={"data_dir": config.dataset.data_dir})
+    programs = registry.programs(own.model_copy(update={"dataset": section}), jax.local_devices()[:1])
     shape = programs.data.train.image_shape
     if shape != data.image_shape:
-        raise ConfigError(f"'{value}' is for images of shape {shape}, not {data.image_shape}", field)
+        raise ConfigError(f"'{name}' is for images of shape {shape}, not {data.image_shape}", field)
     return programs
 
 
-def _trained(programs: Programs, raw: ConfigDict, name: str) -> State:
-    """Returns the state of a scoring network in the cache, after training what is missing."""
+def _network(name: str, programs: Programs, state: State) -> Network:
+    """Makes a network of a classifier's state."""
+    placed = jax.device_put(state, programs.devices[0])
+    logits = jax.jit(programs.experiment.outputs["logits"])
+
+    def apply(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return jax.device_get(logits(placed, images))
+
+    return Network(name, checkpoints.checksum(state), "none", apply, score_names(name))
+
+
+def _state_in_cache(programs: Programs, raw: ConfigDict, name: str) -> State:
+    """Returns the last state of a scoring network in the cache, after training what is missing.
+
+    Raises:
+      ConfigError: it cannot be trained.
+      SystemExit: a signal stopped its training.
+    """
     depends_on = {key: value for key, value in to_plain(raw).items() if key != "eval"}
     key = json.dumps([depends_on, checkpoints.layout(programs.abstract_state())], sort_keys=True)
     digest = hashlib.sha256(key.encode()).hexdigest()[:12]
     folder = RunFolder(cache_dir() / "networks" / f"{name}-{digest}")
     folder.create()
     with (folder.path / ".training").open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)  # a second evaluator waits, then finds the network
+        fcntl.flock(file, fcntl.LOCK_EX)  # a second evaluator waits, then reads the network
         step, state = first_state(programs, folder)
         if step == programs.config.num_steps:
             return state
@@ -82,7 +108,7 @@ def _trained(programs: Programs, raw: ConfigDict, name: str) -> State:
         try:
             stopped = Trainer(programs, folder).train(state, step)
         except (NotFiniteError, checkpoints.WriteError) as error:
-            raise ConfigError(f"cannot train it: {error}", "config.eval.classifier") from error
+            raise ConfigError(f"cannot train it: {error}", _CLASSIFIER) from error
         if stopped.signal:
             print("stopped before the scoring network was trained; the same command continues")
             raise SystemExit(128 + stopped.signal)

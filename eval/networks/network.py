@@ -24,9 +24,9 @@ class Network(NamedTuple):
     names: Mapping[str, str]
 
 
-def prefixed(name: str) -> dict[str, str]:
-    """Names of the scores of any network but Inception: they carry the network's name."""
-    return {score: f"{name}_{score}" for score in ("score", "frechet", "kernel")}
-
-
 INCEPTION_NAMES = {"score": "IS", "frechet": "FID", "kernel": "KID"}
+
+
+def score_names(name: str) -> dict[str, str]:
+    """Returns the names of the scores of any network but Inception: they carry the network's name."""
+    return {score: f"{name}_{score}" for score in ("score", "frechet", "kernel")}

@@ -3,12 +3,13 @@
 import hashlib
 import os
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from eval.networks.network import INCEPTION_NAMES, Network, prefixed
+from eval.networks.network import INCEPTION_NAMES, Network, score_names
 from eval.tfgan import tfgan_eval
 from lib.data import Dataset
 from lib.errors import ConfigError
@@ -17,10 +18,11 @@ from lib.tensorflow import tensorflow
 
 _FEATURES = ("pool_3", "features")  # names that a module may give its features
 _BATCH = 64  # Inception takes some 12 MB for an image, whatever the samples' batches
+_NETWORK, _PATH = "config.eval.network", "config.eval.network_path"
 
 
 def inception(config: Run, data: Dataset) -> Network:
-    """TF-GAN's Inception module: from `config.eval.network_path`, TFHUB_CACHE_DIR, or the network.
+    """Loads TF-GAN's Inception module: from `config.eval.network_path`, TFHUB_CACHE_DIR, or the network.
 
     The path is the module's own folder, or a TF-Hub cache that has it.
 
@@ -29,8 +31,9 @@ def inception(config: Run, data: Dataset) -> Network:
     """
     if data.image_shape[2] != 3:
         raise ConfigError(
-            "config.eval.network: 'inception' takes colour images, and those of "
-            f"'{config.dataset.name}' are grey; use 'checkpoint'"
+            "'inception' takes colour images, and those of "
+            f"'{config.dataset.name}' are grey; use 'checkpoint'",
+            _NETWORK,
         )
     handle = tfgan_eval().INCEPTION_TFHUB
     path = Path(config.eval.network_path or _from_hub(handle))
@@ -40,100 +43,114 @@ def inception(config: Run, data: Dataset) -> Network:
 
 
 def saved_model(config: Run, data: Dataset) -> Network:
-    """Any SavedModel with outputs `logits`, and `pool_3` or `features`, for images in [-1, 1].
+    """Loads any SavedModel with outputs `logits`, and `pool_3` or `features`, for images in [-1, 1].
 
     Raises:
       ConfigError: no path, or the model does not fit.
     """
     if not config.eval.network_path:
-        raise ConfigError("config.eval.network_path: 'saved_model' needs the SavedModel's folder here")
+        raise ConfigError("'saved_model' needs the SavedModel's folder here", _PATH)
     path = Path(config.eval.network_path).resolve()  # its name is that of the scores
-    return _network(path.name, path, None, data, prefixed(path.name))
+    return _network(path.name, path, None, data, score_names(path.name))
 
 
 def _from_hub(handle: str) -> str:
-    """The folder of a TF-Hub module, in TF-Hub's cache or downloaded to it."""
+    """Returns the folder of a TF-Hub module, in TF-Hub's cache or downloaded to it."""
     import tensorflow_hub as hub
 
     try:
         return hub.resolve(handle)
     except Exception as error:  # no network: urllib, OSError, TensorFlow's own
+        fetch = f"python -c \"import tensorflow_hub; print(tensorflow_hub.resolve('{handle}'))\""
         raise ConfigError(
-            f"config.eval.network: Inception is not in TF-Hub's cache and cannot be downloaded; on a machine "
-            f"with network run python -c \"import tensorflow_hub; print(tensorflow_hub.resolve('{handle}'))\" "
-            "and carry that folder over, as config.eval.network_path; or a whole cache, as TFHUB_CACHE_DIR"
+            "Inception is not in TF-Hub's cache and cannot be downloaded; on a machine with network run "
+            f"{fetch} and carry that folder over, as {_PATH}; or a whole cache, as TFHUB_CACHE_DIR",
+            _NETWORK,
         ) from error
 
 
 def _network(name: str, path: Path, size: int | None, data: Dataset, names: dict[str, str]) -> Network:
+    """Makes a network of a SavedModel.
+
+    Args:
+      name: of the network.
+      path: of the SavedModel's folder.
+      size: height and width of the images that it takes; None: what its signature says.
+      data: what will be scored.
+      names: of its scores.
+    """
     tf = tensorflow()
-    if not (path / "saved_model.pb").is_file():
-        raise ConfigError(
-            f"config.eval.network_path: no saved_model.pb in '{path}': not a SavedModel's folder"
-        )
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            module = tf.saved_model.load(str(path))
-    except Exception as error:  # TensorFlow has a class for every kind of damage
-        raise ConfigError(f"config.eval.network_path: cannot load '{path}': {_first(error)}") from error
-    signature = module.signatures.get("serving_default")
-    call = module if callable(module) else signature
-    if call is None:
-        raise ConfigError(f"config.eval.network_path: '{path}' has no signature serving_default")
+    call, signature = _load(path)
     size = size or _input_size(signature, data)
-    h, w, _ = data.image_shape
-    resizes = (h, w) != (size, size)
+    resizes = data.image_shape[:2] != (size, size)
 
     @tf.function
     def run(images):
         outputs = call(tf.image.resize(images, (size, size), "bilinear") if resizes else images)
         return {key: tf.reshape(value, (tf.shape(value)[0], -1)) for key, value in outputs.items()}
 
-    features = _check_outputs(run, data, path)
+    features = _features_name(run, data, path)
 
     def apply(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        parts = [
-            run(tf.constant(images[i : i + _BATCH], tf.float32)) for i in range(0, len(images), _BATCH)
-        ]
+        starts = range(0, len(images), _BATCH)
+        parts = [run(tf.constant(images[i : i + _BATCH], tf.float32)) for i in starts]
         return tuple(np.concatenate([p[name].numpy() for p in parts]) for name in ("logits", features))
 
     resize = f"bilinear to {size}x{size}" if resizes else "none"
     return Network(name, _checksum(path), resize, apply, names)
 
 
-def _check_outputs(run: Any, data: Dataset, path: Path) -> str:
-    """The name of the features among a module's outputs; runs the module once, on two images."""
+def _load(path: Path) -> tuple[Callable, Any]:
+    """Loads a SavedModel; returns what to call with images, and its default signature or None."""
+    if not (path / "saved_model.pb").is_file():
+        raise ConfigError(f"no saved_model.pb in '{path}': not a SavedModel's folder", _PATH)
     try:
-        outputs = run(np.zeros((2, *data.image_shape), np.float32))
-        names = set(outputs)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            module = tensorflow().saved_model.load(str(path))
+    except Exception as error:  # TensorFlow has a class for every kind of damage
+        raise ConfigError(f"cannot load '{path}': {_first_line(error)}", _PATH) from error
+    signature = module.signatures.get("serving_default")
+    call = module if callable(module) else signature
+    if call is None:
+        raise ConfigError(f"'{path}' has no signature serving_default", _PATH)
+    return call, signature
+
+
+def _features_name(run: Callable, data: Dataset, path: Path) -> str:
+    """Returns the name of the features among a module's outputs; runs the module once, on two images."""
+    try:
+        names = set(run(np.zeros((2, *data.image_shape), np.float32)))
     except Exception as error:  # a module may refuse its input in any way
-        raise ConfigError(
-            f"config.eval.network_path: '{path}' refuses images of shape {data.image_shape}: {_first(error)}"
-        ) from error
+        refusal = f"'{path}' refuses images of shape {data.image_shape}: {_first_line(error)}"
+        raise ConfigError(refusal, _PATH) from error
     features = [name for name in _FEATURES if name in names]
     if "logits" not in names or not features:
         raise ConfigError(
-            f"config.eval.network_path: '{path}' must give 'logits' and 'pool_3' or 'features'; it gives "
-            f"{', '.join(sorted(names))}"
+            f"'{path}' must give 'logits' and 'pool_3' or 'features'; it gives {', '.join(sorted(names))}",
+            _PATH,
         )
     return features[0]
 
 
 def _input_size(signature: Any, data: Dataset) -> int:
-    """Height of the images that a module takes; the data's own where it takes any, or does not say."""
+    """Returns the height of the images that a module takes.
+
+    Where it takes any, or does not say, that is the data's own.
+    """
     inputs = signature.structured_input_signature[1].values() if signature else ()
     heights = [spec.shape[1] for spec in inputs if spec.shape.rank == 4]
     return heights[0] if heights and heights[0] else data.image_shape[0]
 
 
 def _checksum(path: Path) -> str:
-    """Of all files of a SavedModel."""
+    """Returns a digest of all files of a SavedModel."""
     digest = hashlib.blake2b(digest_size=16)
     for file in sorted(p for p in path.rglob("*") if p.is_file() and p.name != "fingerprint.pb"):
         digest.update(os.fsencode(file.relative_to(path)) + file.read_bytes())
     return digest.hexdigest()
 
 
-def _first(error: Exception) -> str:
+def _first_line(error: Exception) -> str:
+    """Returns the first line of an exception's type and text, cut."""
     return f"{type(error).__name__}: {error}".splitlines()[0][:200]

@@ -1,203 +1,172 @@
-"""Following a run: each checkpoint once, the best kept, and what happens when training ends badly."""
+"""Following a run of one number: each checkpoint once, the best kept, and what happens when training ends badly."""
 
 import json
+import math
 import shutil
-import signal
-import time
 
+import jax.numpy as jnp
 import pytest
-from conftest import program, refusal, run, small_config
+from conftest import small_config
 
-from eval import follow, train_eval
+from eval import follow
+from eval.best_checkpoint import BestCheckpoint, recover_best
 from eval.evaluation import Evaluator
-from eval.follow import Follower, recover_best
+from eval.follow import Follower
+from experiments import registry
+from lib.data import NOTHING, Splits, load
 from lib.errors import ConfigError
-from lib.runtime import checkpoints
+from lib.experiment import Experiment
+from lib.runtime import checkpoints, records
+from lib.runtime.programs import Programs
 from lib.runtime.run_folder import RunFolder
 
-FEW = ["--config.eval.num_samples=40", "--config.eval.num_splits=2", "--config.eval.batch_size=20"]
+NUMBER = Experiment(
+    init=lambda key, batch: {"x": jnp.zeros(())},
+    train_step=lambda state, batch, key: (state, {}),
+    eval_step=lambda state, batch, key: {},
+    eval_state=lambda state: {"accuracy": state["x"]},
+)
 
 
-def records_in(path):
-    records = [json.loads(line) for line in (path / "metrics/eval.jsonl").open()]
-    return [r for r in records if r.get("by") == "eval"]
+@pytest.fixture(autouse=True)
+def no_pauses(monkeypatch):
+    """Lets followers poll without a pause."""
+    monkeypatch.setattr(follow, "_SECONDS_BETWEEN_POLLS", 0.01)
 
 
-def records_of(trainer):
-    return records_in(trainer.folder.path)
+@pytest.fixture
+def evaluator(tmp_path):
+    """Returns a function that builds the evaluator of a run whose checkpoints hold numbers, of given steps."""
+
+    def build(numbers: dict[int, float], *overrides: str) -> Evaluator:
+        raw = small_config("games/bilinear", *overrides)
+        config = registry.validated(raw)
+        folder = RunFolder(tmp_path / "run")
+        folder.create()
+        folder.write_config(raw)
+        save(folder, numbers)
+        return Evaluator(
+            Programs(NUMBER, config, Splits(load(NOTHING, "train"), load(NOTHING, "test"))), folder
+        )
+
+    return build
 
 
-def test_followed_run_is_scored_once_a_step_and_the_best_is_kept(make, capsys):
-    trainer = make("gan/digits", "keep_checkpoints=3")
-    trainer.train(trainer.programs.init(), 0)
-    trainer.folder.write_config(small_config("gan/digits"))
-    follower = Follower(Evaluator(trainer.programs, trainer.folder))
-    best = follower.follow()
-    assert [r["step"] for r in records_of(trainer)] == [2, 4]
-    assert best["digits_cnn_score"] == max(r["digits_cnn_score"] for r in records_of(trainer))
-    kept = RunFolder(trainer.folder.path / "best")
-    assert checkpoints.steps(kept.checkpoints) == [best["step"]]
-    assert (
-        checkpoints.restore_newest(kept.checkpoints, trainer.programs.abstract_state())[0] == best["step"]
-    )
+def save(folder, numbers):
+    """Writes a checkpoint {step: number} for each, as training does."""
+    writer = checkpoints.Writer(folder.checkpoints, keep=10)
+    for step, number in numbers.items():
+        writer.save(step, {"x": jnp.float32(number)})
+    writer.close()
+
+
+def scored_steps(folder):
+    """Returns the steps of the evaluator's records, in their order."""
+    return [record["step"] for record in records.read_scores(folder.metrics)]
+
+
+def test_followed_run_is_scored_once_a_step_and_the_best_is_kept(evaluator, capsys):
+    ours = evaluator({2: 0.75, 4: 0.5})
+    folder = ours.folder
+    best = Follower(ours).follow()
+    assert scored_steps(folder) == [2, 4]
+    assert (best["step"], best["accuracy"]) == (2, 0.75)
+    kept = RunFolder(folder.path / "best")
+    assert checkpoints.steps(kept.checkpoints) == [2]
+    step, state = checkpoints.restore_newest(kept.checkpoints, ours.programs.abstract_state())
+    assert (step, state["x"]) == (2, 0.75)
     # A restart scores nothing again, and keeps what a kill before the copy left out.
-    kept.path.rename(trainer.folder.path / "best.old")
-    recover_best(trainer.folder)
+    kept.path.rename(folder.path / "best.old")
+    recover_best(folder)
     assert kept.path.exists()
     shutil.rmtree(kept.path)
-    assert Follower(Evaluator(trainer.programs, trainer.folder)).follow() == best
-    assert checkpoints.steps(kept.checkpoints) == [best["step"]]
-    assert len(records_of(trainer)) == 2
-    assert checkpoints.steps(trainer.folder.checkpoints) == [2, 4]
+    assert Follower(Evaluator(ours.programs, folder)).follow() == best
+    assert checkpoints.steps(kept.checkpoints) == [2]
+    assert scored_steps(folder) == [2, 4]
+    assert checkpoints.steps(folder.checkpoints) == [2, 4]
 
 
-def test_follower_waits_while_training_runs_and_passes_over_what_is_damaged(make, capsys, monkeypatch):
-    trainer = make("gan/digits")
-    trainer.train(trainer.programs.init(), 0)
-    trainer.folder.write_config(small_config("gan/digits"))
-    (trainer.folder.checkpoints / "2" / "meta" / "metadata").write_text("{")
-    looks = iter([True, True, True, False])
-    monkeypatch.setattr(follow, "_SECONDS_BETWEEN_LOOKS", 0.01)
-    best = Follower(Evaluator(trainer.programs, trainer.folder), training_runs=lambda: next(looks)).follow()
-    out = capsys.readouterr().out
+def test_follower_waits_while_training_runs_and_passes_over_what_is_damaged_or_not_finite(
+    evaluator, capsys
+):
+    ours = evaluator({1: math.nan, 2: 0.75, 4: 0.5})
+    (ours.folder.checkpoints / "2" / "meta" / "metadata").write_text("{")
+    answers = iter([True] * 5 + [False])
+    best = Follower(ours, training_runs=lambda: next(answers)).follow()
+    printed = capsys.readouterr().out
     assert best["step"] == 4
-    assert "checkpoint of step 2 is damaged" in out
-    assert "waiting for a checkpoint after step 4; training is not begun" in out
+    assert scored_steps(ours.folder) == [4]
+    assert "checkpoint of step 2 is damaged" in printed
+    assert "step 1: not finite: accuracy; it is not recorded" in printed
+    assert printed.count("waiting for a checkpoint after step 4; training is not begun") == 1
+    assert next(answers, None) is None  # it has asked until training had ended
 
 
-def test_best_metric_must_be_one_of_the_record(make):
-    follower = Follower(Evaluator(make("gan/digits", "eval.best_metric=FID")))
-    with pytest.raises(ConfigError, match="config.eval.best_metric: no metric 'FID'; known: a_score"):
-        follower.metric({"step": 1, "a_score": 1.0, "a_score_std": 0.0})
-
-
-def test_lower_is_better_of_a_distance_and_a_loss(make, monkeypatch):
-    metrics = ("a_score", 2), ("-a_score", 4), ("a_frechet", 4), ("test_loss", 4), ("KID", 2)
-    for metric, best in metrics:
-        evaluator = Evaluator(make("gan/digits", f"eval.best_metric={metric}"))
-        values = {"a_score": 2.0, "a_frechet": 9.0, "test_loss": 1.0, "KID": -0.1}
-        records = {2: {"step": 2, **values}, 4: {"step": 4, **dict.fromkeys(values, 0.5)}}
-        monkeypatch.setattr(evaluator, "records", lambda records=records: records)
-        assert Follower(evaluator).best()["step"] == best
-
-
-def test_a_step_that_training_drops_before_its_turn_is_mentioned(make, capsys, monkeypatch):
-    trainer = make("gan/digits", "keep_checkpoints=3")
-    trainer.train(trainer.programs.init(), 0)
-    trainer.folder.write_config(small_config("gan/digits"))
-    evaluator, scored = Evaluator(trainer.programs, trainer.folder), []
-    folder = trainer.folder.checkpoints
+def test_a_step_that_training_drops_before_its_turn_is_mentioned(evaluator, capsys, monkeypatch):
+    ours, scored = evaluator({2: 0.75, 4: 0.5}), []
 
     def score(state, step):
         scored.append(step)
-        shutil.rmtree(folder / "4", ignore_errors=True)  # as training does, while step 2 is scored
-        return Evaluator.score(evaluator, state, step)
+        shutil.rmtree(ours.folder.checkpoints / "4", ignore_errors=True)  # as training does meanwhile
+        return Evaluator.score(ours, state, step)
 
-    monkeypatch.setattr(evaluator, "score", score)
-    follower = Follower(evaluator, training_runs=lambda: False)
-    assert follower.follow()["step"] == 2
+    monkeypatch.setattr(ours, "score", score)
+    assert Follower(ours, training_runs=lambda: False).follow()["step"] == 2
     assert scored == [2]
     assert "step 4 was dropped by training before its turn" in capsys.readouterr().out
 
 
-def test_a_step_that_was_trained_anew_is_scored_again(make):
-    trainer = make("gan/digits", "keep_checkpoints=3")
-    trainer.train(trainer.programs.init(), 0)
-    trainer.folder.write_config(small_config("gan/digits"))
-    path = trainer.folder.metrics / "eval.jsonl"
-    Follower(Evaluator(trainer.programs, trainer.folder), training_runs=lambda: False).follow()
+def test_a_step_that_was_trained_anew_is_scored_again(evaluator):
+    ours = evaluator({2: 0.75, 4: 0.5})
+    Follower(ours, training_runs=lambda: False).follow()
+    shutil.rmtree(ours.folder.checkpoints)
+    save(ours.folder, {2: 0.25, 4: 0.5})
+    best = Follower(ours, training_runs=lambda: False).follow()
+    assert scored_steps(ours.folder) == [2, 4, 2]
+    assert best["step"] == 4
+    # A record of another checkpoint does not count either.
+    path = ours.folder.metrics / "eval.jsonl"
     lines = path.read_text().splitlines()
-    other = [line.replace(json.loads(line)["checkpoint"], "f" * 32) for line in lines if '"eval"' in line]
-    path.write_text("\n".join(other) + "\n")
-    Follower(Evaluator(trainer.programs, trainer.folder), training_runs=lambda: False).follow()
-    assert [r["step"] for r in records_of(trainer)] == [2, 4, 2, 4]
+    path.write_text("\n".join(line.replace(json.loads(line)["checkpoint"], "f" * 32) for line in lines))
+    Follower(ours, training_runs=lambda: False).follow()
+    assert scored_steps(ours.folder) == [2, 4, 2, 2, 4]
 
 
-def test_following_ends_where_training_has_failed(make, capsys):
-    trainer = make("gan/digits", "num_steps=8")
-    trainer.train(trainer.programs.init(), 0)
-    shutil.rmtree(trainer.folder.checkpoints / "8")
-    trainer.folder.write_config(small_config("gan/digits", "num_steps=8"))
-    trainer.folder.set_status("failed", 6, "not finite")
-    assert Follower(Evaluator(trainer.programs, trainer.folder)).follow()["step"] == 6
+@pytest.mark.parametrize(("num_steps", "status"), [(8, "failed"), (3, "")])
+def test_following_ends_where_training_has_failed_or_went_beyond_its_last_step(
+    evaluator, num_steps, status
+):
+    ours = evaluator({2: 0.5, 4: 0.75}, f"num_steps={num_steps}")
+    if status:
+        ours.folder.set_status(status, 4, "not finite")
+    assert Follower(ours).follow()["step"] == 4
 
 
-def test_two_followers_of_one_run_are_kept_apart(make):
-    trainer = make("gan/digits")
-    with trainer.folder.lock(".follow", "scoring"), pytest.raises(ConfigError, match="is scoring in"):
-        Follower(Evaluator(trainer.programs, trainer.folder)).follow()
+def test_two_followers_of_one_run_are_kept_apart(evaluator):
+    ours = evaluator({})
+    with ours.folder.lock(".follow", "scoring"), pytest.raises(ConfigError, match="is scoring in"):
+        Follower(ours).follow()
 
 
-def test_a_run_that_went_beyond_its_last_step_has_ended(make):
-    trainer = make("gan/digits", "num_steps=4")
-    trainer.train(trainer.programs.init(), 0)
-    trainer.folder.write_config(small_config("gan/digits", "num_steps=3"))
-    assert Follower(Evaluator(trainer.programs, trainer.folder)).follow()["step"] in (2, 4)
+def best_by(ours, metric):
+    """Returns the best checkpoint of an evaluator with another best_metric."""
+    section = ours.config.eval.model_copy(update={"best_metric": metric})
+    ours.config = ours.config.model_copy(update={"eval": section})
+    return BestCheckpoint(ours)
 
 
-def test_an_evaluator_follows_a_live_run_and_reads_nothing_half(tmp_path, program_env):
-    workdir = RunFolder(tmp_path / "run")
-    steps = ["--config.num_steps=40", "--config.checkpoint_every=10", "--config.keep_checkpoints=20"]
-    training = program(program_env, *steps, "--config.eval_every=5", f"--workdir={workdir.path}")
-    while not workdir.config.exists():
-        time.sleep(0.1)
-        assert training.poll() is None, training.communicate()
-    followed = run(program_env, "eval.main", f"--workdir={workdir.path}", "--follow", *FEW)
-    out, err = training.communicate(timeout=200)
-    assert training.returncode == 0, err
-    assert followed.returncode == 0, followed.stderr
-    assert "damaged" not in followed.stdout
-    lines = [json.loads(line) for line in (workdir.metrics / "eval.jsonl").read_text().splitlines()]
-    scored = [r for r in lines if r.get("by") == "eval"]
-    assert [r["step"] for r in scored] == [10, 20, 30, 40]
-    assert [r["step"] for r in lines if "by" not in r] == list(range(5, 41, 5))
-    best = max(scored, key=lambda r: r["digits_cnn_score"])["step"]
-    assert f"best by digits_cnn_score: step {best} with" in followed.stdout
-    assert checkpoints.steps(RunFolder(workdir.path / "best").checkpoints) == [best]
-    alone = run(program_env, "eval.main", f"--config.restore_path={workdir.path / 'best'}", *FEW)
-    assert alone.returncode == 0, alone.stderr  # best/ is a work directory like any other
-    assert [r["step"] for r in records_in(workdir.path / "best")] == [best]
+def test_best_metric_must_be_one_of_the_record(evaluator):
+    best = best_by(evaluator({}), "FID")
+    with pytest.raises(ConfigError, match="no metric 'FID'; known: a_score") as error:
+        best.metric({"step": 1, "a_score": 1.0, "a_score_std": 0.0})
+    assert error.value.field == "config.eval.best_metric"
 
 
-def test_train_eval_scores_all_and_passes_on_how_training_ended(tmp_path, program_env, capsys):
-    place = f"--workdir={tmp_path / 'run'}"
-    short = [place, "--config.num_steps=20", "--config.checkpoint_every=10", "--config.batch_size=8", *FEW]
-    done = run(program_env, "eval.train_eval", *short)
-    assert done.returncode == 0, done.stderr
-    assert "best by digits_cnn_score: step" in done.stdout
-    assert [r["step"] for r in records_in(tmp_path / "run")] == [10, 20]
-    other = refusal(train_eval.main, capsys, *short, "--config.gan.num_latents=4")
-    assert "config.gan.num_latents: 4 here, 32 there" in other
-    diverges = [
-        f"--workdir={tmp_path / 'bad'}",
-        *short[1:],
-        "--config.gan.optimizers.disc.learning_rate=1e30",
-    ]
-    bad = run(program_env, "eval.train_eval", *diverges)
-    assert bad.returncode == 1
-    assert "not finite" in bad.stderr
-    assert "Traceback" not in bad.stderr
-    assert RunFolder(tmp_path / "bad").status()["status"] == "failed"
-
-
-def test_train_eval_is_not_for_several_processes(tmp_path, capsys):
-    with pytest.raises(SystemExit) as stop:
-        train_eval.main(["--distributed", f"--workdir={tmp_path / 'run'}"])
-    assert stop.value.code == 2
-    err = capsys.readouterr().err
-    assert err.startswith("error: --distributed: only `train` has it")
-    assert err.count("\n") == 1
-
-
-def test_terminated_train_eval_stops_its_training(tmp_path, program_env):
-    workdir = RunFolder(tmp_path / "run")
-    both = program(program_env, f"--workdir={workdir.path}", *FEW, module="eval.train_eval")
-    while not (workdir.metrics / "train.jsonl").exists():
-        time.sleep(0.1)
-        assert both.poll() is None, both.communicate()
-    both.send_signal(signal.SIGTERM)
-    out, err = both.communicate(timeout=200)
-    assert both.returncode == 128 + signal.SIGTERM
-    assert "Traceback" not in err
-    assert not workdir.is_training()
-    assert workdir.status()["status"] == "stopped"
+def test_lower_is_better_of_a_distance_and_a_loss(evaluator, monkeypatch):
+    ours = evaluator({})
+    values = {"a_score": 2.0, "a_frechet": 9.0, "test_loss": 1.0, "KID": -0.1}
+    scored = {2: {"step": 2, **values}, 4: {"step": 4, **dict.fromkeys(values, 0.5)}}
+    monkeypatch.setattr(ours, "records", lambda: scored)
+    best = {"a_score": 2, "-a_score": 4, "a_frechet": 4, "test_loss": 4, "KID": 2}
+    for metric, step in best.items():
+        assert best_by(ours, metric).record()["step"] == step, metric

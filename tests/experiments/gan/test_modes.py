@@ -7,8 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from eval.best_checkpoint import BestCheckpoint
 from eval.evaluation import Evaluator
-from eval.follow import Follower
 from experiments.gan import modes
 from lib.data import load
 from lib.data.mixtures import MIXTURES, Mixture
@@ -96,20 +96,20 @@ def test_a_run_logs_modes_draws_them_and_is_scored_by_them(make, capsys):
     names = {p.name for p in trainer.folder.figures.iterdir()}
     assert names == {"samples_0000002.png", "samples_0000004.png", "modes.png", "train.png", "eval.png"}
 
-    evaluator = Evaluator(trainer)
+    evaluator = Evaluator(trainer.programs, trainer.folder)
     _, state = trainer.folder.restore(trainer.programs.abstract_state())
     record = evaluator.evaluate(state, 4)
     assert evaluator.network is None
     assert "captured_modes" in capsys.readouterr().out
     assert {k: v for k, v in record.items() if k in records[-1]} == records[-1]
     assert (trainer.folder.figures / "scores.png").exists()
-    assert Follower(evaluator).metric(record) == "captured_modes"
+    assert BestCheckpoint(evaluator).metric(record) == "captured_modes"
 
 
 @pytest.mark.parametrize(
     ("name", "overrides", "message"),
     [
-        ("gan/digits", ["dataset.name=ring8"], r"config.gan.nets: 'digits' is .* 'ring8' has \(2,\)"),
+        ("gan/digits", ["dataset.name=ring8"], r"config.gan.nets.name: 'digits' is .* 'ring8' has \(2,\)"),
         ("classifier/digits", ["dataset.name=ring8"], "config.dataset.name: 'ring8' has no images"),
     ],
 )

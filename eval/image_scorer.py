@@ -1,0 +1,72 @@
+"""Scores of sets of images against a run's held-out split, as the mean over equal parts and its spread."""
+
+import functools
+import itertools
+from collections.abc import Iterable
+from operator import itemgetter
+
+import numpy as np
+
+from eval import sampling
+from eval.networks import Network
+from eval.reference_cache import cached_records, cached_reference
+from eval.scores import Scores, over_splits
+from lib.runtime.programs import Programs
+
+
+class ImageScorer:
+    """Scores images as a network sees them; the statistics of the held-out split are computed once."""
+
+    def __init__(self, programs: Programs, network: Network):
+        self._data, self._config, self._network = programs.data, programs.config, network
+        section = self._config.eval
+        self._reference = cached_reference(
+            self._data.held_out, network, section.kernel_samples, section.batch_size
+        )
+
+    @functools.cached_property
+    def bounds(self) -> list[dict]:
+        """Returns the records of real images, the floor of the distances, and of noise, their ceiling."""
+        train, held_out = self._data
+        section, split = self._config.eval, self._config.dataset.train_split
+        n, splits, b = section.num_samples, section.num_splits, section.batch_size
+
+        def score_both() -> list[dict]:
+            return [
+                self.record(f"real ({split})", sampling.real(train, n, b, 0)),
+                self.record("noise", sampling.noise(train.image_shape, n // splits, b, 0)),
+            ]
+
+        depends_on = (split, n, splits, section.kernel_samples, train.image, held_out.image)
+        return cached_records(self._network, depends_on, score_both)
+
+    def record(self, images: str, batches: Iterable[np.ndarray]) -> dict:
+        """Returns the record of a stream of images: their scores over parts, and what these depend on.
+
+        Each part has as many images as the config wants in a split. What is left after the last whole part
+        is dropped; images that are fewer than one part are a part of their own.
+
+        Args:
+          images: their name.
+          batches: float32 [b, h, w, c] in [-1, 1].
+        """
+        section, names = self._config.eval, self._network.names
+        size = section.num_samples // section.num_splits
+        values: list[dict[str, float]] = []
+        per_split, classes = size, 0
+        for _, part in itertools.groupby(sampling.cut(batches, size), itemgetter(0)):
+            scores = Scores(self._reference)
+            for _, batch in part:
+                scores.update(*self._network.apply(batch))
+            if scores.n == size or not values:
+                values.append(scores.values())
+                per_split, classes = scores.n, classes + scores.classes()
+        names = {**names, **{f"{score}_std": f"{name}_std" for score, name in names.items()}}
+        return {
+            "images": images,
+            **{names[score]: value for score, value in over_splits(values).items()},
+            "per_split": per_split,
+            "splits": len(values),
+            "num_reference": self._reference.gaussian.n,
+            "classes": classes.tolist(),
+        }

@@ -1,0 +1,212 @@
+"""Evaluations of states that nobody has trained: samples of a GAN on digits, and a classifier's own metrics."""
+
+import shutil
+
+import jax
+import numpy as np
+import pytest
+from conftest import ROOT, refusal, small_config
+
+from eval import sampling
+from eval.evaluation import Evaluator
+from eval.main import main
+from experiments import catalogue, registry
+from lib.runtime import cache, checkpoints, records
+from lib.runtime.run_folder import RunFolder
+from lib.runtime.trainer import NotFiniteError
+
+CLASSIFIER = """
+from configs.classifier import digits
+
+def get_config():
+    config = digits.get_config()
+    config.num_steps = config.checkpoint_every = 60
+    config.eval_every = 0
+    return config
+"""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def scoring_network(tmp_path_factory):
+    """Puts a classifier of few steps in the place of the scoring network; returns the cache that will have it."""
+    root = tmp_path_factory.mktemp("eval")
+    (root / "cache").mkdir()
+    (root / "cache" / "xla").symlink_to(cache.cache_dir() / "xla")
+    (root / "configs" / "classifier").mkdir(parents=True)
+    (root / "configs" / "classifier" / "digits.py").write_text(CLASSIFIER)
+    (root / "configs" / "classifier" / "base.py").touch()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GRADIENT_DYNAMICS_CACHE", str(root / "cache"))
+        patch.setattr(catalogue, "CONFIGS", root / "configs")
+        yield root / "cache" / "networks"
+    cache.use_compilation_cache()
+
+
+@pytest.fixture(scope="module")
+def gan():
+    """Returns {number of devices: programs} of the GAN on digits."""
+    config = registry.validated(small_config("gan/digits"))
+    return {n: registry.programs(config, jax.local_devices()[:n]) for n in (1, 2)}
+
+
+@pytest.fixture(scope="module")
+def state(gan):
+    """Returns the GAN's first state."""
+    return jax.device_get(gan[1].init())
+
+
+@pytest.fixture(scope="module")
+def run(gan, state, tmp_path_factory):
+    """Returns the folder of a run of the GAN with two checkpoints, of steps 10 and 20."""
+    folder = RunFolder(tmp_path_factory.mktemp("runs") / "run")
+    folder.create()
+    folder.write_config(small_config("gan/digits"))
+    writer = checkpoints.Writer(folder.checkpoints, keep=2)
+    for step in (10, 20):
+        writer.save(step, state)
+    writer.close()
+    return folder
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Returns an empty run's folder."""
+    folder = RunFolder(tmp_path / "run")
+    folder.create()
+    return folder
+
+
+def floats(record):
+    """Returns the metrics and scores of a record."""
+    return {name: value for name, value in record.items() if isinstance(value, float)}
+
+
+def rows_of(printed):
+    """Returns {name of images: numbers} of the printed table of scores, without spreads."""
+    rows = {}
+    for line in printed.splitlines():
+        for name in ("samples", "real (train)", "noise"):
+            if line.strip().startswith(f"{name} "):
+                cells = line.replace(name, "").replace(",", "").split()
+                rows[name] = [
+                    float(c) for c, before in zip(cells, ["", *cells], strict=False) if before != "+-" != c
+                ]
+    return rows
+
+
+def test_scores_floor_and_ceiling_from_the_run_s_own_config(run, scoring_network, capsys):
+    tables = []
+    for path in (run.path, run.checkpoints / "10"):
+        few = ["--config.eval.num_samples=400", "--config.eval.num_splits=2"]
+        assert main([f"--config.restore_path={path}", *few]) == 0
+        tables.append(capsys.readouterr().out)
+    assert "step 20 of" in tables[0]
+    assert "step 10 of" in tables[1]
+    scored = records.read_scores(run.metrics)
+    assert [r["step"] for r in scored] == [20, 10]
+    assert {"network", "network_checksum", "resize", "checkpoint"} <= scored[0].keys()
+    assert {"digits_cnn_score", "digits_cnn_frechet", "digits_cnn_kernel_std"} <= scored[0].keys()
+    assert not {"FID", "IS", "KID"} & scored[0].keys()
+    assert (scored[0]["per_split"], scored[0]["splits"], scored[0]["num_reference"]) == (200, 2, 297)
+    assert sum(scored[0]["classes"]) == 400
+    assert "classes of the samples: 0: " in tables[0]
+    # The scoring network is trained once.
+    assert "training the scoring network, once" in tables[0]
+    assert "training the scoring network" not in tables[1]
+    assert len(list(scoring_network.iterdir())) == 1
+
+    rows = rows_of(tables[0])
+    floor, ceiling = rows["real (train)"], rows["noise"]
+    assert floor[0] > ceiling[0]  # classifier score: higher is better
+    assert 0 < floor[1] < rows["samples"][1]
+    assert floor[1] * 10 < ceiling[1]
+    assert abs(floor[2]) < 0.5 < ceiling[2]
+
+
+def test_the_same_checkpoint_scores_the_same_twice_and_on_any_devices(gan, state, folder):
+    one, again, two = (floats(Evaluator(gan[n], folder).evaluate(state, 0)) for n in (1, 1, 2))
+    assert one == again
+    assert two == pytest.approx(one, rel=1e-4)
+    assert one["digits_cnn_frechet"] > 1
+
+
+@pytest.mark.parametrize("num_devices", [1, 2])
+def test_samples_do_not_depend_on_batches_beyond_their_size(gan, state, num_devices):
+    programs = gan[num_devices]
+    placed = programs.place(state)
+    many, few = (
+        np.concatenate(list(sampling.generated(programs, placed, n, 20, seed=0))) for n in (70, 30)
+    )
+    assert many.shape == (70, 8, 8, 1)
+    assert np.abs(many).max() <= 1
+    assert many.std() > 0
+    np.testing.assert_array_equal(many[:30], few)
+    assert np.abs(many[:20] - many[20:40]).max() > 1e-3
+
+
+def test_scores_that_are_not_finite_are_one_line_and_no_record(gan, state, folder):
+    broken = jax.tree.map(lambda x: x * np.nan if x.dtype == np.float32 else x, state)
+    with pytest.raises(NotFiniteError, match="step 3: not finite: .*it is not recorded"):
+        Evaluator(gan[1], folder).evaluate(broken, 3)
+    assert not (folder.metrics / "eval.jsonl").exists()
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (["--config.restore_path={run}/checkpoints/15"], "config.restore_path: no folder"),
+        (["--config.restore_path={run}/metrics"], "is not of a run"),
+        (["--config.restore_path={run}", "--workdir={empty}"], "--workdir: "),
+        (
+            ["--config.restore_path={run}", "--config.gan.num_latents=3"],
+            "config.gan.num_latents: 3 here, 32",
+        ),
+        (
+            ["--config.restore_path={run}", f"--config={ROOT}/configs/gan/mnist_sgd.py"],
+            "config.dataset.name: ",
+        ),
+        (["--config.restore_path={run}", "--config.eval.network=vgg"], "config.eval.network: "),
+        (["--config.restore_path={run}", "--config.eval.classifier=x"], "config.eval.classifier: "),
+        (["--config.restore_path={run}", "--config.eval.network=inception"], "takes colour images"),
+        (
+            ["--config.restore_path={run}", "--config.eval.network=saved_model"],
+            "config.eval.network_path: ",
+        ),
+        (["--config.restore_path={run}", "--config.eval.num_samples=7"], "make no 2 splits of at least 4"),
+        (["--config.restore_path={run}", "--config.eval.num_samples=21"], "config.eval.num_samples: "),
+        (["--config.restore_path={run}/checkpoints/10", "--follow"], "--follow: takes a run, not one step"),
+        (["--config.restore_path={empty}"], "config.restore_path: no checkpoint in"),
+        (["--config=configs/gan/cifar10_adam.py"], "train one with ./run.sh train"),
+    ],
+)
+def test_bad_input(run, capsys, monkeypatch, tmp_path, args, message):
+    monkeypatch.chdir(ROOT)
+    (tmp_path / "checkpoints").mkdir()
+    shutil.copy(run.config, tmp_path)
+    assert message in refusal(main, capsys, *[a.format(run=run.path, empty=tmp_path) for a in args])
+
+
+@pytest.mark.parametrize("split", ["test", "validation"])
+def test_a_classifier_is_scored_by_its_own_metrics_over_all_of_the_split(make, capsys, split):
+    trainer = make("classifier/digits", "dataset.validation_size=200", f"dataset.eval_split={split}")
+    programs, folder = trainer.programs, trainer.folder
+    state = programs.init()
+    record = Evaluator(programs, folder).evaluate(state, 0)
+    checkpoint = checkpoints.checksum(jax.device_get(state))
+    assert record == {"step": 0, "checkpoint": checkpoint, "split": split, **programs.evaluate(state)}
+    assert records.read_scores(folder.metrics) == [record | {"by": "eval"}]
+    assert f"on the {split} split" in capsys.readouterr().out
+    assert list((folder.tensorboard / "scores").iterdir())
+
+
+def test_programs_evaluate_every_example_of_the_split_once(make):
+    """Compares with one pass over the unpadded split: 297 images are no multiple of the batch."""
+    programs = make("classifier/digits", num_devices=2).programs
+    state, held_out = programs.init(), programs.data.held_out
+    images = held_out.image.astype(np.float32) * (2 / 255) - 1
+    logits = np.asarray(programs.experiment.outputs["logits"](state, images)[0], np.float64)
+    accuracy = (logits.argmax(1) == held_out.label).mean()
+    log_softmax = logits - np.log(np.exp(logits - logits.max(1, keepdims=True)).sum(1, keepdims=True))
+    log_softmax -= logits.max(1, keepdims=True)
+    loss = -log_softmax[np.arange(297), held_out.label].mean()
+    assert programs.evaluate(state) == pytest.approx({"accuracy": accuracy, "loss": loss}, rel=1e-5)
