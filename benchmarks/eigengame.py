@@ -1,10 +1,11 @@
-"""What EigenGame costs: `./run.sh bench eigengame`, its steps against plain matrix products, and time to the truth."""
+"""What EigenGame costs: its steps against plain matrix products, and seconds to the right components."""
 
+import functools
 import math
 import os
 import statistics
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -16,11 +17,12 @@ from benchmarks.timing import compiled, in_turns, square_products
 from lib import data, eigengame, optimizers
 from lib.command_line import parse
 from lib.data import pipeline
+from lib.eigengame.pca.steps import step
 from lib.errors import ConfigError, one_line_errors
 from lib.runtime import cache
 from lib.tables import aligned
 
-_USAGE = """Times EigenGame: its steps, what its batches cost, how cost grows, and how soon its vectors are right.
+_USAGE = """Times EigenGame: its steps, its batches, how cost grows, and how soon its vectors are right.
 
   ./run.sh bench eigengame [--shapes=DxKxB,...] [--middle=DxKxB] [--data=NAME] [--seeds=N]
 
@@ -44,47 +46,50 @@ class Shape(NamedTuple):
 
     @property
     def operations(self) -> int:
-        """Of a step: X V^T and Y^T X 2 b k d each, Y^T Y 2 b k^2, the penalty 2 k^2 d; nothing smaller."""
+        """Returns those of a step, without small ones.
+
+        X V^T and Y^T X have 2 b k d each, Y^T Y 2 b k^2, the penalty 2 k^2 d.
+        """
         return 4 * self.b * self.k * self.d + 2 * self.b * self.k**2 + 2 * self.k**2 * self.d
 
     @classmethod
     def parse(cls, text: str, flag: str) -> "Shape":
-        """Raises a ConfigError where the text is no `DxKxB`, or has more vectors than features."""
+        """Reads a shape.
+
+        Raises:
+          ConfigError: of the flag: the text is no `DxKxB`, or has more vectors than features.
+        """
         parts = text.split("x")
         if len(parts) != 3 or not all(part.isdecimal() and int(part) for part in parts):
             raise ConfigError(
-                f"--{flag}: '{text}' is no shape; write features x vectors x batch, such as 1000x256x4096"
+                f"'{text}' is no shape; write features x vectors x batch, such as 1000x256x4096",
+                f"--{flag}",
             )
         shape = cls(*map(int, parts))
         if shape.k > shape.d:
             raise ConfigError(
-                f"--{flag}: {shape.k} vectors of only {shape.d} features; use at most {shape.d}"
+                f"{shape.k} vectors of only {shape.d} features; use at most {shape.d}", f"--{flag}"
             )
         return shape
 
 
 def step_of(rule: str, shape: Shape) -> Callable[[], object]:
-    """A call that makes one step, with the papers' optimiser, on a batch that lies on the device."""
+    """Returns a call that makes one step, with the papers' optimiser, on a batch on the device."""
     optimizer = optimizers.make("sgd", 1e-4, {"momentum": 0.9, "nesterov": True})
     rows = jax.random.normal(jax.random.key(0), (shape.b, shape.d))
     vectors = eigengame.initial_vectors(jax.random.key(1), shape.k, shape.d)
     state = vectors, eigengame.initial_optimizers(optimizer, vectors)
-    step = jax.jit(
-        lambda vectors, opt_state, rows: eigengame.step(
-            eigengame.RULES[rule], optimizer, vectors, opt_state, rows
-        )[:2],
-        donate_argnums=(0, 1),
-    )
+    program = jax.jit(functools.partial(step, eigengame.PCA_RULES[rule], optimizer), donate_argnums=(0, 1))
 
     def once():
         nonlocal state
-        state = jax.block_until_ready(step(*state, rows))
+        *state, _ = jax.block_until_ready(program(*state, rows))
 
     return once
 
 
 def plain_products(shape: Shape) -> dict[str, Callable[[], object]]:
-    """The two large matrix products of a step, alone."""
+    """Returns calls that make the two large matrix products of a step, alone."""
     x, v = jnp.ones((shape.b, shape.d)), jnp.ones((shape.k, shape.d))
     y = x @ v.T
     return {
@@ -94,7 +99,7 @@ def plain_products(shape: Shape) -> dict[str, Callable[[], object]]:
 
 
 def batches_of(shape: Shape) -> dict[str, Callable[[], object]]:
-    """How the runner makes float rows on the device: gathered from 8-bit images, and drawn from a spectrum."""
+    """Returns calls that make float rows on the device: from 8-bit images, and drawn from a spectrum."""
     rng = np.random.default_rng(0)
     images = rng.integers(0, 256, (max(shape.b, _EXAMPLES), shape.d, 1, 1), np.uint8)
     sets = {
@@ -106,11 +111,15 @@ def batches_of(shape: Shape) -> dict[str, Callable[[], object]]:
         order = pipeline.Order(dataset.size, shape.b, seed=0, num_devices=1)
         source = pipeline.make(dataset, order, device_limit_gb=math.inf)
         feed = jax.tree.map(lambda x: jnp.asarray(x[0]), source.feed(0))
-        make = lambda constants, feed, source=source: pipeline.to_rows(
-            source.batch(constants, feed)["image"]
+        works[name] = compiled(
+            functools.partial(_rows, source.batch), jax.device_put(source.constants), feed
         )
-        works[name] = compiled(make, jax.device_put(source.constants), feed)
     return works
+
+
+def _rows(make_batch: Callable, constants: Any, feed: Any) -> jax.Array:
+    """Returns the float rows of a batch."""
+    return pipeline.to_rows(make_batch(constants, feed)["image"])
 
 
 def print_steps(shape: Shape, rounds: int) -> None:
@@ -119,9 +128,9 @@ def print_steps(shape: Shape, rounds: int) -> None:
     products = {
         name: (2 * shape.b * shape.k * shape.d, work) for name, work in plain_products(shape).items()
     }
-    steps = {f"step of {rule}": (shape.operations, step_of(rule, shape)) for rule in eigengame.RULES}
-    made = {name: (0, work) for name, work in batches_of(shape).items()}
-    cases = squares | products | steps | made
+    steps = {f"step of {rule}": (shape.operations, step_of(rule, shape)) for rule in eigengame.PCA_RULES}
+    batches = {name: (0, work) for name, work in batches_of(shape).items()}
+    cases = squares | products | steps | batches
     seconds = in_turns({name: work for name, (_, work) in cases.items()}, rounds, _TURN)
     best = {name: min(each) for name, each in seconds.items()}
     peak = max(operations / best[name] for name, (operations, _) in squares.items())
@@ -169,23 +178,24 @@ def print_race(
 
 
 def data_set(name: str) -> data.Dataset:
-    """The training rows of that name; without one MNIST's if they are at hand, else the digits.
+    """Loads the training rows of that name; without one MNIST's if they are at hand, else the digits.
 
     Raises:
       ConfigError: the name is unknown, the set not at hand, or it has no components.
     """
     try:
         dataset = data.load(name or "mnist", "train")
-        data.DataSpec.of(dataset).spectrum(0, largest_d=0)  # refuses what has no components
+        data.DataSpec.of(dataset).principal_components(0, largest_d=0)  # refuses what has no components
         return dataset
     except ConfigError as error:
         if name:
-            raise ConfigError(f"--data: {error}") from error
+            raise ConfigError(error.message, "--data") from error
         print("MNIST is not at hand (TFDS_DATA_DIR names its folder): digits instead")
         return data.load("digits", "train")
 
 
 def _define(values: flags.FlagValues) -> None:
+    """Defines the flags."""
     shapes, middle = ["1000x256x4096", "784x16x1024"], "512x128x1024"
     flags.DEFINE_list("shapes", shapes, "Of the steps that are timed.", flag_values=values)
     flags.DEFINE_string("middle", middle, "The shape from which d, k and b double.", flag_values=values)
@@ -201,22 +211,24 @@ def _define(values: flags.FlagValues) -> None:
 
 
 def main(argv: list[str]) -> int:
+    """Times EigenGame and returns the exit code."""
     with one_line_errors():
         values, overrides = parse(argv, _define, _USAGE)
         if overrides:
-            raise ConfigError(f"bench eigengame: '{overrides[0]}': there is no config to set; see --help")
+            raise ConfigError("there is no config to set; see --help", f"bench eigengame: '{overrides[0]}'")
         shapes = [Shape.parse(text, "shapes") for text in values.shapes]
         middle = Shape.parse(values.middle, "middle")
         dataset = data_set(values.data)
         batch = min(values.batch, dataset.size)
         if values.vectors > (most := min(batch, math.prod(dataset.image_shape))):
             raise ConfigError(
-                f"--vectors: {values.vectors} do not fit the data or the batch; use at most {most}"
+                f"{values.vectors} do not fit the data or the batch; use at most {most}", "--vectors"
             )
         cache.use_compilation_cache()
         print(
-            f"{jax.devices()[0].device_kind}, float32, SGD with Nesterov momentum 0.9, random rows. Operations of "
-            "a step:\n4 b k d + 2 b k^2 + 2 k^2 d, without those of oja's QR decomposition. Rates are of best times.\n"
+            f"{jax.devices()[0].device_kind}, float32, SGD with Nesterov momentum 0.9, random rows. "
+            "Operations of a step:\n"
+            "4 b k d + 2 b k^2 + 2 k^2 d, without those of oja's QR decomposition. Rates are of best times.\n"
             f"{os.cpu_count()} cores, load before the start {os.getloadavg()[0]:.1f}"
         )
         for shape in shapes:

@@ -12,7 +12,7 @@ _PAUSE = 0.05
 
 
 def timed(work: Callable[[], object]) -> float:
-    """Seconds that one call takes."""
+    """Returns the seconds that one call takes."""
     begun = time.perf_counter()
     work()
     return time.perf_counter() - begun
@@ -21,7 +21,7 @@ def timed(work: Callable[[], object]) -> float:
 def in_turns(
     works: Mapping[str, Callable[[], object]], rounds: int, at_least: float = 0.0
 ) -> dict[str, list[float]]:
-    """Seconds of each call of each piece of work: {name: [at least `rounds` numbers]}.
+    """Returns the seconds of each call of each piece of work: {name: [at least `rounds` numbers]}.
 
     Turns let what else the machine does slow all of them alike.
 
@@ -43,17 +43,20 @@ def in_turns(
 
 
 def compiled(function: Callable, *args) -> Callable[[], object]:
-    """A call of the compiled function with these arguments that waits for its result."""
+    """Returns a call of the compiled function with these arguments that waits for its result."""
     program = jax.jit(function).lower(*args).compile()
     return lambda: jax.block_until_ready(program(*args))
 
 
 def square_products() -> dict[int, Callable[[], object]]:
-    """{n: a float32 matrix product [n, n] [n, n], 2 n^3 operations}: the best rate is the machine's peak."""
+    """Returns {n: a float32 matrix product [n, n] [n, n]}.
+
+    Each has 2 n^3 operations; the best rate is the machine's peak.
+    """
     return {n: compiled(lambda a: a @ a, jnp.ones((n, n))) for n in _SQUARES}
 
 
 def peak() -> float:
-    """Floating-point operations per second of the fastest float32 matrix product here."""
+    """Returns the floating-point operations per second of the fastest float32 matrix product here."""
     seconds = in_turns(square_products(), rounds=5)
     return max(2 * n**3 / min(seconds[n]) for n in seconds)

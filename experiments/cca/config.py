@@ -6,6 +6,7 @@ import pydantic
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveInt
 
 from lib.config import Section
+from lib.errors import ConfigError
 from lib.schema import Optimizer, Run
 
 
@@ -20,11 +21,11 @@ class CcaSection(Section):
     @pydantic.model_validator(mode="after")
     def _epsilon_fits(self):
         if self.problem == "cca" and not self.epsilon:
-            raise ValueError(
-                "config.cca.epsilon: constant features have no correlation; use a number above 0, such as 0.001"
+            raise ConfigError(
+                "constant features have no correlation; use a number above 0, such as 0.001", "epsilon"
             )
         if self.problem == "pls" and self.epsilon:
-            raise ValueError("config.cca.epsilon: 'pls' divides by no covariance; set it to 0.0")
+            raise ConfigError("'pls' divides by no covariance; set it to 0.0", "epsilon")
         return self
 
 

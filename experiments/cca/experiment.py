@@ -1,5 +1,6 @@
-"""Canonical correlations on the runner: players and their optimisers are split over devices, and so are the rows."""
+"""Canonical correlations as an experiment: players, their optimisers and the rows are split over devices."""
 
+import dataclasses
 import math
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
@@ -9,19 +10,22 @@ import jax.numpy as jnp
 import numpy as np
 
 from experiments.cca.config import CcaConfig
+from experiments.cca.correlations import captured, grams, quotients
 from lib import eigengame, optimizers
 from lib.data import DataSpec
 from lib.data.pipeline import to_rows
-from lib.eigengame import exact, generalized, problems
-from lib.eigengame.generalized import Auxiliary
-from lib.eigengame.products import all_players, check_divides
+from lib.eigengame.generalized import problems
+from lib.eigengame.generalized.auxiliary import Auxiliary, initial_auxiliary
+from lib.eigengame.generalized.exact import ExactEigenpairs, exact_eigenpairs, representatives
+from lib.eigengame.generalized.problems import Problem
+from lib.eigengame.generalized.steps import step
+from lib.eigengame.players import all_players, check_divides
 from lib.errors import ConfigError, within
 from lib.experiment import Batch, Experiment
+from lib.optimizers import Optimizer
 from lib.pictures.artefacts import Array, Artefact, Images
 from lib.pictures.images import rows_as_images
 from lib.runtime.devices import psum
-
-_NO_VARIANCE = 1e-6  # of the largest variance: rounding's share in float32
 
 
 class CcaState(NamedTuple):
@@ -40,142 +44,155 @@ def build(config: CcaConfig, spec: DataSpec) -> Experiment:
     """Builds the experiment of a validated config.
 
     Raises:
-      ConfigError: a split that leaves no second view, more pairs than a view has features, or data with NaN or without variance.
+      ConfigError: a split that leaves no second view, more pairs than a view has features, or data with NaN
+        or without variance.
     """
-    section = config.cca
-    k, d = section.k, math.prod(spec.image_shape)
-    order, p = split_features(spec.image_shape, section.split)
-    if k > min(p, d - p):
-        raise ConfigError(
-            f"config.cca.k: {k} pairs of views of {p} and {d - p} features; use at most {min(p, d - p)}"
-        )
-    problem = problems.cca(p, section.epsilon) if section.problem == "cca" else problems.pls(p)
+    section, d = config.cca, math.prod(spec.image_shape)
+    with within("config.cca"):
+        order, p = split_features(spec.image_shape, section.split)
+        if section.k > (most := min(p, d - p)):
+            raise ConfigError(
+                f"{section.k} pairs of views of {p} and {d - p} features; use at most {most}", "k"
+            )
     with within("config.cca.optimizer"):
         optimizer = optimizers.from_config(section.optimizer, with_loss=False)
-    spectrum = spec.spectrum(d)
-    truth = None
-    if spectrum.eigenvectors is not None:
-        truth = exact.exact(problem, exact.representatives(spectrum)[:, order], k)
-    mean = jnp.asarray(spectrum.mean[order], jnp.float32)
-    on_training_rows = config.dataset.eval_split == config.dataset.train_split
+    problem = problems.cca(p, section.epsilon) if section.problem == "cca" else problems.pls(p)
+    components = spec.principal_components(d)
+    exact = None
+    if components.eigenvectors is not None:
+        exact = exact_eigenpairs(problem, representatives(components)[:, order], section.k)
+    game = CcaGame(config, spec.image_shape, order, p, problem, optimizer, components.mean, exact)
+    return Experiment(
+        init=game.init,
+        train_step=game.train_step,
+        eval_step=game.eval_step,
+        eval_summary=game.eval_summary,
+        eval_state=game.eval_state,
+        outputs={"artefacts": game.artefacts},
+        state_axes=CcaState(params=0, opt_state=0, auxiliary=0),
+        check_devices=game.check_devices,
+        main_metrics=("utility",),
+    )
 
-    def rows_of(batch: Batch) -> jax.Array:
-        """Centred rows (x, y), [b, p + q]."""
-        return to_rows(batch["image"])[:, order] - mean[None]
 
-    def init(key: jax.Array, batch: Batch) -> CcaState:
-        vectors = eigengame.initial_vectors(key, k, d)
-        auxiliary = generalized.initial_auxiliary(problem, vectors, rows_of(batch))
-        return CcaState(vectors, eigengame.initial_optimizers(optimizer, vectors), auxiliary)
+@dataclasses.dataclass(frozen=True, eq=False)
+class CcaGame:
+    """The functions of an experiment, and the constants that they share.
 
-    def train_step(state: CcaState, batch: Batch, key: jax.Array):
+    Attributes:
+      config: of the run.
+      shape: (h, w, c) of images, or (d,).
+      order: [d], the features of the first view before those of the second.
+      p: how many features the first view has.
+      problem: A and B.
+      optimizer: of each player.
+      mean: of the training rows, [d], in the features' own order.
+      exact: the eigenpairs of the training rows; None where they are not known.
+    """
+
+    config: CcaConfig
+    shape: tuple[int, ...]
+    order: np.ndarray
+    p: int
+    problem: Problem
+    optimizer: Optimizer
+    mean: np.ndarray
+    exact: ExactEigenpairs | None
+
+    def rows(self, batch: Batch) -> jax.Array:
+        """Returns centred rows (x, y), [b, d]."""
+        mean = jnp.asarray(self.mean[self.order], jnp.float32)
+        return to_rows(batch["image"])[:, self.order] - mean[None]
+
+    def init(self, key: jax.Array, batch: Batch) -> CcaState:
+        """Returns random vectors, new optimisers, and running means of one batch."""
+        vectors = eigengame.initial_vectors(key, self.config.cca.k, len(self.order))
+        auxiliary = initial_auxiliary(self.problem, vectors, self.rows(batch))
+        return CcaState(vectors, eigengame.initial_optimizers(self.optimizer, vectors), auxiliary)
+
+    def train_step(self, state: CcaState, batch: Batch, key: jax.Array):
+        """Makes one step of the players."""
         del key
-        *state, metrics = generalized.step(problem, optimizer, *state, rows_of(batch), gamma=section.gamma)
+        *state, metrics = step(
+            self.problem, self.optimizer, *state, self.rows(batch), gamma=self.config.cca.gamma
+        )
         return CcaState(*state), metrics
 
-    def eval_step(state: CcaState, batch: Batch, key: jax.Array):
+    def eval_step(self, state: CcaState, batch: Batch, key: jax.Array):
+        """Sums the Gram matrices of the variates."""
         del key
         mask = batch["mask"]
         count = mask.sum()
         # The problem's means are over all rows of the batch: make them means over the real ones.
-        rows = rows_of(batch) * (mask * jnp.sqrt(len(mask) / jnp.maximum(count, 1)))[:, None]
-        vectors = all_players(state.params)
-        a, b = problem(vectors, rows)
-        grams = {
-            "cross": vectors[:, :p] @ a[:, :p].T,  # w_i^T Cxy z_j
-            "first": vectors[:, :p] @ b[:, :p].T,  # w_i^T Bx w_j
-            "second": vectors[:, p:] @ b[:, p:].T,  # z_i^T By z_j
-        }
-        return psum({name: (gram * count, count) for name, gram in grams.items()})
+        rows = self.rows(batch) * (mask * jnp.sqrt(len(mask) / jnp.maximum(count, 1)))[:, None]
+        means = grams(self.problem, all_players(state.params), rows, self.p)
+        return psum({name: (gram * count, count) for name, gram in means.items()})
 
-    def eval_summary(means: dict[str, Any]) -> dict[str, Any]:
+    def eval_summary(self, means: dict[str, Any]) -> dict[str, Any]:
+        """Returns the sum of correlations and, on the training rows, how near they are to the exact ones."""
         total = captured(means)
-        found = {"total": total}
-        if truth is not None and on_training_rows:
-            found["captured"] = total / truth.eigenvalues.sum()
-            found["eigenvalue_error"] = eigengame.largest_error(quotients(means), truth.eigenvalues)
-        return found
+        summary = {"total": total}
+        data = self.config.dataset
+        if self.exact is not None and data.eval_split == data.train_split:
+            summary["captured"] = total / self.exact.eigenvalues.sum()
+            summary["eigenvalue_error"] = eigengame.largest_error(quotients(means), self.exact.eigenvalues)
+        return summary
 
-    def eval_state(state: CcaState) -> Mapping[str, jax.Array]:
-        if truth is None:
+    def eval_state(self, state: CcaState) -> Mapping[str, jax.Array]:
+        """Returns the metrics that need the exact eigenvectors; none where these are not known."""
+        if self.exact is None:
             return {}
-        exact, root = (jnp.asarray(x, jnp.float32) for x in (truth.eigenvectors @ truth.root, truth.root))
+        root = jnp.asarray(self.exact.root, jnp.float32)
+        exact = jnp.asarray(self.exact.eigenvectors @ self.exact.root, jnp.float32)
         return eigengame.comparison(state.params @ root, exact)
 
-    def artefacts(state: CcaState, key: jax.Array, means: Callable) -> dict[str, Artefact]:
+    def artefacts(self, state: CcaState, key: jax.Array, means: Callable) -> dict[str, Artefact]:
         """Returns the results, and of images the two halves of each pair, each where it was in the images.
 
         Drawn is B v, whose pixels go up with its variates.
         """
         del key
-        grams = means()
-        norm = np.sqrt(np.diagonal(grams["first"] + grams["second"]))[:, None]
-        made = {
-            "eigenvectors": Array((state.params / norm)[:, np.argsort(order)]),
-            "eigenvalues": Array(quotients(grams)),
-            "mean": Array(spectrum.mean),
+        means = means()
+        norm = np.sqrt(np.diagonal(means["first"] + means["second"]))[:, None]
+        original = np.argsort(self.order)
+        results = {
+            "eigenvectors": Array((state.params / norm)[:, original]),
+            "eigenvalues": Array(quotients(means)),
+            "mean": Array(self.mean),
         }
-        if len(spec.image_shape) == 3:
-            pairs = rows_as_images(state.auxiliary.b[:, np.argsort(order)], spec.image_shape)
-            made["pairs"] = Images(pairs)
-        return made
+        if len(self.shape) == 3:
+            results["pairs"] = Images(rows_as_images(state.auxiliary.b[:, original], self.shape))
+        return results
 
-    def check_devices(n: int) -> None:
-        check_divides(k, min(p, d - p), 0, n, "config.cca")
-        if rest := config.batch_size % (2 * n):
+    def check_devices(self, n: int) -> None:
+        """Checks that players can be split over n devices, and that each can halve its rows."""
+        with within("config.cca"):
+            check_divides(self.config.cca.k, min(self.p, len(self.order) - self.p), n)
+        b = self.config.batch_size
+        if rest := b % (2 * n):
             raise ConfigError(
-                f"config.batch_size: {config.batch_size} rows make no two equal halves on each of the {n} devices; "
-                f"use {config.batch_size + 2 * n - rest}"
+                f"{b} rows make no two equal halves on each of the {n} devices; use {b + 2 * n - rest}",
+                "config.batch_size",
             )
-
-    return Experiment(
-        init=init,
-        train_step=train_step,
-        eval_step=eval_step,
-        eval_summary=eval_summary,
-        eval_state=eval_state,
-        outputs={"artefacts": artefacts},
-        state_axes=CcaState(params=0, opt_state=0, auxiliary=0),
-        check_devices=check_devices,
-        main_metrics=("utility",),
-    )
 
 
 def split_features(shape: tuple[int, ...], split: int) -> tuple[np.ndarray, int]:
-    """The features of the first view before those of the second, and how many the first has.
+    """Returns the features of the first view before those of the second, and how many the first has.
 
     Args:
       shape: (h, w, c) of images, which are split between columns of pixels, or (d,).
       split: columns of the first view; 0: half of them.
 
     Raises:
-      ConfigError: no column is left for the second view.
+      ConfigError: of the field `split`: no column is left for the second view.
     """
     axis = len(shape) // 2
     columns = shape[axis]
     if max(split, 1) >= columns:
         raise ConfigError(
-            f"config.cca.split: {split} of {columns} columns leave none for the second view; "
-            f"use at most {columns - 1}"
+            f"{split} of {columns} columns leave none for the second view; use at most {columns - 1}",
+            "split",
         )
     numbers = np.arange(math.prod(shape)).reshape(shape)
     first, second = np.split(numbers, [split or columns // 2], axis)
     return np.concatenate([first.ravel(), second.ravel()]), first.size
-
-
-def quotients(grams: Mapping[str, np.ndarray]) -> np.ndarray:
-    """lambda_i = v_i^T A v_i / v_i^T B v_i = 2 w_i^T Cxy z_i / (w_i^T Bx w_i + z_i^T By z_i), [k]."""
-    return 2 * np.diagonal(grams["cross"]) / np.diagonal(grams["first"] + grams["second"])
-
-
-def captured(grams: Mapping[str, np.ndarray]) -> float:
-    """The sum of all k correlations (pls: covariances) between the span of the w_i and the span of the z_i.
-
-    Those of exact vectors over their sum is the 'proportion of correlations captured' of Ma, Lu, Foster,
-    'Finding linear structure in large datasets with scalable canonical correlation analysis', ICML 2015.
-    With G the grams [k, k], their squares are the eigenvalues of Gx^-1 Gxy Gy^-1 Gxy^T.
-    """
-    inverse = lambda gram: np.linalg.pinv(gram, rcond=_NO_VARIANCE, hermitian=True)
-    cross = grams["cross"]
-    squares = np.linalg.eigvals(inverse(grams["first"]) @ cross @ inverse(grams["second"]) @ cross.T).real
-    return float(np.sum(np.sqrt(np.maximum(squares, 0))))

@@ -6,12 +6,13 @@ import pydantic
 from pydantic import NonNegativeInt, PositiveInt
 
 from lib.config import Section
-from lib.eigengame import RULES
+from lib.eigengame import PCA_RULES
+from lib.errors import ConfigError
 from lib.schema import Optimizer, Run
 
 
 class EigenGameSection(Section):
-    rule: Literal[tuple(RULES)]
+    rule: Literal[tuple(PCA_RULES)]
     k: PositiveInt
     mean: str
     riemannian: bool
@@ -21,11 +22,12 @@ class EigenGameSection(Section):
 
     @pydantic.model_validator(mode="after")
     def _projection_fits(self):
-        if self.riemannian and not RULES[self.rule].on_sphere:
-            known = " and ".join(name for name, rule in RULES.items() if rule.on_sphere)
-            raise ValueError(
-                f"config.eigengame.riemannian: only the players of {known} live on the sphere, not "
-                f"those of '{self.rule}'; set it to False"
+        if self.riemannian and not PCA_RULES[self.rule].on_sphere:
+            known = " and ".join(name for name, rule in PCA_RULES.items() if rule.on_sphere)
+            raise ConfigError(
+                f"only the players of {known} live on the sphere, not those of '{self.rule}'; "
+                "set it to False",
+                "riemannian",
             )
         return self
 

@@ -1,37 +1,29 @@
-"""EigenGame on the runner: players and their optimisers are split over devices, and so are the rows."""
+"""EigenGame as an experiment: players, their optimisers and the rows are split over devices."""
 
+import dataclasses
 import math
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from experiments.eigengame.config import EigenGameConfig
+from experiments.eigengame.config import EigenGameConfig, EigenGameSection
+from experiments.eigengame.means import ONLINE, Mean, first_mean
 from lib import eigengame, optimizers
-from lib.data import DataSpec
+from lib.data import DataSpec, PrincipalComponents
 from lib.data.pipeline import to_rows
-from lib.eigengame.products import all_players, check_divides
-from lib.eigengame.rules import normalized
+from lib.eigengame.ascent import normalized
+from lib.eigengame.pca.products import check_groups
+from lib.eigengame.pca.steps import step
+from lib.eigengame.players import all_players, check_divides
 from lib.errors import ConfigError, within
 from lib.experiment import Batch, Experiment
+from lib.optimizers import Optimizer
 from lib.pictures.artefacts import Array, Artefact, Images
 from lib.pictures.images import rows_as_images
-from lib.runtime.devices import pmean, psum
-
-
-class Mean(NamedTuple):
-    """What rows are centred by: the mean so far, or a constant.
-
-    Attributes:
-      value: [d].
-      count: batches seen, float32.
-    """
-
-    value: jax.Array
-    count: jax.Array
+from lib.runtime.devices import psum
 
 
 class EigenState(NamedTuple):
@@ -55,35 +47,70 @@ def build(config: EigenGameConfig, spec: DataSpec) -> Experiment:
     section = config.eigengame
     k, d = section.k, math.prod(spec.image_shape)
     if k > d:
-        raise ConfigError(f"config.eigengame.k: {k} vectors of only {d} features; use at most {d}")
-    rule = eigengame.RULES[section.rule]
+        raise ConfigError(f"{k} vectors of only {d} features; use at most {d}", "config.eigengame.k")
     with within("config.eigengame.optimizer"):
         optimizer = optimizers.from_config(section.optimizer, with_loss=False)
-    mean, truth = _mean_and_truth(config, spec, d)
-    online = section.mean == "online"
+    mean, exact = first_mean(section.mean, spec, d, k, section.exact_limit)
+    on_training_rows = config.dataset.eval_split == config.dataset.train_split
+    game = PcaGame(section, spec.image_shape, optimizer, mean, exact, on_training_rows)
+    return Experiment(
+        init=game.init,
+        train_step=game.train_step,
+        eval_step=game.eval_step,
+        eval_summary=game.eval_summary,
+        eval_state=game.eval_state,
+        outputs={"artefacts": game.artefacts},
+        state_axes=EigenState(params=0, opt_state=0, mean=None),
+        check_devices=game.check_devices,
+        main_metrics=("utility",),
+    )
 
-    def init(key: jax.Array, batch: Batch) -> EigenState:
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class PcaGame:
+    """The functions of an experiment, and the constants that they share.
+
+    Attributes:
+      section: of the config.
+      shape: (h, w, c) of images, or (d,).
+      optimizer: of each player.
+      mean: what rows are centred by at first, [d].
+      exact: the components of the training rows; None where they are not known.
+      on_training_rows: whether evaluation is on the training rows.
+    """
+
+    section: EigenGameSection
+    shape: tuple[int, ...]
+    optimizer: Optimizer
+    mean: np.ndarray
+    exact: PrincipalComponents | None
+    on_training_rows: bool
+
+    def init(self, key: jax.Array, batch: Batch) -> EigenState:
+        """Returns random vectors, new optimisers and the first mean."""
         del batch
-        vectors = eigengame.initial_vectors(key, k, d)
-        opt_state = eigengame.initial_optimizers(optimizer, vectors)
-        return EigenState(vectors, opt_state, Mean(jnp.asarray(mean, jnp.float32), jnp.zeros([])))
+        vectors = eigengame.initial_vectors(key, self.section.k, math.prod(self.shape))
+        opt_state = eigengame.initial_optimizers(self.optimizer, vectors)
+        return EigenState(vectors, opt_state, Mean(jnp.asarray(self.mean, jnp.float32), jnp.zeros([])))
 
-    def train_step(state: EigenState, batch: Batch, key: jax.Array):
+    def train_step(self, state: EigenState, batch: Batch, key: jax.Array):
+        """Makes one step of the players on rows less their mean, which follows the rows where it is online."""
         del key
         rows = to_rows(batch["image"])
-        centre = _tracked(state.mean, rows) if online else state.mean
-        vectors, opt_state, metrics = eigengame.step(
-            rule,
-            optimizer,
+        mean = state.mean.updated(rows) if self.section.mean == ONLINE else state.mean
+        vectors, opt_state, metrics = step(
+            eigengame.PCA_RULES[self.section.rule],
+            self.optimizer,
             state.params,
             state.opt_state,
-            rows - centre.value[None],
-            riemannian=section.riemannian,
-            groups=section.groups,
+            rows - mean.value[None],
+            riemannian=self.section.riemannian,
+            groups=self.section.groups,
         )
-        return EigenState(vectors, opt_state, centre), metrics
+        return EigenState(vectors, opt_state, mean), metrics
 
-    def eval_step(state: EigenState, batch: Batch, key: jax.Array):
+    def eval_step(self, state: EigenState, batch: Batch, key: jax.Array):
+        """Sums the squares of rows, of their parts in the players' span, and of those along each vector."""
         del key
         mask = batch["mask"]
         rows = (to_rows(batch["image"]) - state.mean.value[None]) * mask[:, None]
@@ -96,78 +123,35 @@ def build(config: EigenGameConfig, spec: DataSpec) -> Experiment:
         }
         return psum({name: (value, mask.sum()) for name, value in sums.items()})
 
-    def eval_summary(means: dict[str, Any]) -> dict[str, Any]:
-        found = {"captured_variance": means["captured"] / means["total"]}
-        if truth is not None and config.dataset.eval_split == config.dataset.train_split:
-            found["eigenvalue_error"] = eigengame.largest_error(means["rayleigh"], truth.eigenvalues[:k])
-        return found
+    def eval_summary(self, means: dict[str, Any]) -> dict[str, Any]:
+        """Returns the captured share of the variance and, on the training rows, the eigenvalues' error."""
+        summary = {"captured_variance": means["captured"] / means["total"]}
+        if self.exact is not None and self.on_training_rows:
+            exact = self.exact.eigenvalues[: self.section.k]
+            summary["eigenvalue_error"] = eigengame.largest_error(means["rayleigh"], exact)
+        return summary
 
-    def artefacts(state: EigenState, key: jax.Array, means: Callable) -> dict[str, Artefact]:
+    def eval_state(self, state: EigenState) -> Mapping[str, jax.Array]:
+        """Returns the metrics that need the exact eigenvectors; none where these are not known."""
+        if self.exact is None:
+            return {}
+        exact = jnp.asarray(self.exact.eigenvectors[: len(state.params)], state.params.dtype)
+        return eigengame.comparison(state.params, exact)
+
+    def artefacts(self, state: EigenState, key: jax.Array, means: Callable) -> dict[str, Artefact]:
         """Returns the results, and the components as images where the data are images."""
         del key
-        made = {
+        results = {
             "eigenvectors": Array(normalized(state.params)),
             "eigenvalues": Array(means()["rayleigh"]),
             "mean": Array(state.mean.value),
         }
-        if len(spec.image_shape) == 3:
-            made["components"] = Images(rows_as_images(state.params, spec.image_shape))
-        return made
+        if len(self.shape) == 3:
+            results["components"] = Images(rows_as_images(state.params, self.shape))
+        return results
 
-    return Experiment(
-        init=init,
-        train_step=train_step,
-        eval_step=eval_step,
-        eval_summary=eval_summary,
-        eval_state=_against(truth),
-        outputs={"artefacts": artefacts},
-        state_axes=EigenState(params=0, opt_state=0, mean=None),
-        check_devices=lambda n: check_divides(k, d, section.groups, n),
-        main_metrics=("utility",),
-    )
-
-
-def _mean_and_truth(config: EigenGameConfig, spec: DataSpec, d: int):
-    """(what rows are centred by at first [d], the exact spectrum or None where it is too large)."""
-    section = config.eigengame
-    centres = {"none": np.zeros(d), "data": None, "online": None}
-    centre = centres[section.mean] if section.mean in centres else _read_mean(Path(section.mean), d)
-    spectrum = spec.spectrum(section.k, centre, section.exact_limit)
-    first = np.zeros(d) if section.mean == "online" else spectrum.mean if centre is None else centre
-    return first, spectrum if spectrum.eigenvectors is not None else None
-
-
-def _read_mean(path: Path, d: int) -> np.ndarray:
-    if path.suffix != ".npy":
-        raise ConfigError(
-            f"config.eigengame.mean: unknown '{path}'; known: none, data, online, or a .npy file"
-        )
-    try:
-        with path.open("rb") as file:
-            mean = np.lib.format.read_array(file)
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"config.eigengame.mean: cannot read '{path}' ({error})") from error
-    if mean.shape != (d,) or mean.dtype.kind not in "buif" or not np.isfinite(mean).all():
-        raise ConfigError(
-            f"config.eigengame.mean: '{path}' must hold {d} finite real numbers, not shape {mean.shape} of "
-            f"type {mean.dtype}"
-        )
-    return mean
-
-
-def _tracked(mean: Mean, rows: jax.Array) -> Mean:
-    """The mean over this batch and all before it."""
-    count = mean.count + 1
-    return Mean(mean.value + (pmean(rows.mean(0)) - mean.value) / count, count)
-
-
-def _against(truth) -> Callable[[EigenState], Mapping[str, jax.Array]]:
-    """The metrics that need the true eigenvectors; none where these are not known."""
-    if truth is None:
-        return lambda state: {}
-
-    def metrics(state: EigenState) -> dict[str, jax.Array]:
-        true = jnp.asarray(truth.eigenvectors[: len(state.params)], state.params.dtype)
-        return eigengame.comparison(state.params, true)
-
-    return metrics
+    def check_devices(self, n: int) -> None:
+        """Checks that players and groups fit n devices."""
+        with within("config.eigengame"):
+            check_divides(self.section.k, math.prod(self.shape), n)
+            check_groups(self.section.groups, n)

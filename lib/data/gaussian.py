@@ -1,4 +1,4 @@
-"""Normal distributions whose spectrum is known: data on which PCA has a true answer.
+"""Normal distributions whose spectrum is known: data on which the answer of PCA is known.
 
     x = U diag(sqrt(lam)) z,    z ~ N(0, I_d),    E[x x^T] = U diag(lam) U^T
 
@@ -11,11 +11,11 @@ from typing import Annotated, NamedTuple
 
 import numpy as np
 import pydantic
-import scipy.stats
 from pydantic import Field, PositiveFloat
 
 from lib.config import Section
 from lib.data import splits
+from lib.errors import ConfigError
 
 _LARGEST_D = 8192  # an orthogonal matrix of that size takes a minute, and 0.5 GB
 _SAMPLE = 10_000  # rows of a fixed sample ..
@@ -43,9 +43,9 @@ class Arguments(Section):
     @pydantic.model_validator(mode="after")
     def _falls(self):
         if self.smallest > self.largest:
-            raise ValueError(
-                f"config.dataset.kwargs.smallest: {self.smallest:g} is above the largest eigenvalue; "
-                f"use one of at most {self.largest:g}"
+            raise ConfigError(
+                f"{self.smallest:g} is above the largest eigenvalue; use one of at most {self.largest:g}",
+                "smallest",
             )
         return self
 
@@ -63,21 +63,23 @@ class Normal(NamedTuple):
 
     @property
     def factor(self) -> np.ndarray:
-        """diag(sqrt(lam)) V, float32 [d, d]: rows z of independent normals become rows z @ factor."""
+        """Returns diag(sqrt(lam)) V, float32 [d, d]: rows z of independent normals become rows z @ factor."""
         return (np.sqrt(self.eigenvalues)[:, None] * self.eigenvectors).astype(np.float32)
 
 
 @functools.lru_cache(maxsize=2)
 def make(name: str, arguments: Arguments) -> Normal:
-    """The distribution of that name; its eigenvectors are uniform over all rotations, fixed by the seed."""
+    """Returns the distribution of that name; its eigenvectors are uniform over all rotations, fixed by the seed."""
+    from scipy.stats import ortho_group  # takes two seconds to import
+
     d = arguments.d
     generator = np.random.Generator(np.random.Philox(key=[arguments.seed, 0]))
     eigenvalues = SPECTRA[name](arguments.largest, arguments.smallest, d)
-    return Normal(eigenvalues, scipy.stats.ortho_group.rvs(d, random_state=generator))
+    return Normal(eigenvalues, ortho_group.rvs(d, random_state=generator))
 
 
 def load(name: str, split: str, arguments: Arguments) -> tuple[np.ndarray, np.ndarray, Normal | None]:
-    """A fixed sample of float32 rows [n, d], labels 0 [n], and for the whole of `train` where they are from.
+    """Returns a fixed sample of float32 rows [n, d], labels 0 [n], and for the whole of `train` its source.
 
     `train` is drawn anew in every step, without end; `test`, and slices of either, are just that sample.
 

@@ -30,7 +30,7 @@ class Moments(NamedTuple):
 
 
 def moments(dataset: Dataset, with_covariance: bool = True) -> Moments:
-    """float64 moments of all rows of a set; a few chunks of it are in memory at a time.
+    """Computes float64 moments of all rows of a set; a few chunks of it are in memory at a time.
 
     With y = x - s, where s is the mean of the first rows and so near the whole mean that nothing cancels,
 
@@ -65,11 +65,12 @@ def moments(dataset: Dataset, with_covariance: bool = True) -> Moments:
 
 
 def _check_finite(rows: np.ndarray, first: int, name: str) -> None:
-    """Raises a ConfigError for what batches, which are float32, cannot hold; `first` counts rows before."""
+    """Refuses numbers that batches, which are float32, cannot hold; `first` counts rows before."""
     bad = ~(np.abs(rows) <= np.finfo(np.float32).max)
     if bad.any():
         row, column = np.argwhere(bad)[0]
         raise ConfigError(
-            f"config.dataset.name: '{name}' holds {rows[row, column]:g} in row {first + row}, "
-            f"column {column} (from 0); use finite numbers that fit float32"
+            f"'{name}' holds {rows[row, column]:g} in row {first + row}, column {column} (from 0); "
+            "use finite numbers that fit float32",
+            "config.dataset.name",
         )

@@ -7,9 +7,9 @@ from collections.abc import Callable
 import numpy as np
 
 from lib.data.dataset import Dataset
-from lib.data.exact_pca import Spectrum, spectrum_for_training
 from lib.data.mixtures import Mixture
 from lib.data.normalization import channel_moments
+from lib.data.principal_components import PrincipalComponents, exact_pca_for_training
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,8 +21,9 @@ class DataSpec:
       num_classes: labels are 0 .. num_classes - 1.
       train_size: examples in the training split.
       mixture: what the points are drawn from, where that is known.
-      spectrum: `(k, ...) -> Spectrum`: `lib.data.exact_pca.spectrum_for_training` of the training split, which
-        reads it all if the answer is not cached. None where there are no data, as in benchmarks.
+      principal_components: `(k, ...) -> PrincipalComponents` of the training split, all of which it reads if the
+        answer is not cached: `lib.data.principal_components.exact_pca_for_training`. None where there are no
+        data, as in benchmarks.
       channel_moments: `() -> (mean [c], std [c])`: `lib.data.normalization.channel_moments` of the training
         images, all of which it reads. None likewise.
     """
@@ -31,7 +32,9 @@ class DataSpec:
     num_classes: int
     train_size: int
     mixture: Mixture | None = None
-    spectrum: Callable[..., Spectrum] | None = dataclasses.field(default=None, compare=False)
+    principal_components: Callable[..., PrincipalComponents] | None = dataclasses.field(
+        default=None, compare=False
+    )
     channel_moments: Callable[[], tuple[np.ndarray, np.ndarray]] | None = dataclasses.field(
         default=None, compare=False
     )
@@ -43,6 +46,6 @@ class DataSpec:
             train.num_classes,
             train.size,
             train.mixture,
-            functools.partial(spectrum_for_training, train),
+            functools.partial(exact_pca_for_training, train),
             functools.partial(channel_moments, train),
         )

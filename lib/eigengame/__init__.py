@@ -1,17 +1,21 @@
-"""EigenGame: principal components as the equilibrium of a game of k players, one vector each."""
+"""EigenGame: eigenvectors as the equilibrium of a game of k players, one vector each.
 
+Two halves of one shape, products of a batch -> direction and utility -> step: `pca` for principal components,
+`generalized` for A v = lambda B v. Both build on `players` and `ascent`.
+"""
+
+from lib.eigengame.ascent import initial_optimizers, initial_vectors
 from lib.eigengame.metrics import angles, comparison, largest_error, longest_streak, subspace_distance
-from lib.eigengame.rules import RULES, Rule, initial_optimizers, initial_vectors, step
+from lib.eigengame.pca import PCA_RULES, PcaRule
 
 __all__ = [
-    "RULES",
-    "Rule",
+    "PCA_RULES",
+    "PcaRule",
     "angles",
     "comparison",
     "initial_optimizers",
     "initial_vectors",
     "largest_error",
     "longest_streak",
-    "step",
     "subspace_distance",
 ]

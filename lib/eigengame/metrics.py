@@ -1,4 +1,4 @@
-"""How far vectors are from the true eigenvectors: the metrics of the EigenGame papers.
+"""How far vectors are from the exact eigenvectors: the metrics of the EigenGame papers.
 
 Both sets are rows in order of decreasing eigenvalue; signs do not matter. Vectors need no unit norm.
 """
@@ -13,42 +13,43 @@ STREAK_ANGLE = math.pi / 8  # Gemp et al., ICLR 2021, section 5
 _ANGLES = 16  # of so many vectors each angle is a metric of its own
 
 
-def angles(vectors: jax.Array, truth: jax.Array) -> jax.Array:
-    """The angle between v_i and the i-th true eigenvector, [k], radians in 0 .. pi / 2; both [k, d].
+def angles(vectors: jax.Array, exact: jax.Array) -> jax.Array:
+    """Returns the angle between v_i and the i-th exact eigenvector, [k], radians in 0 .. pi / 2; both [k, d].
 
     By 2 arcsin of half the distance of the unit vectors, which is exact where the arc cosine is not: near 0.
     """
     unit = vectors / jnp.linalg.norm(vectors, axis=1, keepdims=True)
-    sign = jnp.where(jnp.sum(unit * truth, 1, keepdims=True) < 0, -1, 1)
-    return 2 * jnp.arcsin(jnp.minimum(jnp.linalg.norm(unit - sign * truth, axis=1) / 2, 1))
+    sign = jnp.where(jnp.sum(unit * exact, 1, keepdims=True) < 0, -1, 1)
+    return 2 * jnp.arcsin(jnp.minimum(jnp.linalg.norm(unit - sign * exact, axis=1) / 2, 1))
 
 
-def longest_streak(vectors: jax.Array, truth: jax.Array) -> jax.Array:
-    """How many vectors, from the first on without a gap, are within pi / 8 of the truth; an integer, 0 .. k."""
-    return jnp.sum(jnp.cumprod(angles(vectors, truth) <= STREAK_ANGLE))
+def longest_streak(vectors: jax.Array, exact: jax.Array) -> jax.Array:
+    """Counts the vectors, from the first on without a gap, within pi / 8 of the exact ones; an integer, 0 .. k."""
+    return jnp.sum(jnp.cumprod(angles(vectors, exact) <= STREAK_ANGLE))
 
 
-def subspace_distance(vectors: jax.Array, truth: jax.Array) -> jax.Array:
-    """1 - Tr(U* P) / k, in 0 .. 1: U* projects on the true subspace, P on the span of the vectors."""
+def subspace_distance(vectors: jax.Array, exact: jax.Array) -> jax.Array:
+    """Returns 1 - Tr(U* P) / k, in 0 .. 1: U* projects on the exact subspace, P on the span of the vectors."""
     basis, _ = jnp.linalg.qr(vectors.T)
-    return jnp.maximum(1 - jnp.sum((truth @ basis) ** 2) / len(vectors), 0)  # rounding goes below
+    return jnp.maximum(1 - jnp.sum((exact @ basis) ** 2) / len(vectors), 0)  # rounding goes below
 
 
-def comparison(vectors: jax.Array, truth: jax.Array) -> dict[str, jax.Array]:
-    """All of these metrics by name; both [k, d]."""
-    found = angles(vectors, truth)
+def comparison(vectors: jax.Array, exact: jax.Array) -> dict[str, jax.Array]:
+    """Returns all of these metrics by name; both [k, d]."""
+    each = angles(vectors, exact)
     return {
-        "streak": longest_streak(vectors, truth),
-        "subspace_distance": subspace_distance(vectors, truth),
-        "largest_angle": found.max(),
-        **{f"angle/{i + 1:02}": angle for i, angle in enumerate(found[:_ANGLES])},
+        "streak": longest_streak(vectors, exact),
+        "subspace_distance": subspace_distance(vectors, exact),
+        "largest_angle": each.max(),
+        **{f"angle/{i + 1:02}": angle for i, angle in enumerate(each[:_ANGLES])},
     }
 
 
 def largest_error(quotients: np.ndarray, eigenvalues: np.ndarray) -> float:
-    """The largest relative error of Rayleigh quotients; both [k].
+    """Returns the largest relative error of Rayleigh quotients; both [k].
 
-    Eigenvalues that float32 cannot tell from 0 beside the first do not count.
+    Eigenvalues that float32 cannot distinguish from 0 beside the first do not count.
     """
-    held = eigenvalues > np.finfo(np.float32).eps * eigenvalues[0]
-    return np.max(np.abs(quotients[held] / eigenvalues[held] - 1), initial=0)
+    above_rounding = eigenvalues > np.finfo(np.float32).eps * eigenvalues[0]
+    errors = np.abs(quotients[above_rounding] / eigenvalues[above_rounding] - 1)
+    return np.max(errors, initial=0)

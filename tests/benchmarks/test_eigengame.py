@@ -1,5 +1,7 @@
 """The benchmark on tiny shapes: what it prints, what it counts, what it refuses."""
 
+import functools
+
 import jax
 import numpy as np
 import pytest
@@ -8,6 +10,7 @@ from conftest import refusal
 from benchmarks import eigengame as bench
 from benchmarks import race, timing
 from lib import eigengame, optimizers
+from lib.eigengame.pca.steps import step
 
 SMALL = ["--shapes=20x3x32", "--middle=16x2x32", "--rounds=1", "--data=digits", "--vectors=2", "--limit=0"]
 
@@ -28,7 +31,7 @@ def test_it_prints_steps_growth_and_a_race(quick, capsys):
         "64 x 64 square product",
         "X V^T",
         "Y^T X",
-        *(f"step of {rule}" for rule in eigengame.RULES),
+        *(f"step of {rule}" for rule in eigengame.PCA_RULES),
     ):
         best, median, rate, percent = map(float, lines[name][-4:])
         assert 0 < best <= median and rate >= 0 and percent >= 0
@@ -70,8 +73,8 @@ def test_operations_are_those_of_the_compiled_step_but_for_small_ones():
     vectors = jax.ShapeDtypeStruct((shape.k, shape.d), np.float32)
     opt_state = jax.eval_shape(lambda v: eigengame.initial_optimizers(optimizer, v), vectors)
     rows = jax.ShapeDtypeStruct((shape.b, shape.d), np.float32)
-    step = jax.jit(lambda v, s, x: eigengame.step(eigengame.RULES["mu"], optimizer, v, s, x))
-    counted = step.lower(vectors, opt_state, rows).compile().cost_analysis()["flops"]
+    program = jax.jit(functools.partial(step, eigengame.PCA_RULES["mu"], optimizer))
+    counted = program.lower(vectors, opt_state, rows).compile().cost_analysis()["flops"]
     assert shape.operations < counted < 1.05 * shape.operations
 
 
@@ -92,9 +95,9 @@ def test_operations_are_those_of_the_compiled_step_but_for_small_ones():
     ],
 )
 def test_bad_options_are_refused(options, says, capsys):
-    assert says in refusal(eigengame.main, capsys, *SMALL, *options.split())
+    assert says in refusal(bench.main, capsys, *SMALL, *options.split())
 
 
 def test_data_with_nan_are_refused(tmp_path, capsys):
     np.save(tmp_path / "x.npy", np.full((20, 4), np.nan))
-    assert "holds nan in row 0" in refusal(eigengame.main, capsys, *SMALL, f"--data={tmp_path / 'x.npy'}")
+    assert "holds nan in row 0" in refusal(bench.main, capsys, *SMALL, f"--data={tmp_path / 'x.npy'}")

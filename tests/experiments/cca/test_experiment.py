@@ -9,7 +9,8 @@ import scipy.linalg
 from conftest import refusal
 
 from experiments import main
-from experiments.cca.experiment import captured, quotients, split_features
+from experiments.cca.correlations import captured, quotients
+from experiments.cca.experiment import split_features
 from lib.data import load
 from lib.data.pipeline import to_rows
 

@@ -37,13 +37,13 @@ def drawn(data, steps, batch_size=8, num_devices=1, seed=0, batches_per_step=1) 
 )
 def test_the_truth(name, fall):
     data = source(name)
-    spectrum = DataSpec.of(data).spectrum(5)
+    spectrum = DataSpec.of(data).principal_components(5)
     values = fall(np.arange(6) / 5)
     np.testing.assert_allclose(spectrum.eigenvalues, values, rtol=1e-14)
     np.testing.assert_allclose(spectrum.eigenvectors @ spectrum.eigenvectors.T, np.eye(6), atol=1e-14)
     np.testing.assert_array_equal(spectrum.mean, np.zeros(6))
     assert spectrum.total_variance == pytest.approx(values.sum(), rel=1e-14)
-    assert [len(part) for part in DataSpec.of(data).spectrum(2, np.zeros(data.image.shape[1]))[:2]] == [
+    assert [len(part) for part in DataSpec.of(data).principal_components(2, np.zeros(data.image.shape[1]))[:2]] == [
         3,
         3,
     ]

@@ -19,15 +19,18 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from lib.eigengame.ascent import initial_optimizers, initial_vectors
 from lib.eigengame.metrics import angles
-from lib.eigengame.products import products
-from lib.eigengame.rules import RULES, Rule, initial_optimizers, initial_vectors, step
+from lib.eigengame.pca.directions import tangential
+from lib.eigengame.pca.products import products
+from lib.eigengame.pca.rules import PcaRule, orthonormalized
+from lib.eigengame.pca.steps import move
 from lib.optimizers import Optimizer
 
 MEMORY = 10  # steps that the mean of s_i reaches back
 
 
-class Players(NamedTuple):
+class PlayerStates(NamedTuple):
     """What k players carry from step to step.
 
     Attributes:
@@ -46,39 +49,45 @@ class Players(NamedTuple):
     count: jax.Array
 
 
-def initial_players(optimizer: Optimizer, seed: int, k: int, d: int, dtype: Any) -> Players:
-    """k players at random unit vectors of d features; the optimiser is one of `lib.optimizers.make`."""
+def initial_players(optimizer: Optimizer, seed: int, k: int, d: int, dtype: Any) -> PlayerStates:
+    """Returns k players at random unit vectors of d features; the optimiser is one of `lib.optimizers.make`."""
     vectors = initial_vectors(jax.random.key(seed), k, d).astype(dtype)
-    zeros = jnp.zeros(k, dtype)
-    return Players(vectors, initial_optimizers(optimizer, vectors), zeros, zeros, jnp.zeros((), jnp.int32))
+    opt_state, zeros = initial_optimizers(optimizer, vectors), jnp.zeros(k, dtype)
+    return PlayerStates(vectors, opt_state, zeros, zeros, jnp.zeros((), jnp.int32))
 
 
 def advance(
-    rule: Rule, optimizer: Optimizer, players: Players, rows: jax.Array, learning_rate: float, decay: float
-) -> Players:
-    """One step on centred rows [b, d], by a rule that is `on_sphere`."""
-    p = products(players.vectors, rows)  # the step's own: compiled, they are computed once
+    rule: PcaRule,
+    optimizer: Optimizer,
+    players: PlayerStates,
+    rows: jax.Array,
+    learning_rate: float,
+    decay: float,
+) -> PlayerStates:
+    """Makes one step on centred rows [b, d], by a rule that is `on_sphere`."""
+    p = products(players.vectors, rows)
+    direction = rule.direction(p)
     weight = 2 / (players.count + 2)
-    norm = jnp.linalg.norm(rule.direction(p), axis=1)
-    size = _towards(players.size, norm, jnp.maximum(weight, 1 / MEMORY))
-    variance = _towards(players.variance, jnp.diagonal(p.gram), weight)
+    norm = jnp.linalg.norm(direction, axis=1)
+    size = _running_mean(players.size, norm, jnp.maximum(weight, 1 / MEMORY))
+    variance = _running_mean(players.variance, jnp.diagonal(p.gram), weight)
     rates = learning_rate / ((1 + decay * players.count) * _above_rounding(size))
     opt_state = _with_rates(players.opt_state, rates)
-    vectors, opt_state, _ = step(rule, optimizer, players.vectors, opt_state, rows, riemannian=True)
-    return Players(vectors, opt_state, size, variance, players.count + 1)
+    vectors, opt_state, _ = move(rule, optimizer, opt_state, p, tangential(direction, players.vectors))
+    return PlayerStates(vectors, opt_state, size, variance, players.count + 1)
 
 
 def epoch(
-    rule: Rule,
+    rule: PcaRule,
     optimizer: Optimizer,
-    players: Players,
+    players: PlayerStates,
     rows: jax.Array,
     key: jax.Array,
     batch_size: int,
     learning_rate: float,
     decay: float,
-) -> Players:
-    """Steps over all of n rows [n, d] in a random order; the last n mod batch_size of it are left out."""
+) -> PlayerStates:
+    """Makes steps over all of n rows [n, d] in a random order; the last n mod batch_size of it are left out."""
     if batch_size == len(rows):
         return advance(rule, optimizer, players, rows, learning_rate, decay=0)  # no noise to average
     batches = len(rows) // batch_size
@@ -92,9 +101,9 @@ def epoch(
 
 @functools.partial(jax.jit, static_argnames=("rule", "optimizer", "batch_size"))
 def play(
-    rule: Rule,
+    rule: PcaRule,
     optimizer: Optimizer,
-    players: Players,
+    players: PlayerStates,
     rows: jax.Array,
     seed: int,
     *,
@@ -103,15 +112,14 @@ def play(
     decay: float,
     max_epochs: int,
     tol: float,
-) -> tuple[Players, jax.Array, jax.Array]:
-    """Epochs over rows [n, d] until no component turns by more than `tol` radians in one, or for max_epochs.
+) -> tuple[PlayerStates, jax.Array, jax.Array]:
+    """Makes epochs over rows [n, d] until no component turns by more than `tol` radians in one, or for max_epochs.
 
     Components are the vectors after Gram-Schmidt; those without variance beyond rounding may turn for ever.
 
     Returns:
       (players, the number of epochs, the largest angle by which a component turned in the last one).
     """
-    gram_schmidt = RULES["oja"].retract
 
     def unfinished(carry):
         _, _, done, turned = carry
@@ -121,26 +129,28 @@ def play(
         players, before, done, _ = carry
         key = jax.random.fold_in(jax.random.key(seed), done)
         players = epoch(rule, optimizer, players, rows, key, batch_size, learning_rate, decay)
-        basis = gram_schmidt(players.vectors)
+        basis = orthonormalized(players.vectors)
         variance = jnp.mean((rows @ basis.T) ** 2, 0)
         held = variance > jnp.finfo(rows.dtype).eps * jnp.max(variance)
         turned = jnp.max(jnp.where(held, angles(basis, before), 0))
         return players, basis, done + 1, turned
 
-    start = players, gram_schmidt(players.vectors), 0, jnp.asarray(jnp.inf, rows.dtype)
+    start = players, orthonormalized(players.vectors), 0, jnp.asarray(jnp.inf, rows.dtype)
     players, _, done, turned = jax.lax.while_loop(unfinished, next_epoch, start)
     return players, done, turned
 
 
-def _towards(mean: jax.Array, value: jax.Array, weight: jax.Array) -> jax.Array:
+def _running_mean(mean: jax.Array, value: jax.Array, weight: jax.Array) -> jax.Array:
+    """Moves a mean towards a value by a share of the way."""
     return mean + weight * (value - mean)
 
 
 def _above_rounding(size: jax.Array) -> jax.Array:
-    """size, at least sqrt(epsilon) of the largest one: what is left of C below that is rounding."""
+    """Returns size, at least sqrt(epsilon) of the largest one: what is left of C below that is rounding."""
     limits = jnp.finfo(size.dtype)
     return jnp.maximum(size, jnp.maximum(limits.eps**0.5 * jnp.max(size), limits.tiny))
 
 
 def _with_rates(opt_state: Any, rates: jax.Array) -> Any:
+    """Returns the optimiser states with these learning rates, [k]."""
     return opt_state._replace(hyperparams=opt_state.hyperparams | {"learning_rate": rates})

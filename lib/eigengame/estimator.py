@@ -13,12 +13,11 @@ from sklearn.utils import check_array, check_random_state, check_scalar
 from sklearn.utils.extmath import svd_flip
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from lib.eigengame import relative
-from lib.eigengame.rules import RULES
+from lib.eigengame.pca import PCA_RULES, relative
 from lib.errors import lookup
 from lib.optimizers import Optimizer, make
 
-GAMES = {name: rule for name, rule in RULES.items() if rule.on_sphere}
+RULES = {name: rule for name, rule in PCA_RULES.items() if rule.on_sphere}
 FLOATS = (np.float64, np.float32)
 _advance = jax.jit(relative.advance, static_argnums=(0, 1))
 
@@ -28,7 +27,7 @@ class EigenGamePCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
 
     Players move as in Gemp et al., 'EigenGame Unloaded', ICLR 2022 (rule 'mu'), or 'EigenGame', ICLR 2021
     (rule 'alpha'), by gradient ascent on the unit sphere with Nesterov momentum. Each player's rate is
-    relative to its own eigenvalue (`lib.eigengame.relative`), so that data of any unit and most spectra
+    relative to its own eigenvalue (`lib.eigengame.pca.relative`), so that data of any unit and most spectra
     need no tuning.
 
     float32 data are computed in float32, everything else in float64; JAX's configuration stays as it is.
@@ -105,7 +104,7 @@ class EigenGamePCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
             seed = self._begin(X)
             self._players, epochs, turned = jax.device_get(
                 relative.play(
-                    GAMES[self.rule],
+                    RULES[self.rule],
                     _optimizer(self.momentum),
                     self._players,
                     centred,
@@ -130,7 +129,7 @@ class EigenGamePCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
         return self
 
     def partial_fit(self, X, y=None):
-        """One step on the rows of X [b, d], less the mean of all rows so far; y is ignored.
+        """Makes one step on the rows of X [b, d], less the mean of all rows so far; y is ignored.
 
         Memory does not grow with the rows seen. After `fit` it goes on from there. Raises as `fit` does.
         """
@@ -151,7 +150,7 @@ class EigenGamePCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
                 self._begin(X)
             self._players = jax.device_get(
                 _advance(
-                    GAMES[self.rule],
+                    RULES[self.rule],
                     _optimizer(self.momentum),
                     self._players,
                     self._centred(X),
@@ -163,13 +162,13 @@ class EigenGamePCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
         return self
 
     def transform(self, X):
-        """The coordinates of rows X [n, d] along the components, [n, k]."""
+        """Returns the coordinates of rows X [n, d] along the components, [n, k]."""
         check_is_fitted(self)
         X = validate_data(self, X, dtype=FLOATS, reset=False)
         return (X - self.mean_) @ self.components_.T
 
     def inverse_transform(self, X):
-        """The rows [n, d] that have the coordinates X [n, k] and nothing beside them."""
+        """Returns the rows [n, d] that have the coordinates X [n, k] and nothing beside them."""
         check_is_fitted(self)
         X = check_array(X, dtype=FLOATS)
         if X.shape[1] != self.n_components_:
@@ -188,7 +187,7 @@ class EigenGamePCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
         return tags
 
     def _check_parameters(self):
-        lookup(GAMES, self.rule, "rule")
+        lookup(RULES, self.rule, "rule")
         for name in ("n_components", "batch_size"):
             if getattr(self, name) is not None:
                 check_scalar(getattr(self, name), name, Integral, min_val=1)
@@ -212,7 +211,7 @@ class EigenGamePCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
         return X - self._moments.mean_.astype(X.dtype)
 
     def _basis(self):
-        """Their vectors after Gram-Schmidt in order, [k, d]: a rank below k leaves some oblique."""
+        """Returns the players' vectors after Gram-Schmidt in order, [k, d]: a rank below k leaves some oblique."""
         vectors = self._players.vectors
         if not np.isfinite(vectors).all():
             raise ValueError(f"X has squares that are too large for {vectors.dtype}; scale X down")
@@ -232,5 +231,5 @@ class EigenGamePCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
 
 @functools.cache
 def _optimizer(momentum: float) -> Optimizer:
-    """Cached: a new optimiser would compile again. Its rate is set at each step."""
+    """Returns plain Nesterov descent, whose rate is set at each step; cached, for a new one would compile again."""
     return make("sgd", 1.0, {"momentum": float(momentum), "nesterov": True})

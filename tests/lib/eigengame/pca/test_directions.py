@@ -5,8 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from lib.eigengame import directions
-from lib.eigengame.products import products
+from lib.eigengame.pca import directions
+from lib.eigengame.pca.products import products
 from lib.runtime import devices
 
 K, D, B = 4, 7, 12
@@ -78,7 +78,7 @@ def test_with_exact_parents_both_point_at_the_exact_eigenvector(rows):
     np.testing.assert_allclose(truth[:-1] @ mu[-1], 0, atol=1e-10)  # nothing towards the parents
     exact = products(jnp.asarray(truth), jnp.asarray(rows))
     assert np.abs(exact.reward).max() > 1
-    np.testing.assert_allclose(directions.tangential(directions.mu(exact), exact.vectors), 0, atol=1e-10)
+    np.testing.assert_allclose(directions.tangential(directions.mu(exact), exact.players.own), 0, atol=1e-10)
     np.testing.assert_allclose(directions.utility(exact), eigenvalues[::-1][:K], rtol=1e-12)
 
 

@@ -7,8 +7,11 @@ import pytest
 import scipy.linalg
 
 from lib import eigengame, optimizers
-from lib.eigengame import generalized, problems
-from lib.eigengame.generalized import Auxiliary, Products
+from lib.eigengame.generalized import directions, problems
+from lib.eigengame.generalized.auxiliary import Auxiliary, initial_auxiliary
+from lib.eigengame.generalized.products import Products, products
+from lib.eigengame.generalized.steps import step
+from lib.eigengame.players import Players
 from lib.runtime import devices
 
 K, D, B, GAMMA = 4, 7, 12, 0.3
@@ -45,7 +48,7 @@ def vectors():
 
 
 def whole(a, b, v) -> tuple[Products, Products]:
-    return generalized.products(dense(a, b), jnp.asarray(v), jnp.zeros((2, D)))
+    return products(dense(a, b), jnp.asarray(v), jnp.zeros((2, D)))
 
 
 def up_to_date(b, v) -> Auxiliary:
@@ -68,10 +71,10 @@ def transcribed(a, b, v, running_b, running_norm) -> np.ndarray:
 def test_the_direction_crosses_the_halves_of_a_batch(vectors):
     generator = np.random.default_rng(5)
     running = Auxiliary(generator.standard_normal((K, D)), generator.uniform(1, 2, K))
-    own = jnp.arange(K)
-    halves = tuple(Products(vectors, own, vectors @ a, vectors @ b) for a, b in ((A1, B1), (A2, B2)))
+    players = Players.gathered(jnp.asarray(vectors))
+    halves = tuple(Products(players, vectors @ a, vectors @ b) for a, b in ((A1, B1), (A2, B2)))
     expected = (transcribed(A1, B2, vectors, *running) + transcribed(A2, B1, vectors, *running)) / 2
-    found = generalized.direction(halves, running)
+    found = directions.direction(halves, running)
     assert np.abs(expected).max(1).min() > 0.1
     np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-12)
     np.testing.assert_allclose(np.sum(found * vectors, 1), 0, atol=1e-12)  # whatever the batch
@@ -83,7 +86,7 @@ def test_utility(vectors):
     for i, v in enumerate(vectors):
         cosine2 = lambda u, v=v: (v @ B1 @ u) ** 2 / ((v @ B1 @ v) * (u @ B1 @ u))
         expected.append(quotient(v) - sum(quotient(u) * cosine2(u) for u in vectors[:i]))
-    found = generalized.utility(whole(A1, B1, vectors)[0])
+    found = directions.utility(whole(A1, B1, vectors)[0])
     assert np.abs(expected).min() > 1e-2
     np.testing.assert_allclose(found, expected, rtol=1e-12)
 
@@ -96,10 +99,10 @@ def test_with_exact_parents_it_is_the_gradient_of_the_utility(parents_are_exact,
         v[:-1] = unit(exact(A1, B1)[1][: K - 1])
 
     def last_utility(vector):
-        return generalized.utility(whole(A1, B1, jnp.asarray(v).at[-1].set(vector))[0])[-1]
+        return directions.utility(whole(A1, B1, jnp.asarray(v).at[-1].set(vector))[0])[-1]
 
     gradient = jax.grad(last_utility)(jnp.asarray(v[-1])) * (v[-1] @ B1 @ v[-1]) ** 2 / 2
-    found = generalized.direction(whole(A1, B1, v), up_to_date(B1, v))
+    found = directions.direction(whole(A1, B1, v), up_to_date(B1, v))
     assert np.abs(gradient).max() > 0.1
     difference = np.abs(found[-1] - gradient).max()
     assert difference < 1e-12 if parents_are_exact else difference > 0.1
@@ -115,11 +118,11 @@ def run(problem, v, rows, rate=0.05, gamma=GAMMA, optimizer=None):
     start = (
         v,
         eigengame.initial_optimizers(optimizer, v),
-        generalized.initial_auxiliary(problem, v, jnp.asarray(rows[0])),
+        initial_auxiliary(problem, v, jnp.asarray(rows[0])),
     )
 
     def one(carry, batch):
-        *carry, metrics = generalized.step(problem, optimizer, *carry, batch, gamma=gamma)
+        *carry, metrics = step(problem, optimizer, *carry, batch, gamma=gamma)
         return tuple(carry), metrics
 
     (v, _, auxiliary), metrics = jax.jit(lambda c, x: jax.lax.scan(one, c, x))(start, jnp.asarray(rows))
@@ -193,9 +196,9 @@ def test_batches_leave_the_mean_direction_as_it_is(vectors):
     rows = np.random.default_rng(9).standard_normal((5, D))
     problem = problems.cca(3, 0.1)
     everything = jnp.asarray(np.repeat(rows, 2, 0))  # the even rows, and the odd ones: the whole set
-    running = generalized.initial_auxiliary(problem, jnp.asarray(vectors), everything)
-    at = lambda batch: generalized.direction(
-        generalized.products(problem, jnp.asarray(vectors), batch), running
+    running = initial_auxiliary(problem, jnp.asarray(vectors), everything)
+    at = lambda batch: directions.direction(
+        products(problem, jnp.asarray(vectors), batch), running
     )
     pairs = jnp.asarray([(x, y) for x in rows for y in rows])
     expected = at(everything)
@@ -212,7 +215,7 @@ def test_one_device_is_two(vectors):
     optimizer = optimizers.make("adam", 0.02, {}, clip_norm=0.5)
     alone, auxiliary, expected = run(problem, vectors, rows, optimizer=optimizer)
     split = jax.pmap(
-        lambda *carry: generalized.step(problem, optimizer, *carry, gamma=GAMMA),
+        lambda *carry: step(problem, optimizer, *carry, gamma=GAMMA),
         axis_name=devices.AXIS,
         devices=jax.local_devices()[:2],
         out_axes=(0, 0, 0, None),
@@ -222,7 +225,7 @@ def test_one_device_is_two(vectors):
     start = (
         v,
         eigengame.initial_optimizers(optimizer, v),
-        generalized.initial_auxiliary(problem, v, jnp.asarray(rows[0])),
+        initial_auxiliary(problem, v, jnp.asarray(rows[0])),
     )
     carry = jax.tree.map(share, start)
     for x in rows:

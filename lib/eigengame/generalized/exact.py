@@ -1,4 +1,4 @@
-"""The generalised eigenvectors of a whole set by a dense eigensolver: what the game is measured against."""
+"""The generalised eigenpairs of a whole set by a dense eigensolver: what the game is measured against."""
 
 from typing import NamedTuple
 
@@ -7,11 +7,11 @@ import jax.numpy as jnp
 import numpy as np
 import scipy.linalg
 
-from lib.data.exact_pca import Spectrum
-from lib.eigengame.generalized import Problem
+from lib.data import PrincipalComponents
+from lib.eigengame.generalized.problems import Problem
 
 
-class Truth(NamedTuple):
+class ExactEigenpairs(NamedTuple):
     """Of A v = lambda B v, in float64.
 
     Attributes:
@@ -27,24 +27,24 @@ class Truth(NamedTuple):
 
 
 def matrices(problem: Problem, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """A and B of rows [n, d], float64 [d, d]: the problem's own products with the unit vectors."""
+    """Returns A and B of rows [n, d], float64 [d, d]: the problem's own products with the unit vectors."""
     with jax.enable_x64(True):
         a, b = problem(jnp.eye(rows.shape[1]), jnp.asarray(rows, jnp.float64))
         return np.asarray(a), np.asarray(b)
 
 
-def representatives(spectrum: Spectrum) -> np.ndarray:
-    """d rows of mean zero and with the covariance of a whole set, [d, d], from all d of its eigenpairs.
+def representatives(components: PrincipalComponents) -> np.ndarray:
+    """Returns d rows of mean zero and with the covariance of a whole set, [d, d], from all d of its eigenpairs.
 
     R^T R / d = sum_i lambda_i u_i u_i^T for the rows sqrt(d lambda_i) u_i.
     """
-    d = len(spectrum.mean)
-    return np.sqrt(d * np.maximum(spectrum.eigenvalues, 0))[:, None] * spectrum.eigenvectors
+    d = len(components.mean)
+    return np.sqrt(d * np.maximum(components.eigenvalues, 0))[:, None] * components.eigenvectors
 
 
-def exact(problem: Problem, rows: np.ndarray, k: int) -> Truth:
-    """The k leading pairs of a problem whose A and B are those of rows [n, d]; B must be positive definite."""
+def exact_eigenpairs(problem: Problem, rows: np.ndarray, k: int) -> ExactEigenpairs:
+    """Returns the k leading pairs of a problem whose A and B are those of rows [n, d]; B is positive definite."""
     a, b = matrices(problem, rows)
     d = len(a)
     values, vectors = scipy.linalg.eigh(a, b, subset_by_index=[d - k, d - 1])
-    return Truth(values[::-1], vectors.T[::-1], np.linalg.cholesky(b))
+    return ExactEigenpairs(values[::-1], vectors.T[::-1], np.linalg.cholesky(b))

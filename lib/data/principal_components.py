@@ -20,7 +20,7 @@ LARGEST_D = 4096
 _QUIET_WORK = 5e10  # multiplications; more take seconds
 
 
-class Spectrum(NamedTuple):
+class PrincipalComponents(NamedTuple):
     """Of M = mean((x - c)(x - c)^T) about a centre c: the covariance, where c is the mean.
 
     Attributes:
@@ -35,19 +35,19 @@ class Spectrum(NamedTuple):
     mean: np.ndarray
     total_variance: float
 
-    def top(self, m: int) -> "Spectrum":
-        """Only the first m pairs."""
+    def top(self, m: int) -> "PrincipalComponents":
+        """Returns only the first m pairs."""
         if self.eigenvalues is None:
             return self
         return self._replace(eigenvalues=self.eigenvalues[:m], eigenvectors=self.eigenvectors[:m])
 
 
-def exact_spectrum(
+def exact_pca(
     dataset: Dataset, k: int, centre: np.ndarray | None = None, largest_d: int = LARGEST_D
-) -> Spectrum:
-    """The m = min(k + 1, d) leading pairs in float64; the one after the k-th shows the gap.
+) -> PrincipalComponents:
+    """Returns the m = min(k + 1, d) leading pairs in float64; the one after the k-th shows the gap.
 
-    Of a set with a `source` and no centre elsewhere this is the source's truth. Else the set (of a source: its
+    Of a set with a `source` and no centre elsewhere these are the source's own. Else the set (of a source: its
     sample) is read once, and the answer cached.
 
     Args:
@@ -62,45 +62,54 @@ def exact_spectrum(
     d = math.prod(dataset.image_shape)
     if dataset.source and (centre is None or not centre.any()):
         values, vectors = dataset.source
-        return Spectrum(values, vectors, np.zeros(d), float(values.sum())).top(k + 1)
+        return PrincipalComponents(values, vectors, np.zeros(d), float(values.sum())).top(k + 1)
     m = min(k + 1, d) if d <= largest_d else 0
-    about = hashlib.blake2b(b"" if centre is None else centre.astype(float).tobytes(), digest_size=8)
-    file = cache_dir() / "spectra" / f"{_digest(dataset)}-{about.hexdigest()}{'' if m else '-mean'}.npz"
-    spectrum = _read(file)
-    if spectrum is None or (m and len(spectrum.eigenvalues) < m):
-        spectrum = _solve(dataset, m, centre)
-        _write(file, spectrum)
-    return spectrum.top(m)
+    centre_digest = hashlib.blake2b(
+        b"" if centre is None else centre.astype(float).tobytes(), digest_size=8
+    )
+    file = (
+        cache_dir()
+        / "spectra"
+        / f"{_digest(dataset)}-{centre_digest.hexdigest()}{'' if m else '-mean'}.npz"
+    )
+    components = _read(file)
+    if components is None or (m and len(components.eigenvalues) < m):
+        components = _solve(dataset, m, centre)
+        _write(file, components)
+    return components.top(m)
 
 
-def spectrum_for_training(dataset: Dataset, *args, **kwargs) -> Spectrum:
-    """`exact_spectrum` of a set whose components batches, which are float32, can show.
+def exact_pca_for_training(dataset: Dataset, *args, **kwargs) -> PrincipalComponents:
+    """Returns what `exact_pca` does, of a set whose components float32 batches can show.
 
     Raises:
       ConfigError: also where rows differ from the centre by no more than float32's rounding.
     """
-    spectrum = exact_spectrum(dataset, *args, **kwargs)
-    if spectrum.total_variance <= (np.finfo(np.float32).eps * np.linalg.norm(spectrum.mean)) ** 2:
+    components = exact_pca(dataset, *args, **kwargs)
+    if components.total_variance <= (np.finfo(np.float32).eps * np.linalg.norm(components.mean)) ** 2:
         raise ConfigError(
-            f"config.dataset.name: the rows of '{dataset.name}' do not differ from their centre by more than "
-            "float32's rounding; use others"
+            f"the rows of '{dataset.name}' do not differ from their centre by more than float32's rounding; "
+            "use others",
+            "config.dataset.name",
         )
-    return spectrum
+    return components
 
 
-def _solve(dataset: Dataset, m: int, centre: np.ndarray | None) -> Spectrum:
+def _solve(dataset: Dataset, m: int, centre: np.ndarray | None) -> PrincipalComponents:
+    """Computes the m leading pairs; the mean and the total variance alone where m is 0."""
     n, d = dataset.size, math.prod(dataset.image_shape)
     if n * d * (d if m else 10) + 4 * d**3 * bool(m) > _QUIET_WORK:
         what = "exact spectrum" if m else "variance"
         print(f"computing the {what} of {dataset.name}, {n:,} x {d:,}, once", flush=True)
-    found = moments(dataset, with_covariance=m > 0)
-    off = np.zeros(d) if centre is None else found.mean - centre
-    total = found.total_variance + float(off @ off)
+    set_moments = moments(dataset, with_covariance=m > 0)
+    mean = set_moments.mean
+    offset = np.zeros(d) if centre is None else mean - centre
+    total = set_moments.total_variance + float(offset @ offset)
     if not m:
-        return Spectrum(None, None, found.mean, total)
-    matrix = found.covariance + np.outer(off, off)
+        return PrincipalComponents(None, None, mean, total)
+    matrix = set_moments.covariance + np.outer(offset, offset)
     values, vectors = scipy.linalg.eigh(matrix, subset_by_index=[d - m, d - 1], overwrite_a=True)
-    return Spectrum(values[::-1], vectors.T[::-1], found.mean, total)
+    return PrincipalComponents(values[::-1], vectors.T[::-1], mean, total)
 
 
 def _digest(dataset: Dataset) -> str:
@@ -120,18 +129,19 @@ def _digest(dataset: Dataset) -> str:
     return digest.hexdigest()
 
 
-def _write(file: Path, spectrum: Spectrum) -> None:
+def _write(file: Path, components: PrincipalComponents) -> None:
+    """Writes components to the cache."""
     file.parent.mkdir(exist_ok=True)
-    arrays = {name: value for name, value in spectrum._asdict().items() if value is not None}
+    arrays = {name: value for name, value in components._asdict().items() if value is not None}
     with replacing(file) as temporary, temporary.open("wb") as opened:
         np.savez(opened, **arrays)
 
 
-def _read(file: Path) -> Spectrum | None:
-    """What `_write` wrote; None if there is no such file, or it is damaged."""
+def _read(file: Path) -> PrincipalComponents | None:
+    """Reads what `_write` wrote; None if there is no such file, or it is damaged."""
     try:
         with np.load(file, allow_pickle=False) as kept:
             pairs = (kept.get("eigenvalues"), kept.get("eigenvectors"))
-            return Spectrum(*pairs, kept["mean"], float(kept["total_variance"]))
+            return PrincipalComponents(*pairs, kept["mean"], float(kept["total_variance"]))
     except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile):
         return None

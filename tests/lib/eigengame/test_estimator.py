@@ -10,8 +10,8 @@ from sklearn.decomposition import PCA
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from lib.eigengame import pca
-from lib.eigengame.pca import EigenGamePCA
+from lib.eigengame import estimator
+from lib.eigengame.estimator import RULES, EigenGamePCA
 
 K = 8
 
@@ -43,7 +43,7 @@ def angles(found, truth):
 
 
 @pytest.mark.parametrize("dtype", (np.float64, np.float32))
-@pytest.mark.parametrize("rule", pca.GAMES)
+@pytest.mark.parametrize("rule", RULES)
 def test_equals_exact_pca_with_its_signs(rule, dtype, digits, exact):
     before = jax.config.jax_enable_x64
     found = EigenGamePCA(K, rule=rule, random_state=0).fit(digits.astype(dtype))
@@ -73,7 +73,7 @@ def test_the_unit_of_the_data_does_not_matter(scale, digits, fitted):
     np.testing.assert_allclose(scaled.explained_variance_, scale**2 * fitted.explained_variance_, rtol=1e-9)
 
 
-@pytest.mark.parametrize("rule", pca.GAMES)
+@pytest.mark.parametrize("rule", RULES)
 def test_an_eigenvalue_far_below_the_first_is_found_too(rule):
     eigenvalues = np.array([1e4, 1e2, 1.0, 1e-2])
     rows = np.random.default_rng(0).standard_normal((400, 4)) * np.sqrt(eigenvalues)
@@ -84,7 +84,7 @@ def test_an_eigenvalue_far_below_the_first_is_found_too(rule):
     np.testing.assert_allclose(found.explained_variance_, truth.explained_variance_, rtol=1e-3)
 
 
-@pytest.mark.parametrize("rule, dtype", zip(pca.GAMES, (np.float64, np.float32), strict=True))
+@pytest.mark.parametrize("rule, dtype", zip(RULES, (np.float64, np.float32), strict=True))
 def test_components_beyond_the_rank_are_orthonormal_and_explain_nothing(rule, dtype):
     r = np.random.default_rng(0)
     rows = (r.standard_normal((60, 3)) @ r.standard_normal((3, 8))).astype(dtype)
@@ -101,7 +101,7 @@ def test_data_without_variance_explain_nothing():
     np.testing.assert_allclose(found.components_ @ found.components_.T, np.eye(2), atol=1e-12)
 
 
-@pytest.mark.parametrize("rule", pca.GAMES)
+@pytest.mark.parametrize("rule", RULES)
 def test_batches_that_are_parts_of_the_data(rule, digits, exact):
     found = EigenGamePCA(K, rule=rule, batch_size=128, tol=2e-2, random_state=0).fit(digits)
     assert angles(found.components_, exact.components_).max() < 0.1
@@ -132,11 +132,11 @@ def test_a_stream_seen_once_approaches_exact_pca(stream):
 
 def test_chunks_of_one_shape_compile_once(stream):
     found = EigenGamePCA(3, random_state=0).partial_fit(stream[:77])
-    compiled = pca._advance._cache_size()
+    compiled = estimator._advance._cache_size()
     assert compiled > 0
     for chunk in np.split(stream[77 : 77 * 4], 3):
         found.partial_fit(chunk)
-    assert pca._advance._cache_size() == compiled
+    assert estimator._advance._cache_size() == compiled
 
 
 def test_partial_fit_goes_on_after_fit_and_through_a_pickle(stream):

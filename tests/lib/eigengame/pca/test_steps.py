@@ -7,7 +7,8 @@ import optax
 import pytest
 
 from lib import eigengame, optimizers
-from lib.eigengame import RULES
+from lib.eigengame import PCA_RULES
+from lib.eigengame.pca.steps import step
 from lib.runtime import devices
 
 K, D, B = 4, 6, 8
@@ -36,7 +37,7 @@ def run(rule: str, vectors, rows, optimizer=None, **kwargs):
     opt_state = eigengame.initial_optimizers(optimizer, jnp.asarray(vectors))
 
     def one(carry, batch):
-        *carry, metrics = eigengame.step(RULES[rule], optimizer, *carry, batch, **kwargs)
+        *carry, metrics = step(PCA_RULES[rule], optimizer, *carry, batch, **kwargs)
         return tuple(carry), metrics
 
     carry, metrics = jax.jit(lambda c, x: jax.lax.scan(one, c, x))(
@@ -75,7 +76,7 @@ def transcribed(rule: str, v: np.ndarray, rows: np.ndarray, riemannian: bool) ->
 
 @pytest.mark.parametrize(
     "rule, riemannian",
-    [(name, False) for name in RULES] + [(name, True) for name, rule in RULES.items() if rule.on_sphere],
+    [(name, False) for name in PCA_RULES] + [(name, True) for name, rule in PCA_RULES.items() if rule.on_sphere],
 )
 def test_fifty_steps_equal_the_pseudo_code(rule, riemannian, start):
     rows = batches(50)
@@ -85,7 +86,7 @@ def test_fifty_steps_equal_the_pseudo_code(rule, riemannian, start):
     np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-10)
 
 
-@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("rule", PCA_RULES)
 def test_the_equilibrium_is_the_eigenvectors(rule, start):
     """Full batches, whose eigenvectors are known."""
     x = np.linalg.qr(np.random.default_rng(2).standard_normal((B, D)))[0] * np.sqrt(SPECTRUM * B)
@@ -99,13 +100,13 @@ def test_the_equilibrium_is_the_eigenvectors(rule, start):
 
 @pytest.mark.parametrize("groups", (0, 1, 2))
 @pytest.mark.parametrize("clip", (0.0, 0.5), ids=("", "clipped"))
-@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("rule", PCA_RULES)
 def test_one_device_is_two_is_groups(rule, clip, groups, start):
     """Also with an optimiser that looks at norms: every player has one of its own."""
     optimizer = optimizers.make("adam", RATE, {}, clip_norm=clip)
     rows = batches(5)
     split = jax.pmap(
-        lambda v, s, x: eigengame.step(RULES[rule], optimizer, v, s, x, groups=groups),
+        lambda v, s, x: step(PCA_RULES[rule], optimizer, v, s, x, groups=groups),
         axis_name=devices.AXIS,
         devices=jax.local_devices()[:2],
         out_axes=(0, 0, None),
@@ -126,7 +127,7 @@ def test_the_rate_of_the_metrics_is_the_mean_of_those_that_players_chose(start):
     optimizer = optimizers.make("sgd_hd", RATE, {"beta": 1e-3})
     carry = jnp.asarray(start), eigengame.initial_optimizers(optimizer, jnp.asarray(start))
     for rows in batches(2):
-        *carry, metrics = eigengame.step(RULES["mu"], optimizer, *carry, jnp.asarray(rows))
+        *carry, metrics = step(PCA_RULES["mu"], optimizer, *carry, jnp.asarray(rows))
     chosen = optax.tree.get(carry[1], "step_size")
     assert np.ptp(chosen) > 1e-4
     assert float(metrics["learning_rate"]) == pytest.approx(float(chosen.mean()), rel=1e-12)

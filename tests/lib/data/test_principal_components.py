@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from lib.data import Dataset, DataSpec, exact_pca, exact_spectrum, load, moments
+from lib.data import Dataset, DataSpec, exact_pca, load, moments, principal_components
 from lib.data.moments import moments as moments_of
 from lib.errors import ConfigError
 
@@ -41,7 +41,7 @@ def no_pass(monkeypatch):
     def fail(*args, **kwargs):
         raise AssertionError("the data are read")
 
-    return lambda: monkeypatch.setattr(exact_pca, "moments", fail)
+    return lambda: monkeypatch.setattr(principal_components, "moments", fail)
 
 
 @pytest.mark.parametrize("data", [points(), points(dtype=np.float32), points(n=1), images()])
@@ -67,7 +67,7 @@ def test_a_mean_that_is_large_against_the_spread_costs_no_digits(small_chunks):
     exact = np.cov(x.T, bias=True)
     assert np.abs(naive - exact).max() > 1e4 * np.abs(exact).max()
     np.testing.assert_allclose(moments_of(large).covariance, exact, rtol=1e-12, atol=1e-13)
-    found = exact_spectrum(large, 6)
+    found = exact_pca(large, 6)
     np.testing.assert_allclose(found.eigenvalues, np.linalg.eigvalsh(exact)[::-1], rtol=1e-12)
 
 
@@ -82,13 +82,13 @@ def test_pairs_are_numpy_s(data, centre):
     x -= x.mean(0) if centre is None else centre
     values, vectors = np.linalg.eigh(x.T @ x / len(x))
     centre = everywhere(centre, x.shape[1])
-    found = exact_spectrum(data, 3, centre)
+    found = exact_pca(data, 3, centre)
     np.testing.assert_allclose(found.eigenvalues, values[::-1][:4], rtol=1e-12)
     cosines = np.einsum("md,dm->m", found.eigenvectors, vectors[:, ::-1][:, :4])
     np.testing.assert_allclose(np.abs(cosines), 1, rtol=1e-12)
     np.testing.assert_allclose(found.eigenvectors @ found.eigenvectors.T, np.eye(4), atol=1e-13)
     assert found.total_variance == pytest.approx(values.sum(), rel=1e-12)
-    assert len(exact_spectrum(data, 100, centre).eigenvalues) == len(values)
+    assert len(exact_pca(data, 100, centre).eigenvalues) == len(values)
 
 
 @pytest.mark.parametrize("kind", ["in memory", "on disk"])
@@ -97,10 +97,10 @@ def test_an_answer_is_kept(kind, tmp_path, no_pass, cache):
     if kind == "on disk":
         np.save(tmp_path / "x.npy", data.image)
         data = load(str(tmp_path / "x.npy"), "train")
-    first = exact_spectrum(data, 3)
+    first = exact_pca(data, 3)
     no_pass()
     for k in (3, 2, 1):
-        again = DataSpec.of(data).spectrum(k)
+        again = DataSpec.of(data).principal_components(k)
         np.testing.assert_array_equal(again.eigenvalues, first.eigenvalues[: k + 1])
         np.testing.assert_array_equal(again.eigenvectors, first.eigenvectors[: k + 1])
         np.testing.assert_array_equal(again.mean, first.mean)
@@ -108,16 +108,16 @@ def test_an_answer_is_kept(kind, tmp_path, no_pass, cache):
     others = [(data, 4), (data, 3, np.zeros(7)), (data._replace(image=data.image[1:]), 3)]
     for other in (*others, (data._replace(image=data.image[:, ::-1]), 3)):
         with pytest.raises(AssertionError, match="the data are read"):
-            exact_spectrum(*other)
+            exact_pca(*other)
     assert len(list((cache / "spectra").iterdir())) == 1
 
 
 def test_a_hit_of_a_mapped_file_reads_none_of_it(tmp_path, monkeypatch):
     np.save(tmp_path / "x.npy", points().image)
     data = load(str(tmp_path / "x.npy"), "train[10:]")
-    first = exact_spectrum(data, 3)
+    first = exact_pca(data, 3)
     monkeypatch.setattr(np.memmap, "__getitem__", None)
-    np.testing.assert_array_equal(exact_spectrum(data, 3).mean, first.mean)
+    np.testing.assert_array_equal(exact_pca(data, 3).mean, first.mean)
     monkeypatch.undo()
 
 
@@ -126,28 +126,28 @@ def test_slices_of_one_file_are_told_apart(tmp_path):
     np.save(tmp_path / "x.npy", x)
     for first, last in ((0, 20), (20, 40), (10, 30)):
         data = load(str(tmp_path / "x.npy"), f"train[{first}:{last}]")
-        found = exact_spectrum(data, 1)
+        found = exact_pca(data, 1)
         np.testing.assert_allclose(found.mean, x[first:last].mean(0), rtol=1e-12, atol=1e-14)
 
 
 def test_a_damaged_answer_is_made_again(cache):
     data = points()
-    first = exact_spectrum(data, 3)
+    first = exact_pca(data, 3)
     (file,) = (cache / "spectra").iterdir()
     file.write_bytes(file.read_bytes()[:100])
-    np.testing.assert_array_equal(exact_spectrum(data, 3).eigenvalues, first.eigenvalues)
+    np.testing.assert_array_equal(exact_pca(data, 3).eigenvalues, first.eigenvalues)
 
 
 @pytest.mark.parametrize("centre", [None, 0.0, 1.5])
 def test_of_many_dimensions_only_the_mean_and_the_total_are_made(centre, no_pass):
     data, centre = points(mean=2.0), everywhere(centre, 7)
-    whole = exact_spectrum(data, 7, centre)
-    short = exact_spectrum(data, 3, centre, largest_d=6)
+    whole = exact_pca(data, 7, centre)
+    short = exact_pca(data, 3, centre, largest_d=6)
     assert (short.eigenvalues, short.eigenvectors) == (None, None)
     np.testing.assert_array_equal(short.mean, whole.mean)
     assert short.total_variance == pytest.approx(whole.eigenvalues.sum(), rel=1e-12)
     no_pass()
-    assert exact_spectrum(data, 3, centre, largest_d=6).total_variance == short.total_variance
+    assert exact_pca(data, 3, centre, largest_d=6).total_variance == short.total_variance
 
 
 @pytest.mark.parametrize("with_covariance", [True, False])
@@ -162,10 +162,10 @@ def test_what_is_not_finite_is_refused_with_its_place(value, text, with_covarian
 
 
 def test_long_work_is_announced_in_one_line(capsys, monkeypatch):
-    exact_spectrum(points(), 3)
+    exact_pca(points(), 3)
     assert capsys.readouterr() == ("", "")
-    monkeypatch.setattr(exact_pca, "_QUIET_WORK", 1)
-    exact_spectrum(points(), 3)
+    monkeypatch.setattr(principal_components, "_QUIET_WORK", 1)
+    exact_pca(points(), 3)
     assert capsys.readouterr() == ("computing the exact spectrum of mine, 200 x 7, once\n", "")
 
 
@@ -173,6 +173,6 @@ def test_long_work_is_announced_in_one_line(capsys, monkeypatch):
 def test_rows_that_are_all_the_same_are_no_data_to_train_on(value):
     dataset = Dataset(np.full((20, 3), value), np.zeros(20, np.int32), 1, name="flat")
     with pytest.raises(ConfigError, match="the rows of 'flat' do not differ"):
-        DataSpec.of(dataset).spectrum(2)
+        DataSpec.of(dataset).principal_components(2)
     if value:  # about another centre they do
-        assert DataSpec.of(dataset).spectrum(2, np.zeros(3)).eigenvalues[0] == pytest.approx(3 * value**2)
+        assert DataSpec.of(dataset).principal_components(2, np.zeros(3)).eigenvalues[0] == pytest.approx(3 * value**2)

@@ -7,8 +7,8 @@ import scipy.linalg
 from sklearn.cross_decomposition import CCA
 
 from lib.data.dataset import Dataset
-from lib.data.exact_pca import exact_spectrum
-from lib.eigengame import exact, problems
+from lib.data import exact_pca
+from lib.eigengame.generalized import exact, problems
 
 N, P, Q, K = 400, 4, 5, 3
 pytestmark = pytest.mark.usefixtures("float64")
@@ -49,7 +49,7 @@ def test_correlations_are_singular_values_of_the_whitened_cross_covariance(epsil
     cxx, cyy, cxy = covariances(rows)
     whiten = lambda c: scipy.linalg.fractional_matrix_power(c + epsilon * np.eye(len(c)), -0.5)
     singular = np.linalg.svd(whiten(cxx) @ cxy @ whiten(cyy), compute_uv=False)
-    truth = exact.exact(problems.cca(P, epsilon), rows, K)
+    truth = exact.exact_eigenpairs(problems.cca(P, epsilon), rows, K)
     assert (np.diff(singular[: K + 1]) < -0.03).all()
     np.testing.assert_allclose(truth.eigenvalues, singular[:K], rtol=1e-8)
     _, b = exact.matrices(problems.cca(P, epsilon), rows)
@@ -64,7 +64,7 @@ def test_scikit_learn_finds_the_same_correlations_and_weights(rows):
     expected = [
         np.corrcoef(*pair)[0, 1] for pair in zip(*(s.T for s in model.transform(x, y)), strict=True)
     ]
-    truth = exact.exact(problems.cca(P, 1e-12), rows, K)
+    truth = exact.exact_eigenpairs(problems.cca(P, 1e-12), rows, K)
     np.testing.assert_allclose(truth.eigenvalues, expected, rtol=1e-5)
     unit = lambda v: v / np.linalg.norm(v, axis=1, keepdims=True)
     cosines = np.sum(unit(truth.eigenvectors[:, :P]) * unit(model.x_rotations_.T), 1)
@@ -72,7 +72,7 @@ def test_scikit_learn_finds_the_same_correlations_and_weights(rows):
 
 
 def test_pls_finds_singular_values_of_the_cross_covariance(rows):
-    truth = exact.exact(problems.pls(P), rows, K)
+    truth = exact.exact_eigenpairs(problems.pls(P), rows, K)
     np.testing.assert_allclose(
         truth.eigenvalues, np.linalg.svd(covariances(rows)[2], compute_uv=False)[:K], rtol=1e-10
     )
@@ -81,7 +81,7 @@ def test_pls_finds_singular_values_of_the_cross_covariance(rows):
 def test_eigenpairs_of_a_set_stand_for_its_rows(rows, tmp_path, monkeypatch):
     monkeypatch.setenv("GRADIENT_DYNAMICS_CACHE", str(tmp_path))
     shifted = rows + np.arange(P + Q)
-    spectrum = exact_spectrum(Dataset(shifted, np.zeros(N, np.int32), 1), P + Q)
+    spectrum = exact_pca(Dataset(shifted, np.zeros(N, np.int32), 1), P + Q)
     few = exact.representatives(spectrum)
     assert few.shape == (P + Q, P + Q)
     np.testing.assert_allclose(few.T @ few / len(few), rows.T @ rows / N, rtol=1e-9, atol=1e-10)

@@ -1,0 +1,47 @@
+"""Problems A v = lambda B v: two views of the same rows, x [b, p] and y [b, q], side by side in rows [b, p + q].
+
+Both maximise what x w and y z have in common over v = (w, z), d = p + q:
+
+    A = [[0, Cxy], [Cyx, 0]]
+
+cca: B = [[Cxx + epsilon I, 0], [0, Cyy + epsilon I]]: lambda is a canonical correlation (Hotelling, 1936;
+  with epsilon: Vinod, 'Canonical ridge and econometrics of joint production', 1976).
+pls: B = I: lambda is a singular value of Cxy, a covariance.
+
+Eigenvalues come in pairs: (w, -z) has -lambda.
+"""
+
+import functools
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+
+# `(vectors [k, d], rows [b, d]) -> (A v_j [k, d], B v_j [k, d])`, where A and B are means over the rows.
+Problem = Callable[[jax.Array, jax.Array], tuple[jax.Array, jax.Array]]
+
+
+def cca(p: int, epsilon: float) -> Problem:
+    """Returns canonical correlations of the first p features with the others; epsilon is added to B's diagonal."""
+    return functools.partial(_cca, p, epsilon)
+
+
+def pls(p: int) -> Problem:
+    """Returns partial least squares: the largest covariances of the first p features with the others."""
+    return functools.partial(_pls, p)
+
+
+def _cca(p: int, epsilon: float, vectors: jax.Array, rows: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Returns A v = (x^T y z, y^T x w) / b and B v = (x^T x w, y^T y z) / b + epsilon v, both [k, d]."""
+    x, y = rows[:, :p], rows[:, p:]
+    xw, yz = x @ vectors[:, :p].T, y @ vectors[:, p:].T
+
+    def back(s, t):
+        return jnp.concatenate([s.T @ x, t.T @ y], 1) / len(rows)
+
+    return back(yz, xw), back(xw, yz) + epsilon * vectors
+
+
+def _pls(p: int, vectors: jax.Array, rows: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Returns A v as of `_cca`, and B v = v."""
+    return _cca(p, 0.0, vectors, rows)[0], vectors
