@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import jax
+import numpy as np
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -18,9 +19,10 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 
 from experiments import registry  # noqa: E402
 from lib.config import apply_overrides, load_file  # noqa: E402
-from lib.runtime import cache  # noqa: E402
+from lib.experiment import State  # noqa: E402
+from lib.runtime import cache, checkpoints  # noqa: E402
 from lib.runtime.run_folder import RunFolder  # noqa: E402
-from lib.runtime.trainer import Trainer  # noqa: E402
+from lib.runtime.trainer import Trainer, first_state  # noqa: E402
 
 cache.use_compilation_cache()
 
@@ -31,7 +33,7 @@ needs_images = pytest.mark.skipif(
 
 
 def small_config(name: str, *overrides: str):
-    """The config of configs/<name>.py, shrunk to a few steps, with overrides like `seed=1`."""
+    """Returns the config of configs/<name>.py, shrunk to a few steps, with overrides like `seed=1`."""
     shrunk = ["num_steps=4", "batch_size=8", "log_every=1", "eval_every=4", "checkpoint_every=2"]
     shrunk += ["figures_every=0", "eval.num_samples=40", "eval.num_splits=2", "eval.batch_size=20"]
     return apply_overrides(
@@ -41,14 +43,14 @@ def small_config(name: str, *overrides: str):
 
 @pytest.fixture(scope="module", autouse=True)
 def forget_programs():
-    """Each compiled program holds some memory maps, of which a process may have 65,530: few modules share programs."""
+    """Clears the compiled programs of each module: they hold memory maps, of which a process has 65,530."""
     yield
     jax.clear_caches()
 
 
 @pytest.fixture
 def make(tmp_path):
-    """Builds a trainer in a folder of the test's own: config name, overrides, devices."""
+    """Returns a function that builds a trainer in the test's own folder: config name, overrides, devices."""
 
     def build(name: str, *overrides: str, num_devices: int = 1, workdir: str = "run") -> Trainer:
         config = registry.validated(small_config(name, *overrides))
@@ -59,16 +61,37 @@ def make(tmp_path):
     return build
 
 
+def trained(trainer: Trainer) -> State:
+    """Trains from the newest checkpoint, or from the start, and returns the state that is saved last."""
+    step, state = first_state(trainer.programs, trainer.folder)
+    start = jax.device_get(state)
+    trainer.train(state, step)
+    _, state = trainer.folder.restore(trainer.programs.abstract_state())
+    assert not states_equal(start, state)
+    return state
+
+
+def states_equal(a: State, b: State) -> bool:
+    """Returns whether two states are bitwise the same."""
+    return checkpoints.checksum(jax.device_get(a)) == checkpoints.checksum(jax.device_get(b))
+
+
+def largest_difference(a: State, b: State) -> float:
+    """Returns the largest absolute difference between numbers of two states."""
+    pairs = zip(*map(jax.tree.leaves, jax.device_get((a, b))), strict=True)
+    return max(float(np.max(np.abs(x - y))) for x, y in pairs)
+
+
 @pytest.fixture
 def float64():
-    """JAX in double precision, for oracles."""
+    """Switches JAX to double precision, for oracles."""
     with jax.enable_x64(True):
         yield
 
 
 @pytest.fixture(scope="session")
 def program_env():
-    """The environment of a program that a test starts: this tree, one device, the usual caches."""
+    """Returns the environment of a program that a test starts: this tree, one device, the usual caches."""
     env = {k: v for k, v in os.environ.items() if not k.startswith(("XLA_", "JAX_"))}
     return env | {"PYTHONPATH": str(ROOT)}
 
@@ -94,7 +117,7 @@ def run(env, module: str, *args, timeout: int = 400) -> subprocess.CompletedProc
 
 @contextlib.contextmanager
 def reserved_address() -> Iterator[str]:
-    """127.0.0.1:PORT for a server that shares ports, as gRPC's do: until the end of the block no other program gets it."""
+    """Yields 127.0.0.1:PORT, which no other program gets in the block; servers that share ports, as gRPC's, do."""
     with socket.socket() as held:
         held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         held.bind(("127.0.0.1", 0))
@@ -102,7 +125,7 @@ def reserved_address() -> Iterator[str]:
 
 
 def refusal(main, capsys, *args) -> str:
-    """The one line with which a program's main refuses its arguments, called in this process."""
+    """Returns the one line with which a program's main refuses its arguments, called in this process."""
     with pytest.raises(SystemExit) as ended:
         main(list(args))
     error = capsys.readouterr().err

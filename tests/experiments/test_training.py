@@ -1,0 +1,93 @@
+"""Real experiments on the trainer: what depends on the networks' and the optimisers' own states."""
+
+import dataclasses
+import shutil
+
+import pytest
+from conftest import largest_difference, states_equal, trained
+
+from lib.errors import ConfigError
+from lib.optimizers.registry import OWN
+from lib.runtime import records
+from lib.runtime import trainer as trainer_module
+
+RING = ("gan/ring8_sgd", "gan.nets.kwargs.num_units=4", "gan.num_latents=4")
+RING += ("gan.grad_regularizes.dd_coeffs_multiplier.disc.other_dot_prod=-1.0",)
+RING += ("gan.grad_regularizes.dd_coeffs_multiplier.gen.other_dot_prod=-1.0",)
+CLASSIFIER = ("classifier/digits", "classifier.model.kwargs.channels=(4,)", "classifier.model.kwargs.hidden=4")
+LOGISTIC = ("classifier/digits", "classifier.model.name=logistic")
+RUNS = {
+    "gan": RING,
+    "alternating gan": (*RING, "gan.updates=alternating", "gan.num_disc_updates=2"),
+    "classifier": CLASSIFIER,
+}
+
+
+@pytest.fixture(autouse=True)
+def no_pictures(monkeypatch):
+    """Leaves out what is drawn after training."""
+    monkeypatch.setattr(trainer_module, "write_results", lambda *args: None)
+
+
+@pytest.mark.parametrize("args", RUNS.values(), ids=RUNS)
+def test_a_resumed_run_compiles_once_and_is_bitwise_the_run_that_never_stopped(make, tmp_path, args):
+    args = (*args, "num_steps=5", "checkpoint_every=3", "eval_every=0")
+    trainer, traces = make(*args, workdir="whole"), []
+    step = trainer.programs.experiment.train_step
+
+    def counted(*args):
+        traces.append(1)
+        return step(*args)
+
+    trainer.programs.experiment = dataclasses.replace(trainer.programs.experiment, train_step=counted)
+    whole = trained(trainer)
+    assert len(traces) == 1
+    shutil.copytree(tmp_path / "whole" / "checkpoints" / "3", tmp_path / "parts" / "checkpoints" / "3")
+    assert states_equal(whole, trained(make(*args, workdir="parts")))
+    if "gan" in args[0]:
+        metrics = records.read_training(trainer.folder.metrics)[-1].keys()
+        assert {"disc_loss", "gen_loss", "sigma_max", "disc_learning_rate"} <= metrics
+
+
+def test_another_seed_gives_another_gan_and_two_devices_the_same(make):
+    first, other, two = (
+        make(*RING, f"seed={seed}", num_devices=n).programs.init() for seed, n in ((0, 1), (1, 1), (0, 2))
+    )
+    assert not states_equal(first, other)
+    assert states_equal(first, two)
+
+
+def test_one_device_equals_two_without_noise_of_their_own(make):
+    args = (*CLASSIFIER, "classifier.model.kwargs.dropout=0.0")
+    one, two = (trained(make(*args, num_devices=n, workdir=f"{n}")) for n in (1, 2))
+    assert largest_difference(one, two) < 2e-6
+
+
+# The others' rates are cut at learning_rate: see tests/lib/optimizers/test_alig.py.
+@pytest.mark.parametrize("name", [*sorted(name for name, own in OWN.items() if not own.scheduled), "dal"])
+def test_rates_that_optimizers_choose_are_the_same_on_one_device_and_two(make, name):
+    args = (*LOGISTIC, f"classifier.optimizer.name={name}", "eval_every=0", "checkpoint_every=4")
+    trainers = [make(*args, num_devices=n, workdir=f"{n}") for n in (1, 2)]
+    assert largest_difference(*map(trained, trainers)) < 2e-6
+    one, two = (
+        [r["model_learning_rate"] for r in records.read_training(trainer.folder.metrics)]
+        for trainer in trainers
+    )
+    assert len(set(one)) > 1
+    assert one == pytest.approx(two, rel=1e-5)
+
+
+def test_accuracy_counts_every_held_out_example_once(make):
+    programs = make(*LOGISTIC).programs
+    metrics = programs.evaluate(programs.init())
+    assert metrics.keys() == {"loss", "accuracy"}
+    assert metrics["accuracy"] * 297 == pytest.approx(round(metrics["accuracy"] * 297), abs=1e-9)
+    assert 0 < metrics["accuracy"] < 1
+
+
+def test_halves_of_a_batch_must_not_be_empty(make):
+    with pytest.raises(
+        ConfigError, match="config.batch_size: 2 is too small: .* at least 2 examples on each"
+    ):
+        make(*RING, "batch_size=2", num_devices=2).check()
+    make(*RING, "batch_size=2", "gan.grad_regularizes.estimator=biased", num_devices=2).check()
