@@ -1,28 +1,45 @@
-"""What momentum does to a game: spectral radii, eigenvalues and phase portraits, for simultaneous and alternating SGD.
+"""What momentum does to a game, for simultaneous and alternating SGD: `./run.sh plot momentum`.
 
-Gidel et al., 'Negative Momentum for Improved Game Dynamics', AISTATS 2019. Momentum b makes the state of a step
-(theta_t, theta_t - theta_{t-1}); the step x -> F(x) of this state converges locally iff the spectral radius of its
-Jacobian is below 1.
+Spectral radii, eigenvalues and phase portraits. Momentum b makes the state of a step (theta_t, theta_t -
+theta_{t-1}); the step x -> F(x) of this state converges locally iff the spectral radius of its Jacobian is
+below 1.
+
+Gidel et al., 'Negative Momentum for Improved Game Dynamics', AISTATS 2019.
 """
 
-from typing import NamedTuple
+import functools
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from absl import flags
 
+from analysis.command import define_out, save
 from configs.games.base import method
+from experiments import catalogue, registry
 from experiments.games import pictures
 from experiments.games.config import GamesSection, Method
 from experiments.games.experiment import first_state, step_all, walk
 from experiments.games.rates import make_rule
-from lib.config import to_plain
-from lib.games import spectrum
-from lib.games.updates import GameState, Rule
+from lib.command_line import parse
+from lib.config import apply_overrides, load_file, to_plain
+from lib.errors import ConfigError
+from lib.games.operators import update_jacobian
+from lib.games.updates import BoundRule, GameState
 from lib.pictures.colours import COLOURS
+from lib.pictures.figures import hide_upper_spines, new_figure
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+USAGE = """Draws what momentum does to a toy game (spectral radii, eigenvalues, portraits); prints a table.
+
+  ./run.sh plot momentum [--config=FILE] [--config.FIELD=VALUE ...] [--rate=0.3] [--out=FILE]
+"""
 UPDATES = ("simultaneous", "alternating")
 MOMENTA = np.linspace(-0.9, 0.9, 73)
 SHOWN = (0.5, 0.0, -0.5)  # in the plane and in portraits
@@ -30,73 +47,106 @@ _STEPS = 60
 _MARKERS = "os^"
 
 
-class Found(NamedTuple):
-    """Attributes:
-    radii: {updates: [momenta]}, spectral radii at MOMENTA.
-    shown: {updates: [shown, n]}, eigenvalues at SHOWN.
+class Spectra(NamedTuple):
+    """Eigenvalues of a step's Jacobian at the game's first equilibrium.
+
+    Attributes:
+      radii: {updates: [momenta]}, spectral radii at MOMENTA.
+      shown: {updates: [shown, n]}, eigenvalues at SHOWN.
     """
 
     radii: dict[str, np.ndarray]
     shown: dict[str, np.ndarray]
 
 
+def define(values: flags.FlagValues) -> None:
+    """Defines the flags of this picture."""
+    flags.DEFINE_string("config", None, "A toy game's; default: bilinear.", flag_values=values)
+    flags.DEFINE_float("rate", 0.3, "Learning rate of all players.", flag_values=values)
+    define_out(values, "momentum.png")
+
+
+def run(argv: list[str]) -> None:
+    """Draws spectral radii, eigenvalues and phase portraits of a game against momentum, and prints a table.
+
+    Raises:
+      ConfigError: unknown flags, a config of another experiment, or a rate that is not positive.
+    """
+    values, overrides = parse(argv, define, USAGE)
+    if not 0 < values.rate < math.inf:
+        raise ConfigError(f"{values.rate:g} is no learning rate; use one above 0", "--rate")
+    file = values.config or catalogue.CONFIGS / "games/bilinear.py"
+    config = registry.validated(apply_overrides(load_file(file), overrides))
+    if config.experiment != "games":
+        raise ConfigError(f"'{file}' is no toy game; use one of configs/games", "--config")
+    spectra = analyse(config.games, values.rate)
+    print(table(spectra))
+    save(draw(config.games, values.rate, spectra), Path(values.out))
+
+
 def with_momentum(state: GameState, momentum: jax.Array | float) -> GameState:
-    """The state with another momentum of all players' SGD, which may be traced."""
-    changed = {
+    """Returns the state with another momentum of all players' SGD, which may be traced."""
+    opt_state = {
         x: s._replace(hyperparams=s.hyperparams | {"momentum": jnp.asarray(momentum, float)})
         for x, s in state.opt_state.items()
     }
-    return state._replace(opt_state=changed)
+    return state._replace(opt_state=opt_state)
 
 
-def sgd_rule(section: GamesSection, updates: str, rate: float, momentum: float = 0.0) -> Rule:
-    """SGD of one rate and momentum for all players of a section's game."""
+def sgd_rule(section: GamesSection, updates: str, rate: float, momentum: float = 0.0) -> BoundRule:
+    """Builds SGD of one rate and momentum for all players of a section's game."""
     toy = section.as_toy()
-    made = method(rate, updates, momentum, tuple(toy.sizes))
-    return make_rule(toy, Method.model_validate(to_plain(made)), updates)
+    config = method(rate, updates, momentum, tuple(toy.sizes))
+    return make_rule(toy, Method.model_validate(to_plain(config)), updates)
 
 
 def eigenvalues(section: GamesSection, updates: str, rate: float, momenta: np.ndarray) -> np.ndarray:
-    """Of a step's Jacobian at the first equilibrium, [momenta, n], in float64."""
+    """Computes the eigenvalues of a step's Jacobian at the first equilibrium, in float64.
+
+    Returns:
+      Complex [momenta, n].
+    """
     with jax.enable_x64(True):
         toy, rule = section.as_toy(), sgd_rule(section, updates, rate)
         state = rule.init(toy.params(toy.equilibria[0]), {})
 
         def jacobian(momentum):
-            moving = spectrum.update_jacobian(rule, with_momentum(state, momentum), None, jax.random.key(0))
-            return jax.vmap(moving.apply)(jnp.eye(moving.size)).T
+            operator = update_jacobian(
+                rule, with_momentum(state, momentum), None, jax.random.key(0)
+            )
+            return jax.vmap(operator.apply)(jnp.eye(operator.size)).T
 
         return np.linalg.eigvals(jax.jit(jax.vmap(jacobian))(jnp.asarray(momenta)))
 
 
-def analyse(section: GamesSection, rate: float) -> Found:
-    """Radii against momentum, and eigenvalues of SHOWN."""
-    found = {u: eigenvalues(section, u, rate, np.array([*MOMENTA, *SHOWN])) for u in UPDATES}
-    n = len(MOMENTA)
-    radii = {u: np.abs(values[:n]).max(-1) for u, values in found.items()}
-    return Found(radii, {u: values[n:] for u, values in found.items()})
+def analyse(section: GamesSection, rate: float) -> Spectra:
+    """Computes radii against momentum, and the eigenvalues at SHOWN."""
+    momenta, n = np.array([*MOMENTA, *SHOWN]), len(MOMENTA)
+    values = {updates: eigenvalues(section, updates, rate, momenta) for updates in UPDATES}
+    radii = {updates: np.abs(v[:n]).max(-1) for updates, v in values.items()}
+    return Spectra(radii, {updates: v[n:] for updates, v in values.items()})
 
 
-def table(found: Found) -> str:
-    """Where each kind of update is best, and whether it converges there."""
+def table(spectra: Spectra) -> str:
+    """Formats where each kind of update is best, and whether it converges there."""
     lines = []
-    for updates, radii in found.radii.items():
+    for updates, radii in spectra.radii.items():
         best = radii.argmin()
-        zero = radii[np.abs(MOMENTA).argmin()]
+        zero, stable = radii[np.abs(MOMENTA).argmin()], int((radii < 1 - 1e-9).sum())
         lines.append(
-            f"{updates:13} smallest spectral radius {radii[best]:.6f} at momentum {MOMENTA[best]:+.3f}; without momentum "
-            f"{zero:.6f}; below 1 for {int((radii < 1 - 1e-9).sum())} of {len(radii)} momenta"
+            f"{updates:13} smallest spectral radius {radii[best]:.6f} at momentum {MOMENTA[best]:+.3f}; "
+            f"without momentum {zero:.6f}; below 1 for {stable} of {len(radii)} momenta"
         )
     return "\n".join(lines)
 
 
-def picture(section: GamesSection, rate: float, found: Found) -> Figure:
-    """Top: radii against momentum, eigenvalues in the plane. Below: a portrait for each update and momentum."""
-    figure = Figure(figsize=(9.5, 9.2), layout="constrained")
+def draw(section: GamesSection, rate: float, spectra: Spectra) -> "Figure":
+    """Draws radii against momentum, eigenvalues, and a portrait for each kind of update and momentum."""
+    figure = new_figure(9.5, 9.2)
     axes = figure.subplots(3, 3)
-    _draw_radii(axes[0, 0], found)
+    _draw_radii(axes[0, 0], spectra)
     for axis, updates in zip(axes[0, 1:], UPDATES, strict=True):
-        _draw_plane(axis, found.shown[updates], updates)
+        _draw_plane(axis, spectra.shown[updates], updates)
     for row, updates in zip(axes[1:], UPDATES, strict=True):
         for axis, momentum in zip(row, SHOWN, strict=True):
             _draw_portrait(axis, section, updates, rate, momentum)
@@ -105,19 +155,22 @@ def picture(section: GamesSection, rate: float, found: Found) -> Figure:
     return figure
 
 
-def _draw_radii(axis: Axes, found: Found) -> None:
-    for (updates, radii), colour, style in zip(found.radii.items(), COLOURS, ("-", "--"), strict=False):
+def _draw_radii(axis: "Axes", spectra: Spectra) -> None:
+    """Draws the spectral radius of each kind of update against momentum."""
+    for (updates, radii), colour, style in zip(spectra.radii.items(), COLOURS, ("-", "--"), strict=False):
         axis.plot(MOMENTA, radii, style, color=colour, label=updates)
     axis.axhline(1, color="black", lw=0.8, ls=":")
-    low, high = (pick([pick(r) for r in found.radii.values()]) for pick in (np.min, np.max))
-    axis.set(xlabel="momentum", ylabel="spectral radius", ylim=(low - 0.05, min(high + 0.05, 1.6)))
+    radii = np.concatenate(list(spectra.radii.values()))
+    limits = radii.min() - 0.05, min(radii.max() + 0.05, 1.6)
+    axis.set(xlabel="momentum", ylabel="spectral radius", ylim=limits)
     axis.legend(frameon=False)
-    axis.spines[["top", "right"]].set_visible(False)
+    hide_upper_spines(axis)
 
 
-def _draw_plane(axis: Axes, shown: np.ndarray, title: str) -> None:
-    turn = np.linspace(0, 2 * np.pi, 200)
-    axis.plot(np.cos(turn), np.sin(turn), color="black", lw=0.8, label="unit circle")
+def _draw_plane(axis: "Axes", shown: np.ndarray, title: str) -> None:
+    """Draws eigenvalues [momenta, n] at SHOWN in the complex plane, with the unit circle."""
+    angle = np.linspace(0, 2 * np.pi, 200)
+    axis.plot(np.cos(angle), np.sin(angle), color="black", lw=0.8, label="unit circle")
     for momentum, values, colour, marker in zip(SHOWN, shown, COLOURS, _MARKERS, strict=False):
         label = f"momentum {momentum:g}"
         axis.plot(values.real, values.imag, marker, mfc="none", mew=1.5, color=colour, label=label)
@@ -128,11 +181,11 @@ def _draw_plane(axis: Axes, shown: np.ndarray, title: str) -> None:
     axis.legend(frameon=False, fontsize="x-small", loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=2)
 
 
-def _draw_portrait(axis: Axes, section: GamesSection, updates: str, rate: float, momentum: float) -> None:
-    toy, rule = section.as_toy(), sgd_rule(section, updates, rate, momentum)
-    rules = {updates: rule}
-    move = lambda state: step_all(toy, rules, section.limit, state)
+def _draw_portrait(axis: "Axes", section: GamesSection, updates: str, rate: float, momentum: float) -> None:
+    """Draws some steps from the section's first start over the field."""
+    toy, rules = section.as_toy(), {updates: sgd_rule(section, updates, rate, momentum)}
+    step = functools.partial(step_all, toy, rules, section.limit)
     start = first_state(toy, rules, section.starts[:1])
-    points = walk(toy, move, start, _STEPS)[updates]
+    points = walk(toy, step, start, _STEPS)[updates]
     pictures.background(axis, toy, pictures.bounds(section, toy))
     pictures.steps(axis, toy, points)

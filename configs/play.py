@@ -1,4 +1,4 @@
-"""How the players of a game move: what the fields mean that GANs and toy games share, and methods of papers."""
+"""How the players of a game move: the fields that GANs and toy games share, and methods of papers."""
 
 from collections.abc import Iterable, Sequence
 
@@ -8,7 +8,7 @@ from configs.common import optimizer
 
 
 def play(players: Sequence[str], learning_rate: float) -> ConfigDict:
-    """Simultaneous SGD, nothing regularised."""
+    """Returns the section of simultaneous SGD, nothing regularised."""
     section = ConfigDict()
     # simultaneous, alternating, runge_kutta_1, _2 (Heun's) and _4, extragradient, optimistic (past
     # extragradient): lib/games/updates. All but alternating move both players at once.
@@ -35,15 +35,15 @@ def play(players: Sequence[str], learning_rate: float) -> ConfigDict:
     section.sga.weight = 0.0  # lambda; 0: off
     section.sga.align = True  # with the sign of its alignment, or always positive
 
-    # Multipliers of the drift are refused where there is no theory of it: with other rules than simultaneous,
-    # alternating and runge_kutta_1, with other optimisers than plain SGD, and with sga. True: used all the
-    # same; rules without a theory then take the coefficients of simultaneous updates.
+    # Multipliers of the drift are refused where there is no theory of it: with other rules than
+    # simultaneous, alternating and runge_kutta_1, with other optimisers than plain SGD, and with sga. True:
+    # used all the same; rules without a theory then take the coefficients of simultaneous updates.
     section.allow_unsound = False
     return section
 
 
 def terms(players: Iterable[str]) -> ConfigDict:
-    """One number for each regulariser of each player, all zero."""
+    """Returns one number for each regulariser of each player, all zero."""
     zero = {"self_norm": 0.0, "other_norm": 0.0, "other_dot_prod": 0.0}
     return ConfigDict({x: dict(zero) for x in players})
 
@@ -60,35 +60,37 @@ def cancel_interaction_drift(section: ConfigDict) -> None:
 
 
 def consensus(section: ConfigDict, weight: float) -> None:
-    """Consensus optimisation (Mescheder, Nowozin, Geiger, 'The Numerics of GANs', NeurIPS 2017).
+    """Sets consensus optimisation.
 
-    Every player also descends weight 1/2 ||v||^2, v being the joint gradient of all.
+    Mescheder, Nowozin, Geiger, 'The Numerics of GANs', NeurIPS 2017. Every player also descends
+    weight 1/2 ||v||^2, v being the joint gradient of all.
     """
     for explicit in section.grad_regularizes.explicit_non_dd_coeffs.values():
         explicit.self_norm = explicit.other_norm = weight
 
 
 def symplectic(section: ConfigDict, weight: float) -> None:
-    """Symplectic gradient adjustment xi + weight s A^T xi with alignment s (Balduzzi et al., ICML 2018).
+    """Sets symplectic gradient adjustment, xi + weight s A^T xi with alignment s.
 
-    'The Mechanics of n-Player Differentiable Games', Algorithm 1.
+    Balduzzi et al., ICML 2018, 'The Mechanics of n-Player Differentiable Games', Algorithm 1.
     """
     section.sga.weight = weight
     section.sga.align = True
 
 
 def symplectic_regularizer(section: ConfigDict, weight: float) -> None:
-    """SGA as a regulariser (Rosca et al., ICML 2021): weight 1/2 ||other player's gradient||^2 for both.
+    """Sets SGA as a regulariser: weight 1/2 ||other player's gradient||^2 for both.
 
-    In a zero-sum game it is `symplectic` without alignment.
+    Rosca et al., ICML 2021. In a zero-sum game it is `symplectic` without alignment.
     """
     for explicit in section.grad_regularizes.explicit_non_dd_coeffs.values():
         explicit.other_norm = weight
 
 
 def ode_gan(section: ConfigDict, weight: float) -> None:
-    """ODE-GAN: Runge-Kutta 4, then a step of the discriminator down weight 1/2 ||generator's gradient||^2.
+    """Sets ODE-GAN.
 
+    Runge-Kutta 4, then a step of the discriminator down weight 1/2 ||generator's gradient||^2.
     Qin et al., 'Training Generative Adversarial Networks by Solving Ordinary Differential Equations',
     NeurIPS 2020. For a penalty without the factor 1/2, give twice its weight.
     """
@@ -97,10 +99,10 @@ def ode_gan(section: ConfigDict, weight: float) -> None:
 
 
 def negative_momentum(section: ConfigDict, disc: float, gen: float) -> None:
-    """Alternating SGD with a momentum for each player (Gidel et al., AISTATS 2019).
+    """Sets alternating SGD with a momentum for each player.
 
-    'Negative Momentum for Improved Game Dynamics'. Learning rates stay as they are; the drift of momentum has
-    no theory, so its multipliers must be 0.
+    Gidel et al., AISTATS 2019, 'Negative Momentum for Improved Game Dynamics'. Learning rates
+    stay as they are; the drift of momentum has no theory, so its multipliers must be 0.
     """
     section.updates = "alternating"
     for player, momentum in {"disc": disc, "gen": gen}.items():

@@ -67,7 +67,7 @@ def make_rule(
     clock="per_player",
     align=True,
     **weights,
-) -> updates.Rule:
+) -> updates.BoundRule:
     """A rule with SGD of rates (disc, gen) and the weights that are named; the others are zero."""
     kwargs = {} if momentum is None else {"momentum": momentum}
     optimizer = {x: optimizers.make("sgd", h, kwargs) for x, h in zip(PLAYERS, rates, strict=True)}

@@ -1,4 +1,4 @@
-"""Base of all toy games: what each field of the `games` section means; configs/play.py has those of a method."""
+"""Base of all toy games, and what each field of the `games` section means; a method's: configs/play.py."""
 
 from collections.abc import Sequence
 
@@ -12,7 +12,7 @@ ALONE = ("model",)
 
 
 def base(game: str, starts: Sequence[Sequence[float]], **kwargs) -> ConfigDict:
-    """A game without methods: every config adds some."""
+    """Returns a game without methods: every config adds some."""
     config = common.base()
     config.experiment = "games"
     config.dataset.name = "none"
@@ -22,14 +22,14 @@ def base(game: str, starts: Sequence[Sequence[float]], **kwargs) -> ConfigDict:
     config.eval_every = 100
     config.checkpoint_every = 100
     config.games = games = ConfigDict()
-    # bilinear, quadratic, rotational, dirac_gan (of two players); quadratic_loss, double_well, banana (of one):
-    # lib/games/toys.py says what they are and what they take.
+    # bilinear, quadratic, rotational, dirac_gan (of two players); quadratic_loss, double_well, banana (of
+    # one): lib/games/toys.py says what they are and what they take.
     games.game = game
     games.kwargs = ConfigDict(kwargs)
     games.starts = tuple(map(tuple, starts))  # points, all players' numbers one after the other
     games.methods = ConfigDict()  # {label: how players move}; each walks from every start
-    # Drawn beside the steps of the method flows_of, which must be simultaneous or alternating plain SGD. Two
-    # players: original, modified_per_player, modified_shared. One: gradient_flow, igr, principal_flow,
+    # Drawn beside the steps of the method flows_of, which must be simultaneous or alternating plain SGD.
+    # Two players: original, modified_per_player, modified_shared. One: gradient_flow, igr, principal_flow,
     # principal_flow_third_order.
     games.flows = ()
     games.flows_of = ""
@@ -40,7 +40,7 @@ def base(game: str, starts: Sequence[Sequence[float]], **kwargs) -> ConfigDict:
 def method(
     learning_rate: float, updates: str = "simultaneous", momentum: float | None = None, players=PAIR
 ) -> ConfigDict:
-    """SGD by an update rule, with the same rate and momentum for all players."""
+    """Returns SGD by an update rule, with the same rate and momentum for all players."""
     section = play(players, learning_rate)
     section.updates = updates
     section.num_updates = ConfigDict(dict.fromkeys(players, 1))  # in a turn, when alternating

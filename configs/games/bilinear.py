@@ -2,8 +2,8 @@
 
     ./run.sh train --config=configs/games/bilinear.py
 
-Gidel et al., 'Negative Momentum for Improved Game Dynamics', AISTATS 2019. Simultaneous updates spiral away by
-sqrt(1 + eta^2) a step, alternating ones stay on an ellipse, negative momentum makes them converge.
+Gidel et al., 'Negative Momentum for Improved Game Dynamics', AISTATS 2019. Simultaneous updates spiral away
+by sqrt(1 + eta^2) a step, alternating ones stay on an ellipse, negative momentum makes them converge.
 """
 
 from configs.games.base import base, method

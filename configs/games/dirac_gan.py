@@ -17,12 +17,9 @@ def get_config():
     methods = config.games.methods
     for rule in ("simultaneous", "alternating", "extragradient"):
         methods[rule] = method(RATE, rule)
-    presets = {
-        "negative_momentum": lambda m: negative_momentum(m, disc=-0.5, gen=-0.5),
-        "consensus": lambda m: consensus(m, 0.5),
-        "ode_gan": lambda m: ode_gan(m, 0.5),
-    }
-    for name, preset in presets.items():
+    for name in ("negative_momentum", "consensus", "ode_gan"):
         methods[name] = method(RATE)
-        preset(methods[name])
+    negative_momentum(methods.negative_momentum, disc=-0.5, gen=-0.5)
+    consensus(methods.consensus, 0.5)
+    ode_gan(methods.ode_gan, 0.5)
     return config

@@ -2,8 +2,8 @@
 
     ./run.sh train --config=configs/games/quadratic.py
 
-L_disc = 1/2 x^T A x + x^T B y, L_gen = 1/2 y^T D y + y^T C x: `--config.games.kwargs.disc='((1.,0.),(0.,.1))'` and
-so on set the matrices.
+L_disc = 1/2 x^T A x + x^T B y, L_gen = 1/2 y^T D y + y^T C x:
+`--config.games.kwargs.disc='((1.,0.),(0.,.1))'` and so on set the matrices.
 """
 
 from configs.common import optimizer

@@ -1,10 +1,12 @@
-"""x' = -e x + y, y' = -x - e y: whether a spiral's steps converge is decided by their discretisation drift.
+r"""x' = -e x + y, y' = -x - e y: whether a spiral's steps converge is decided by their discretisation drift.
 
     ./run.sh train --config=configs/games/rotational.py
-    ./run.sh train --config=configs/games/rotational.py --config.games.kwargs.damping=0.2 --workdir=runs/games/damped
+    ./run.sh train --config=configs/games/rotational.py --config.games.kwargs.damping=0.2 \
+      --workdir=runs/games/damped
 
-Rosca, Wu, Dherin, Barrett, ICML 2021: for e = 0.09 and steps of 0.2 the flow converges, simultaneous updates do not,
-and the modified flow tells (squared radius 1.0043); alternating updates, or the drift cancelled, converge.
+Rosca, Wu, Dherin, Barrett, ICML 2021: for e = 0.09 and steps of 0.2 the flow converges, simultaneous
+updates do not, and the modified flow tells (squared radius 1.0043); alternating updates, or the drift
+cancelled, converge.
 """
 
 from configs.games.base import base, method

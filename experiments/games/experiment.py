@@ -1,7 +1,7 @@
-"""Toy games on the runner: every method of the config moves its own copies of the players, one for each start.
+"""Toy games as an experiment: every method of the config moves copies of the players from every start.
 
-The games are deterministic, so a trajectory is a function of its config and of the number of steps: pictures and
-arrays walk it once more.
+The games are deterministic, so a trajectory is a function of its config and of the number of steps:
+pictures and arrays walk it once more.
 """
 
 import functools
@@ -18,7 +18,7 @@ from experiments.games.rates import make_rule
 from lib.data import DataSpec
 from lib.experiment import Batch, Experiment
 from lib.games.toys import Toy
-from lib.games.updates import GameState, Rule
+from lib.games.updates import BoundRule, GameState
 from lib.pictures.artefacts import Array, Artefact, Picture
 
 _KEY = 0  # the games draw nothing
@@ -38,6 +38,7 @@ class GamesState(NamedTuple):
 
     @property
     def params(self) -> dict:
+        """Returns {label: parameters of all copies of the players}."""
         return {label: state.params for label, state in self.methods.items()}
 
 
@@ -52,9 +53,11 @@ def build(config: GamesConfig, spec: DataSpec) -> Experiment:
     toy = section.as_toy()
     rules = {label: make_rule(toy, method, label) for label, method in section.methods.items()}
     move = functools.partial(step_all, toy, rules, section.limit)
-    distances = lambda state: {
-        f"distance/{label}": distance(toy, points(toy, s)).mean() for label, s in state.methods.items()
-    }
+
+    def distances(state: GamesState):
+        return {
+            f"distance/{label}": distance(toy, points(toy, s)).mean() for label, s in state.methods.items()
+        }
 
     def init(key: jax.Array, batch: Batch) -> GamesState:
         del key, batch
@@ -70,12 +73,12 @@ def build(config: GamesConfig, spec: DataSpec) -> Experiment:
         return {name: (value, jnp.ones([])) for name, value in distances(state).items()}
 
     @functools.lru_cache(maxsize=1)
-    def walked(steps: int) -> dict[str, np.ndarray]:
+    def trajectories(steps: int) -> dict[str, np.ndarray]:
         return walk(toy, move, first_state(toy, rules, section.starts), steps)
 
     def artefacts(state: GamesState, key: jax.Array, means: Callable) -> dict[str, Artefact]:
         del key, means
-        paths = walked(int(state.step))
+        paths = trajectories(int(state.step))
         arrays = {f"trajectory_{label}": Array(path) for label, path in paths.items()}
         return arrays | {name: Picture(figure) for name, figure in pictures.draw(section, paths).items()}
 
@@ -89,8 +92,8 @@ def build(config: GamesConfig, spec: DataSpec) -> Experiment:
     )
 
 
-def first_state(toy: Toy, rules: dict[str, Rule], starts: Sequence[Sequence[float]]) -> GamesState:
-    """Every method at every start."""
+def first_state(toy: Toy, rules: dict[str, BoundRule], starts: Sequence[Sequence[float]]) -> GamesState:
+    """Returns the state of every method at every start."""
     at = jax.vmap(toy.params)(jnp.asarray(starts, float))
     return GamesState(
         jnp.zeros([], jnp.int32),
@@ -98,11 +101,11 @@ def first_state(toy: Toy, rules: dict[str, Rule], starts: Sequence[Sequence[floa
     )
 
 
-def step_all(toy: Toy, rules: dict[str, Rule], limit: float, state: GamesState) -> GamesState:
-    """One step of every method from every start; what would leave the ball of radius `limit` stays where it is."""
+def step_all(toy: Toy, rules: dict[str, BoundRule], limit: float, state: GamesState) -> GamesState:
+    """Takes a step of every method from every start; who would leave the ball of radius `limit` stays."""
     key = jax.random.key(_KEY)
 
-    def one(rule: Rule, old: GameState) -> GameState:
+    def one(rule: BoundRule, old: GameState) -> GameState:
         new, _ = rule.step(old, None, key)
         inside = jnp.linalg.norm(toy.point(new.params)) < limit
         return jax.tree.map(lambda a, b: jnp.where(inside, a, b), new, old)
@@ -112,20 +115,23 @@ def step_all(toy: Toy, rules: dict[str, Rule], limit: float, state: GamesState) 
 
 
 def points(toy: Toy, state: GameState) -> jax.Array:
-    """Where the copies of one method are, [starts, d]."""
+    """Returns where the copies of one method are, [starts, d]."""
     return jax.vmap(toy.point)(state.params)
 
 
 def distance(toy: Toy, at: jax.Array) -> jax.Array:
-    """Of points [n, d] from the nearest equilibrium, [n]."""
-    to = lambda equilibrium: jnp.linalg.norm(at - equilibrium[None], axis=-1)
-    return jax.vmap(to)(jnp.asarray(toy.equilibria.copy(), float)).min(0)
+    """Returns the distances [n] of points [n, d] from the nearest equilibrium."""
+
+    def distance_to(equilibrium: jax.Array) -> jax.Array:
+        return jnp.linalg.norm(at - equilibrium[None], axis=-1)
+
+    return jax.vmap(distance_to)(jnp.asarray(toy.equilibria.copy(), float)).min(0)
 
 
 def walk(
     toy: Toy, move: Callable[[GamesState], GamesState], start: GamesState, steps: int
 ) -> dict[str, np.ndarray]:
-    """{label: points [steps + 1, starts, d]} from `start` on."""
+    """Returns the trajectories {label: points [steps + 1, starts, d]} from `start` on."""
 
     def where(state: GamesState):
         return {label: points(toy, s) for label, s in state.methods.items()}
@@ -135,5 +141,6 @@ def walk(
         return state, where(state)
 
     _, later = jax.jit(lambda s: jax.lax.scan(one, s, length=steps))(start)
-    both = lambda first, rest: np.concatenate([np.asarray(first)[None], np.asarray(rest)])
-    return jax.tree.map(both, where(start), later)
+    return jax.tree.map(
+        lambda first, rest: np.concatenate([np.asarray(first)[None], np.asarray(rest)]), where(start), later
+    )

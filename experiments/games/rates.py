@@ -4,15 +4,20 @@ import jax
 import numpy as np
 
 from experiments.games.config import GamesSection, Method
-from lib.games import spectrum, toys
-from lib.games.updates import Rule
+from lib.errors import within
+from lib.games import eigenvalues
+from lib.games.operators import update_jacobian
+from lib.games.toys import Toy
+from lib.games.updates import BoundRule
 from lib.optimizers.schedules import CONSTANT
 
 _FLOOR = 1e-6  # distances below are rounding
 
 
 def measured(distances: np.ndarray, limit: float) -> float:
-    """Factor per step: exp of the slope of log distance over the later half of what can be trusted.
+    """Returns the factor by which the distance changes in a step.
+
+    It is exp of the slope of log distance over the later half of what can be trusted.
 
     Args:
       distances: [steps + 1], from the equilibrium.
@@ -31,9 +36,13 @@ def measured(distances: np.ndarray, limit: float) -> float:
 
 
 def spectral_radius(section: GamesSection, label: str, equilibrium: np.ndarray) -> float:
-    """Of the Jacobian of one step of a method, its optimisers' memory included, at an equilibrium; in float64.
+    """Returns the spectral radius of one step of a method, its optimisers' memory included, in float64.
 
-    NaN for methods whose optimisers are not SGD: their rates adapt to gradients that vanish there.
+    Args:
+      equilibrium: [d], where the step's Jacobian is taken.
+
+    Returns:
+      NaN for methods whose optimisers are not SGD: their rates adapt to gradients that vanish there.
     """
     method = section.methods[label]
     if any(o.name != "sgd" or o.schedule.name != CONSTANT for o in method.optimizers.values()):
@@ -42,14 +51,15 @@ def spectral_radius(section: GamesSection, label: str, equilibrium: np.ndarray) 
         toy = section.as_toy()
         rule = make_rule(toy, method, label)
         state = rule.init(toy.params(equilibrium), {})
-        jacobian = spectrum.update_jacobian(rule, state, None, jax.random.key(0))
-        return spectrum.spectral_radius(spectrum.eigenvalues(jacobian))
+        jacobian = update_jacobian(rule, state, None, jax.random.key(0))
+        return eigenvalues.spectral_radius(eigenvalues.eigenvalues(jacobian))
 
 
-def make_rule(toy: toys.Toy, method: Method, label: str) -> Rule:
-    """The update rule of a method of the config.
+def make_rule(toy: Toy, method: Method, label: str) -> BoundRule:
+    """Returns the update rule of a method of the config.
 
     Raises:
       ConfigError: an unknown optimiser or argument, or a value that an optimiser refuses.
     """
-    return method.as_rule(toy.game, f"config.games.methods.{label}")
+    with within(f"config.games.methods.{label}"):
+        return method.as_rule(toy.game)

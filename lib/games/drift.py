@@ -11,8 +11,9 @@ terms. To cancel a term of the drift, add it to the loss with the opposite sign.
 
 Clocks. A flow must be read at some time, and players with unequal rates do not agree on one.
 
-    per_player  x' = -grad_x L_x for all players; player x is compared at time h_x. The paper's coefficients.
-    shared      x' = -h_x grad_x L_x for all players, who are compared together at time 1: one flow of the
+    per_player  x' = -grad_x L_x for all players; player x is compared at time h_x. The paper's
+    coefficients. shared      x' = -h_x grad_x L_x for all players, who are compared together at time 1: one
+    flow of the
                 whole game, which many steps follow as well. Here the field is F = (-h_x grad_x L_x)_x, the
                 flow moves by F + 1/2 F'F + .., and what a step does beyond that is the drift.
 
@@ -26,13 +27,14 @@ from typing import Literal, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from lib.config import Section
-
 Clock = Literal["per_player", "shared"]
 
 
 class Coefficients(NamedTuple):
     """What multiplies the gradient of each term of one player x against its opponent y.
+
+    A field of the config has this type too. There the values are numbers; in a state, and where learning
+    rates make them, they are scalar arrays.
 
     Attributes:
       self_norm: of grad_x <grad_x L_x, sg(grad_x L_x)>.
@@ -40,33 +42,29 @@ class Coefficients(NamedTuple):
       other_dot_prod: of grad_x <grad_y L_x, sg(grad_y L_y)>.
     """
 
-    self_norm: jax.Array | float
-    other_norm: jax.Array | float
-    other_dot_prod: jax.Array | float
+    self_norm: float
+    other_norm: float
+    other_dot_prod: float
 
 
 # The terms that some update rule has a drift in; multipliers of others multiply zero.
 DRIFTING = ("self_norm", "other_dot_prod")
 
 
-class Terms(Section):
-    """`Coefficients` as a section of the config."""
-
-    self_norm: float
-    other_norm: float
-    other_dot_prod: float
-
-    def as_coefficients(self) -> Coefficients:
-        return Coefficients(self.self_norm, self.other_norm, self.other_dot_prod)
-
-
 def simultaneous(
     learning_rates: Mapping[str, jax.Array], clock: Clock = "per_player"
 ) -> dict[str, Coefficients]:
-    """Drift of simultaneous updates.
+    """Returns the drift coefficients of simultaneous updates.
 
-    self_norm h_x / 2 and other_dot_prod h_x / 2 (Theorem 3.1); on the shared clock the drift is -1/2 F'F, and
-    other_dot_prod h_y / 2 with the opponent's rate.
+    self_norm h_x / 2 and other_dot_prod h_x / 2 (Rosca et al., 2021, Theorem 3.1); on the shared clock the
+    drift is -1/2 F'F, and other_dot_prod h_y / 2 with the opponent's rate.
+
+    Args:
+      learning_rates: {player: h_x}, scalars.
+      clock: on which the flow is read.
+
+    Returns:
+      {player: Coefficients}, of scalars like the rates.
 
     Raises:
       ValueError: more than two players on the shared clock, where no one opponent sets the coefficient.
@@ -78,17 +76,22 @@ def simultaneous(
 def alternating(
     learning_rates: Mapping[str, jax.Array], num_updates: Mapping[str, int], clock: Clock = "per_player"
 ) -> dict[str, Coefficients]:
-    """Drift of alternating updates, players in the order in which they move.
+    """Returns the drift coefficients of alternating updates.
 
     With m updates of the first player and k of the second, h_1 and h_2 being the rates of their whole turns
-    (m and k times those of one update), (Theorem 3.2):
+    (m and k times those of one update), (Rosca et al., 2021, Theorem 3.2):
       first: self_norm h_1 / (2 m), other_dot_prod h_1 / 2;
       second: self_norm h_2 / (2 k), other_dot_prod (h_2 / 2) (1 - 2 h_1 / h_2).
     On the shared clock other_dot_prod is h_2 / 2 of the first and -h_1 / 2 of the second: the second player
     sees the whole of the first one's move, where the flow sees half of it.
 
     Args:
-      learning_rates: of one update of each player.
+      learning_rates: {player: rate of one update}, one or two players in the order in which they move.
+      num_updates: {player: updates in one turn}.
+      clock: on which the flow is read.
+
+    Returns:
+      {player: Coefficients}, of scalars like the rates.
     """
     turn = {x: num_updates[x] * h for x, h in learning_rates.items()}
     # h_x / (2 num_updates) of the whole turn is half the rate of one update.
@@ -101,7 +104,7 @@ def alternating(
 
 
 def _opponents_rates(learning_rates: Mapping[str, jax.Array]) -> dict[str, jax.Array | float]:
-    """{player: the rate of the other one}, 0 where there is none."""
+    """Returns {player: the rate of the other one}, 0 where there is none."""
     if len(learning_rates) > 2:
         raise ValueError("the drift on the shared clock is for games of at most two players")
     others = {x: [h for y, h in learning_rates.items() if y != x] for x in learning_rates}
@@ -113,9 +116,10 @@ def total(
     multiplier: Mapping[str, Coefficients],
     explicit: Mapping[str, Coefficients],
 ) -> dict[str, Coefficients]:
-    """multiplier * drift + explicit, term by term: what is added to each player's loss.
+    """Returns the coefficients of what is added to each player's loss.
 
-    A multiplier of -1 cancels a term of the drift, 0 leaves it, 1 doubles it.
+    multiplier * drift + explicit, term by term. A multiplier of -1 cancels a term of the drift, 0 leaves
+    it, 1 doubles it.
     """
     return {
         x: jax.tree.map(lambda d, m, e: jnp.asarray(m * d + e), drift[x], multiplier[x], explicit[x])

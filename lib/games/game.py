@@ -42,7 +42,7 @@ def gradients(
     key: jax.Array,
     players: tuple[str, ...] | None = None,
 ) -> tuple[dict[str, Any], dict[str, jax.Array], Aux]:
-    """Every player's gradient of its own loss, grad_x L_x, from one shared forward pass.
+    """Returns every player's gradient of its own loss, grad_x L_x, from one shared forward pass.
 
     Args:
       players: whose gradients; all of the game's by default.
@@ -58,11 +58,11 @@ def gradients(
 
 
 def pull_own(losses: Mapping[str, jax.Array], pullback: Callable, player: str) -> Any:
-    """grad_x L_x of one player from the pullback of all losses at all parameters."""
+    """Returns grad_x L_x of one player from the pullback of all losses at all parameters."""
     return pull(losses, pullback, player)[player]
 
 
 def pull(losses: Mapping[str, jax.Array], pullback: Callable, player: str) -> dict[str, Any]:
-    """{y: grad_y L_x} from the pullback. What the caller drops, the compiler drops."""
+    """Returns {y: grad_y L_x} from the pullback. What the caller drops, the compiler drops."""
     seed = {x: jnp.ones_like(v) if x == player else jnp.zeros_like(v) for x, v in losses.items()}
     return pullback(seed)[0]

@@ -6,24 +6,27 @@ For a player x and another player y,
     other_dot_prod   grad_x <grad_y L_x, sg(grad_y L_y)>  =  (d/dtheta_y)(grad_x L_x) v_y
     other_norm       grad_x <grad_y L_y, sg(grad_y L_y)>  =  (d/dtheta_y)(grad_x L_y) v_y
 
-with v_x = grad_x L_x and v_y = grad_y L_y stopped: each is a directional derivative of a gradient along v, which
-needs no stop_gradient and so leaves the step differentiable, for its Jacobian; and those along several directions of one gradient are one directional derivative along their weighted sum.
-So a player's whole regulariser costs at most two forward-over-reverse passes, and terms that are not
-asked for cost nothing.
+with v_x = grad_x L_x and v_y = grad_y L_y stopped: each is a directional derivative of a gradient along v,
+which needs no stop_gradient and so leaves the step differentiable, for its Jacobian; and those along
+several directions of one gradient are one directional derivative along their weighted sum. So a player's
+whole regulariser costs at most two forward-over-reverse passes, and terms that are not asked for cost
+nothing.
 
-Estimators. A term is a product of a differentiated and a stopped factor, both expectations over the data. Let
-D be this device's batch, D_1 and D_2 its halves with latents of their own, g(D) a gradient on it, and
+Estimators. A term is a product of a differentiated and a stopped factor, both expectations over the data.
+Let D be this device's batch, D_1 and D_2 its halves with latents of their own, g(D) a gradient on it, and
 mean g the mean of g over all devices. After the average over devices that follows,
 
     biased             <g(D), sg(g(D))>           estimates E <g(D), g(D)>: the product of expectations and
                                                   the covariance of both factors on a device's batch
-    biased_averaged    <g(D), sg(mean g(D))>      the same on the whole batch: the exact term of its mean loss
-    unbiased           <g(D_1), sg(g(D_2))>       estimates <E g, E g>, E g the mean of gradients on batches
+    biased_averaged    <g(D), sg(mean g(D))>      the same on the whole batch: the exact term of its mean
+    loss unbiased           <g(D_1), sg(g(D_2))>       estimates <E g, E g>, E g the mean of gradients on
+    batches
                                                   of half a device's size
-    unbiased_averaged  <g(D_1), sg(mean g(D_2))>  estimates the same with a lower variance (the paper's default)
+    unbiased_averaged  <g(D_1), sg(mean g(D_2))>  estimates the same with a lower variance (the paper's
+    default)
 
-(E g is the gradient of the expected loss unless a net mixes examples, as batch norm does: then it depends on
-the size of the batch.)
+(E g is the gradient of the expected loss unless a net mixes examples, as batch norm does: then it depends
+on the size of the batch.)
 """
 
 import functools
@@ -50,7 +53,7 @@ def regularizer_gradients(
     key: jax.Array,
     estimator: Estimator = "unbiased_averaged",
 ) -> dict[str, Any]:
-    """What the terms add to every player's gradient, on this device (average over devices after).
+    """Returns what the terms add to every player's gradient, on this device (average over devices after).
 
     Args:
       coefficients: {player: Coefficients}, numbers or scalar arrays.
@@ -71,7 +74,7 @@ def regularizer_gradients(
         directions = pmean(directions)
 
     def gradient(x: str, y: str, moved: Mapping[str, Any]):
-        """grad_x L_y where the players in `moved` stand elsewhere."""
+        """Returns grad_x L_y where the players in `moved` stand elsewhere."""
         point = {**params, **moved}
         losses, pullback, _ = jax.vjp(
             lambda p: game.losses(p, net_state, *differentiated), point, has_aux=True
@@ -82,7 +85,7 @@ def regularizer_gradients(
     for x, terms in active.items():
         parts = []
         for y in game.players:
-            weights = _weights(game, terms, coefficients[x], x, y)
+            weights = _direction_weights(game, terms, coefficients[x], x, y)
             if weights:
                 at = {z: params[z] for z in weights}
                 tangent = {z: jax.tree.map(lambda v, w=w: w * v, directions[z]) for z, w in weights.items()}
@@ -93,8 +96,10 @@ def regularizer_gradients(
     return totals
 
 
-def _weights(game: Game, terms: Sequence[str], c: Coefficients, x: str, y: str) -> dict[str, jax.Array]:
-    """{z: weight of direction v_z} in the directional derivative of grad_x L_y."""
+def _direction_weights(
+    game: Game, terms: Sequence[str], c: Coefficients, x: str, y: str
+) -> dict[str, jax.Array]:
+    """Returns {z: weight of direction v_z} in the directional derivative of grad_x L_y."""
     weights = {}
     if y == x:
         if "self_norm" in terms:
@@ -107,7 +112,7 @@ def _weights(game: Game, terms: Sequence[str], c: Coefficients, x: str, y: str) 
 
 
 def _needed_directions(game: Game, active: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
-    """The players whose own gradient is a direction of some active term."""
+    """Returns the players whose own gradient is a direction of some active term."""
     needed = set()
     for x, terms in active.items():
         if "self_norm" in terms:
@@ -117,13 +122,18 @@ def _needed_directions(game: Game, active: Mapping[str, Sequence[str]]) -> tuple
     return tuple(x for x in game.players if x in needed)
 
 
+def active_terms(coefficients: Mapping[str, Coefficients]) -> dict[str, tuple[str, ...]]:
+    """Returns {player: names of the terms whose coefficient, a plain number, is not zero}."""
+    return {x: tuple(t for t in TERMS if getattr(c, t) != 0) for x, c in coefficients.items()}
+
+
 def min_batch(estimator: Estimator) -> int:
-    """The least examples that an estimator can be computed from."""
+    """Returns the least number of examples that an estimator can be computed from."""
     return 2 if estimator.startswith("unbiased") else 1
 
 
 def _two_batches(batch: Any, key: jax.Array, estimator: Estimator):
-    """((batch, key) of the differentiated factor, (batch, key) of the stopped factor)."""
+    """Returns (batch, key) of the differentiated factor and (batch, key) of the stopped one."""
     if estimator.startswith("biased"):
         return (batch, key), (batch, key)
     first = jax.tree.map(lambda x: x[: x.shape[0] // 2], batch)

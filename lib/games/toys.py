@@ -1,7 +1,7 @@
 """Small games without data, with known equilibria: to see dynamics, and to test them against closed forms.
 
-Two players `disc` and `gen`, whose parameters are vectors x and y, or one player `model`. In a zero-sum game `gen`
-minimises what `disc` maximises, as in a GAN.
+Two players `disc` and `gen`, whose parameters are vectors x and y, or one player `model`. In a zero-sum
+game `gen` minimises what `disc` maximises, as in a GAN.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
 
-from lib.errors import ConfigError, lookup, nearest
+from lib.errors import ConfigError, lookup, nearest, within
 from lib.games.game import Aux, Game, gradients
 
 PAIR = ("disc", "gen")
@@ -37,32 +37,32 @@ class Toy(NamedTuple):
 
     @property
     def size(self) -> int:
-        """d: of a point, the vectors of all players one after the other."""
+        """Returns d, the length of a point: the vectors of all players one after the other."""
         return sum(self.sizes.values())
 
     def params(self, point: ArrayLike) -> dict[str, jax.Array]:
-        """{player: vector} of a point [d], which may be complex."""
+        """Splits a point [d], which may be complex, into {player: vector}."""
         ends = np.cumsum(list(self.sizes.values()))[:-1]
         vector = jnp.asarray(point, complex if jnp.iscomplexobj(point) else float)
         return dict(zip(self.sizes, jnp.split(vector, ends), strict=True))
 
     def point(self, params: Mapping[str, jax.Array]) -> jax.Array:
-        """The point [d] of {player: vector}."""
+        """Joins {player: vector} to a point [d]."""
         return jnp.concatenate([params[x] for x in self.sizes])
 
     def losses(self, point: ArrayLike) -> jax.Array:
-        """Every player's loss at a point [d], [players]."""
+        """Returns every player's loss at a point [d]: [players]."""
         values, _ = self.game.losses(self.params(point), {}, None, None)
         return jnp.stack([values[x] for x in self.sizes])
 
     def gradient(self, point: ArrayLike) -> jax.Array:
-        """The joint gradient, every player's of its own loss, at a point [d]: [d]."""
+        """Returns the joint gradient, every player's of its own loss, at a point [d]: [d]."""
         own, _, _ = gradients(self.game, self.params(point), {}, None, None)
         return self.point(own)
 
 
 def _pair(disc: Callable, gen: Callable, sizes: Sequence[int], equilibria, half_width: float) -> Toy:
-    """Of the losses `(x, y) -> scalar` of two players."""
+    """Makes a game of the losses `(x, y) -> scalar` of two players."""
 
     def losses(params, net_state, batch, key):
         x, y = (params[name] for name in PAIR)
@@ -73,8 +73,11 @@ def _pair(disc: Callable, gen: Callable, sizes: Sequence[int], equilibria, half_
 
 
 def _alone(loss: Callable, size: int, equilibria, half_width: float) -> Toy:
-    """Of the loss `(x) -> scalar` of one player."""
-    losses = lambda params, net_state, batch, key: ({"model": loss(params["model"])}, Aux(net_state, {}))
+    """Makes a game of the loss `(x) -> scalar` of one player."""
+
+    def losses(params, net_state, batch, key):
+        return {"model": loss(params["model"])}, Aux(net_state, {})
+
     return Toy(Game(ALONE, losses), {"model": size}, np.asarray(equilibria, float), half_width)
 
 
@@ -86,7 +89,7 @@ def quadratic(
     disc_linear: Sequence[float] | None = None,
     gen_linear: Sequence[float] | None = None,
 ) -> Toy:
-    """The general quadratic game.
+    """Makes the general quadratic game.
 
     L_disc = 1/2 x^T A x + x^T B y + a^T x,    L_gen = 1/2 y^T D y + y^T C x + b^T y
 
@@ -125,35 +128,43 @@ def quadratic(
 
 
 def bilinear(coupling: float = 1.0) -> Toy:
-    """min_y max_x of -coupling x y, scalars: only rotation. Gidel et al., AISTATS 2019."""
+    """Makes min_y max_x of -coupling x y, scalars: only rotation. Gidel et al., AISTATS 2019."""
     return quadratic([[0.0]], [[0.0]], [[coupling]], [[-coupling]])
 
 
 def rotational(damping: float = 0.2) -> Toy:
-    """x' = -damping x + y, y' = -x - damping y: a spiral, stable as a flow for a positive damping.
+    """Makes a spiral, stable as a flow for a positive damping.
 
-    Rosca, Wu, Dherin, Barrett, ICML 2021: discrete steps of size h are stable iff (1 - damping h)^2 + h^2 < 1.
+    x' = -damping x + y, y' = -x - damping y
+    Rosca, Wu, Dherin, Barrett, ICML 2021: discrete steps of size h are stable iff (1 - damping h)^2 + h^2 <
+    1.
     """
     return quadratic([[damping]], [[damping]], [[-1.0]], [[1.0]])
 
 
 def dirac_gan() -> Toy:
-    """Mescheder, Geiger, Nowozin, ICML 2018: a discriminator x, a generator y that makes one point; data at 0.
+    """Makes the Dirac GAN: a discriminator x, a generator y that makes one point; data at 0.
 
-    L_disc = log sigmoid(x y) = -L_gen, up to constants.
+    Mescheder, Geiger, Nowozin, ICML 2018. L_disc = log sigmoid(x y) = -L_gen, up to constants.
     """
-    value = lambda x, y: jax.nn.log_sigmoid(x @ y)
+
+    def value(x, y):
+        return jax.nn.log_sigmoid(x @ y)
+
     return _pair(value, lambda x, y: -value(x, y), (1, 1), [[0.0, 0.0]], 1.5)
 
 
 def quadratic_loss(weights: Sequence[float] = (1.0, 0.01)) -> Toy:
-    """sum_i weights_i x_i^2, curvatures 2 weights_i. The default is that of Rosca et al., TMLR 2023."""
+    """Makes sum_i weights_i x_i^2, curvatures 2 weights_i; by default that of Rosca et al., TMLR 2023."""
     weights = _shaped("weights", weights, (None,))
     return _alone(lambda x: jnp.sum(_new(weights) * x**2), len(weights), [np.zeros(len(weights))], 0.5)
 
 
 def double_well(tilt: float = 0.1) -> Toy:
-    """x^4 / 4 - x^2 / 2 + tilt x, of a scalar: two minima while |tilt| < 0.38, the left one lower for tilt > 0."""
+    """Makes x^4 / 4 - x^2 / 2 + tilt x, of a scalar.
+
+    It has two minima while |tilt| < 0.38, the left one lower for tilt > 0.
+    """
     roots = np.roots([1.0, 0.0, -1.0, tilt])
     real = roots[np.abs(roots.imag) < 1e-9].real
     minima = np.sort(real[3 * real**2 > 1])
@@ -161,8 +172,11 @@ def double_well(tilt: float = 0.1) -> Toy:
 
 
 def banana(steepness: float = 5.0) -> Toy:
-    """(1 - x)^2 + steepness (y - x^2)^2 (Rosenbrock, 1960): a curved valley with its minimum at (1, 1)."""
-    loss = lambda p: (1 - p[0]) ** 2 + steepness * (p[1] - p[0] ** 2) ** 2
+    """Makes (1 - x)^2 + steepness (y - x^2)^2 (Rosenbrock, 1960): a curved valley, minimum at (1, 1)."""
+
+    def loss(p):
+        return (1 - p[0]) ** 2 + steepness * (p[1] - p[0] ** 2) ** 2
+
     return _alone(loss, 2, [[1.0, 1.0]], 2.2)
 
 
@@ -177,37 +191,36 @@ TOYS: dict[str, Callable[..., Toy]] = {
 }
 
 
-def make(name: str, kwargs: Mapping[str, Any], field: str) -> Toy:
+def make(name: str, kwargs: Mapping[str, Any]) -> Toy:
     """Builds a game by name.
 
-    Args:
-      field: the config's name of the section with `game` and `kwargs`, for error messages.
-
     Raises:
-      ConfigError: an unknown name or argument, or values that make no game.
+      ConfigError: an unknown name or argument, or values that make no game; of the fields `game` and
+        `kwargs`.
     """
-    factory = lookup(TOYS, name, f"{field}.game")
+    factory = lookup(TOYS, name, "game")
     known = factory.__annotations__.keys() - {"return"}
     for key in kwargs:
         if key not in known:
             hint = nearest(key, known) if known else "; it takes none"
-            raise ConfigError(f"{field}.kwargs.{key}: '{name}' takes no such argument{hint}")
-    try:
+            raise ConfigError(f"'{name}' takes no such argument{hint}", f"kwargs.{key}")
+    with within("kwargs"):
         for key, value in kwargs.items():
             if factory.__annotations__[key] is float:
                 _shaped(key, value, ())
         return factory(**kwargs)
-    except ConfigError as error:
-        raise ConfigError(f"{field}.kwargs: '{name}': {error}") from error
 
 
 def _new(array: np.ndarray) -> jax.Array:
-    """A constant of a loss: JAX keeps those of NumPy by identity, in the precision that it first saw them in."""
+    """Copies a constant of a loss.
+
+    JAX keeps NumPy's by identity, in the precision that it first saw them in.
+    """
     return jnp.asarray(array.copy(), float)
 
 
 def _shaped(name: str, value: Any, shape: tuple[int | None, ...]) -> np.ndarray:
-    """An array of finite numbers; None in the shape is any length."""
+    """Checks that a value is an array of finite numbers, and returns it; None is any length."""
     try:
         array = np.asarray(value)
     except ValueError:  # rows of several lengths
@@ -217,12 +230,13 @@ def _shaped(name: str, value: Any, shape: tuple[int | None, ...]) -> np.ndarray:
     if not fits or array.dtype.kind not in "if" or not np.isfinite(array).all():
         size = " x ".join("n" if n is None else str(n) for n in shape)
         what = f"{size} finite numbers" if shape else "a finite number"
-        raise ConfigError(f"{name}: {value!r} must be {what}")
+        raise ConfigError(f"{value!r} must be {what}", name)
     return array.astype(float)
 
 
 def _symmetric(name: str, value: Matrix) -> np.ndarray:
+    """Checks that a value is a symmetric matrix, and returns it."""
     array = _shaped(name, value, (None, None))
     if array.shape != array.T.shape or (array != array.T).any():
-        raise ConfigError(f"{name}: {value} must be symmetric")
+        raise ConfigError(f"{value} must be symmetric", name)
     return array

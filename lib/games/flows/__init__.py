@@ -15,11 +15,12 @@ from lib.games.flows.losses import (
     principal_coefficient,
     principal_flow,
 )
-from lib.games.flows.players import DRIFTS, game_positions, modified_flow
+from lib.games.flows.players import DRIFTS, GAME_FLOWS, game_positions, modified_flow
 
 __all__ = [
     "DRIFTS",
     "FLOWS",
+    "GAME_FLOWS",
     "FlowError",
     "game_positions",
     "gradient_descent",
@@ -28,6 +29,12 @@ __all__ = [
     "integrate",
     "loss_positions",
     "modified_flow",
+    "names",
     "principal_coefficient",
     "principal_flow",
 ]
+
+
+def names(num_players: int) -> tuple[str, ...]:
+    """Returns the names of the flows of a game of one or two players."""
+    return tuple(FLOWS if num_players == 1 else GAME_FLOWS)

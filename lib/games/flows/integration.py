@@ -17,7 +17,7 @@ class FlowError(Exception):
 
 
 def integrate(field: Field, start: ArrayLike, times: ArrayLike) -> np.ndarray:
-    """Where the flow leads from `start`, which is its place at time 0.
+    """Follows a flow from `start`, its place at time 0.
 
     Args:
       field: the velocity at a place, [d] -> [d]; JAX inside it computes in float64.
@@ -25,7 +25,7 @@ def integrate(field: Field, start: ArrayLike, times: ArrayLike) -> np.ndarray:
       times: [t], increasing, none below 0.
 
     Returns:
-      [t, d], float64 or complex128.
+      [t, d], the places at these times, float64 or complex128.
 
     Raises:
       FlowError: the field is not finite at some place, or the solver cannot go on.
@@ -49,16 +49,17 @@ def integrate(field: Field, start: ArrayLike, times: ArrayLike) -> np.ndarray:
             return np.tile(start, (times.size, 1))
         # A field that overflows makes the solver stop, which is reported below.
         with np.errstate(over="ignore", invalid="ignore"):
-            found = solve_ivp(
+            solution = solve_ivp(
                 velocity, (0.0, times[-1]), start, method="DOP853", t_eval=times, **_TOLERANCES
             )
-    if not found.success or not np.isfinite(found.y).all():
-        reached = found.t[-1] if found.t.size else 0.0
-        raise FlowError(_text(start, reached, times[-1], found.message))
-    return found.y.T
+    if not solution.success or not np.isfinite(solution.y).all():
+        reached = solution.t[-1] if solution.t.size else 0.0
+        raise FlowError(_text(start, reached, times[-1], solution.message))
+    return solution.y.T
 
 
 def _text(start: np.ndarray, time: float, end: float, reason: str) -> str:
+    """Says where and why a flow stopped."""
     place = np.array2string(start, precision=4, threshold=6).replace("\n", "")
     return (
         f"the flow from {place} stopped after time {time:.4g} of {end:.4g}: {reason.rstrip('.')}; "

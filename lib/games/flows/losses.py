@@ -8,12 +8,13 @@ With g = grad E, its Hessian H, and eigenpairs H u_i = lam_i u_i,
                       r(z) = log(1 - z) / z = -(1 + z/2 + z^2/3 + ..)                              O(h^3)
     .. third order    theta' = r(h H) g - (h^2/12) grad(g^T H g), the outer g stopped              O(h^4)
 
-Where h lam > 1 the logarithm is complex and so is the path of the principal flow: gradient descent jumps over
-the minimum along u, and the flow goes around it. On a quadratic loss exp(h lam r(h lam)) = 1 - h lam makes the
-principal flow pass through every iterate whatever h; it is unstable, Re r > 0, where h lam > 2.
+Where h lam > 1 the logarithm is complex and so is the path of the principal flow: gradient descent jumps
+over the minimum along u, and the flow goes around it. On a quadratic loss exp(h lam r(h lam)) = 1 - h lam
+makes the principal flow pass through every iterate whatever h; it is unstable, Re r > 0, where h lam > 2.
 
 A loss is a JAX function of a flat vector. For the principal flow it must be analytic (polynomials, exp, cos
-.., no absolute values or conditions): it is evaluated at complex theta, and its H there is complex symmetric.
+.., no absolute values or conditions): it is evaluated at complex theta, and its H there is complex
+symmetric.
 
 Barrett and Dherin, 'Implicit Gradient Regularization', ICLR 2021 (IGR); Rosca, Wu, Qin, Dherin, 'On a
 continuous time model of gradient descent dynamics and instability in deep learning', TMLR 2023 (principal
@@ -38,55 +39,59 @@ _EPS = np.finfo(float).eps
 
 
 def _of_loss(derivative: Callable) -> Callable:
-    """`(loss, theta) -> ..` compiled once for each loss."""
+    """Compiles `(loss, theta) -> ..` once for each loss."""
     return functools.partial(jax.jit, static_argnums=0)(derivative)
 
 
 @_of_loss
 def _gradient(loss: Loss, theta: jax.Array) -> jax.Array:
-    """g = dE/dtheta, [d]; the complex derivative at complex theta."""
+    """Returns g = dE/dtheta, [d]; the complex derivative at complex theta."""
     return jax.grad(loss, holomorphic=jnp.iscomplexobj(theta))(theta)
 
 
 @_of_loss
 def _hessian(loss: Loss, theta: jax.Array) -> jax.Array:
-    """H [d, d]."""
+    """Returns H, [d, d]."""
     return jax.jacfwd(functools.partial(_gradient, loss), holomorphic=jnp.iscomplexobj(theta))(theta)
 
 
 def _hessian_product(loss: Loss, theta: jax.Array, v: jax.Array) -> jax.Array:
-    """H v, [d]."""
+    """Returns H v, [d]."""
     return jax.jvp(functools.partial(_gradient, loss), (theta,), (v,))[1]
 
 
 @_of_loss
 def _igr_gradient(loss: Loss, theta: jax.Array, h: float) -> jax.Array:
+    """Returns g + (h/2) H g, [d]."""
     g = _gradient(loss, theta)
     return g + h / 2 * _hessian_product(loss, theta, g)
 
 
 @_of_loss
 def _non_principal(loss: Loss, theta: jax.Array) -> jax.Array:
-    """grad(g^T H g) with g stopped: the third derivative of E along g twice, [d]."""
+    """Returns grad(g^T H g) with g stopped, the third derivative of E along g twice: [d]."""
     g = _gradient(loss, theta)
     return jax.jvp(lambda p: _hessian_product(loss, p, g), (theta,), (g,))[1]
 
 
 def gradient_flow(loss: Loss, h: float) -> Field:
-    """theta' = -g, whatever h."""
+    """Returns the field of theta' = -g, whatever h."""
     return lambda theta: -_gradient(loss, theta)
 
 
 def igr(loss: Loss, h: float) -> Field:
-    """theta' = -(g + (h/2) H g), the gradient flow of E + (h/4) ||g||^2 (Barrett and Dherin, 2021)."""
+    """Returns the field of implicit gradient regularisation, theta' = -(g + (h/2) H g).
+
+    It is the gradient flow of E + (h/4) ||g||^2 (Barrett and Dherin, 2021).
+    """
     return lambda theta: -_igr_gradient(loss, theta, h)
 
 
 def principal_coefficient(z: ArrayLike) -> np.ndarray:
-    """r(z) = log(1 - z) / z, complex, of any shape.
+    """Returns r(z) = log(1 - z) / z, complex, of any shape.
 
-    r(0) is its limit -1. At z = 1, where r has no finite limit, |1 - z| is kept at the precision of float64:
-    the flow then loses all that can be told of its component in a time h.
+    r(0) is its limit -1. At z = 1, where r has no finite limit, |1 - z| is kept at the precision of
+    float64: the flow then loses its component, as far as numbers go, in a time h.
 
     The logarithm is cut along the negative imaginary axis. It is the principal one for real z, and smooth
     around all of them but z = 1; the principal one would jump wherever h lam > 1 turns slightly complex.
@@ -99,7 +104,9 @@ def principal_coefficient(z: ArrayLike) -> np.ndarray:
 
 
 def principal_flow(loss: Loss, h: float, third_order: bool = False) -> Field:
-    """theta' = sum_i r(h lam_i) (u_i . g) u_i, complex (Rosca et al., 2023).
+    """Returns the field of the principal flow, complex (Rosca et al., 2023).
+
+    theta' = sum_i r(h lam_i) (u_i . g) u_i
 
     Args:
       third_order: with the non-principal term -(h^2/12) grad(g^T H g), g stopped.
@@ -117,7 +124,7 @@ def principal_flow(loss: Loss, h: float, third_order: bool = False) -> Field:
 
 
 def _eigen(hessian: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(lam [d], u [d, d] with columns u_i) of a symmetric matrix, which may be complex."""
+    """Returns (lam [d], u [d, d] with columns u_i) of a symmetric matrix, which may be complex."""
     if not np.imag(hessian).any():
         return np.linalg.eigh(np.real(hessian))
     return np.linalg.eig(hessian)
@@ -132,7 +139,10 @@ FLOWS: dict[str, Callable[[Loss, float], Field]] = {
 
 
 def loss_positions(name: str, loss: Loss, h: float, start: ArrayLike, steps: int) -> np.ndarray:
-    """Where the flow of that name is at the times n h of the iterates n = 0 .. steps, [steps + 1, d].
+    """Follows the flow of that name to the times n h of the iterates n = 0 .. steps.
+
+    Returns:
+      [steps + 1, d], the places at these times, float64 or complex128.
 
     Raises:
       ConfigError: no flow has that name.
@@ -142,7 +152,7 @@ def loss_positions(name: str, loss: Loss, h: float, start: ArrayLike, steps: int
 
 
 def gradient_descent(loss: Loss, h: float, start: ArrayLike, steps: int) -> np.ndarray:
-    """The iterates theta <- theta - h g, n = 0 .. steps, [steps + 1, d], in float64."""
+    """Returns the iterates theta <- theta - h g, n = 0 .. steps, [steps + 1, d], in float64."""
     with jax.enable_x64(True):
         iterates = [np.asarray(start, float)]
         for _ in range(steps):

@@ -11,7 +11,7 @@ unequal rates follow the shared flow alone: on the other, the players are read a
 
 import functools
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -22,15 +22,41 @@ from lib.games import drift
 from lib.games.drift import Clock, Coefficients
 from lib.games.flows.integration import Field, integrate
 from lib.games.game import Game, gradients
-from lib.games.regularizers import regularizer_gradients
-from lib.games.updates.state import active_terms
+from lib.games.regularizers import active_terms, regularizer_gradients
 
 # Players in the order in which they move, and the learning rate of one update of each.
 Rates = Mapping[str, float]
 Drifts = Mapping[str, Coefficients]  # {player: what multiplies the terms of lib/games/regularizers.py}
+
+
+class GameFlow(NamedTuple):
+    """A flow of a game that updates are compared with.
+
+    Attributes:
+      modified: whether by the drift of the update rule.
+      clock: on which it is read.
+    """
+
+    modified: bool
+    clock: Clock
+
+
+GAME_FLOWS = {
+    "original": GameFlow(False, "shared"),
+    "modified_shared": GameFlow(True, "shared"),
+    "modified_per_player": GameFlow(True, "per_player"),
+}
+
+
+def _alternating(rates: Rates, clock: Clock) -> dict[str, Coefficients]:
+    """Returns the drift of alternating updates, one in each player's turn."""
+    return drift.alternating(rates, dict.fromkeys(rates, 1), clock)
+
+
+# {update rule: `(rates, clock) -> {player: Coefficients}`}: the rules whose modified flows are known.
 DRIFTS: dict[str, Callable[[Rates, Clock], dict[str, Coefficients]]] = {
     "simultaneous": drift.simultaneous,
-    "alternating": lambda rates, clock: drift.alternating(rates, dict.fromkeys(rates, 1), clock),
+    "alternating": _alternating,
 }
 
 
@@ -41,7 +67,7 @@ def modified_flow(
     drifts: Drifts | None = None,
     clock: Clock = "shared",
 ) -> Field:
-    """The velocity of all players, [d] -> [d], at a point flattened by ravel_pytree.
+    """Returns the velocity of all players, [d] -> [d], at a point flattened by ravel_pytree.
 
     Args:
       game: without data, state or randomness.
@@ -59,7 +85,7 @@ def modified_flow(
 def _velocity(
     game: Game, unravel: Callable, active: tuple, theta: jax.Array, speeds: Rates, drifts: Drifts
 ):
-    """-speed_x (grad_x L_x + d_x) of all players, [d]."""
+    """Returns -speed_x (grad_x L_x + d_x) of all players, [d]."""
     point, key = unravel(theta), jax.random.key(0)
     slopes, _, _ = gradients(game, point, {}, None, key)
     terms = regularizer_gradients(game, drifts, dict(active), point, {}, None, key, "biased")
@@ -75,7 +101,7 @@ def game_positions(
     drifts: Drifts | None = None,
     clock: Clock = "shared",
 ) -> np.ndarray:
-    """Where the flow has the players after n = 0 .. steps updates, each read at its own time on the clock.
+    """Follows the flow for n = 0 .. steps updates, each player read at its own time on the clock.
 
     Args:
       drifts: as in `modified_flow`.
@@ -97,7 +123,7 @@ def game_positions(
 
 
 def _flat(params: Mapping[str, Any]) -> tuple[np.ndarray, Callable]:
-    """(point [d] in float64, its inverse)."""
+    """Returns (the point [d] in float64, its inverse)."""
     with jax.enable_x64(True):
         flat, unravel = ravel_pytree(jax.tree.map(lambda leaf: np.asarray(leaf, float), dict(params)))
     return np.asarray(flat), unravel

@@ -1,45 +1,72 @@
 """Plain gradient steps: all players at once, or in turn."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import jax
 
+from lib.games import drift
+from lib.games.drift import Clock, Coefficients
 from lib.games.updates.dynamics import Dynamics, Step, split
+from lib.games.updates.rule import Options, UpdateRule
 from lib.games.updates.state import GameState
 
 
-def simultaneous(dynamics: Dynamics) -> Step:
+class Simultaneous(UpdateRule):
     """All players move at once, each along its own gradient at the same point.
 
     theta_x <- theta_x - h_x v_x(theta),  for all x
     """
 
-    def step(state: GameState, batch: Any, key: jax.Array):
-        return dynamics.move(state, dynamics.look(state, dynamics.coefficients(state), batch, key))
+    has_drift_theory = True
 
-    return step
+    def build(self, dynamics: Dynamics, options: Options) -> Step:
+        """Builds the step; it reads no options."""
+        del options
+
+        def step(state: GameState, batch: Any, key: jax.Array):
+            return dynamics.apply(state, dynamics.evaluate(state, dynamics.coefficients(state), batch, key))
+
+        return step
 
 
-def alternating(dynamics: Dynamics, order: Sequence[str], num_updates: Mapping[str, int]) -> Step:
-    """Players move in turn, in `order`, player x num_updates[x] times before the next.
+class Alternating(UpdateRule):
+    """Players move in turn, in `options.order`, player x options.num_updates[x] times before the next."""
 
-    `batch` holds max(num_updates) batches, concatenated: the j-th update of a player's turn sees the
-    j-th of them, each update draws its own latents. net_state advances with every update. Coefficients
-    follow the learning rates at the step's beginning.
-    """
-    num_batches = max(num_updates.values())
+    in_turn = True
+    has_drift_theory = True
 
-    def step(state: GameState, batch: Any, key: jax.Array):
-        coefficients = dynamics.coefficients(state)
-        parts = split(batch, num_batches)
-        metrics, turn = {}, 0
-        for x in order:
-            for j in range(num_updates[x]):
-                look = dynamics.look(state, coefficients, parts[j], jax.random.fold_in(key, turn), [x])
-                state, new = dynamics.move(state, look)
-                metrics |= {k: v for k, v in new.items() if k not in metrics or k.startswith(f"{x}_")}
-                turn += 1
-        return state, metrics
+    def build(self, dynamics: Dynamics, options: Options) -> Step:
+        """Builds the step.
 
-    return step
+        Its batch holds max(num_updates) batches, concatenated: the j-th update of a player's turn sees the
+        j-th of them, each update draws its own latents. net_state advances with every update. Coefficients
+        follow the learning rates at the step's beginning.
+        """
+        num_batches = self.batches_per_step(options)
+
+        def step(state: GameState, batch: Any, key: jax.Array):
+            coefficients = dynamics.coefficients(state)
+            batches = split(batch, num_batches)
+            metrics, update = {}, 0
+            for x in options.order:
+                for j in range(options.num_updates[x]):
+                    key_update = jax.random.fold_in(key, update)
+                    evaluation = dynamics.evaluate(state, coefficients, batches[j], key_update, [x])
+                    state, new = dynamics.apply(state, evaluation)
+                    metrics |= {k: v for k, v in new.items() if k not in metrics or k.startswith(f"{x}_")}
+                    update += 1
+            return state, metrics
+
+        return step
+
+    def batches_per_step(self, options: Options) -> int:
+        """Returns the number of updates of the longest turn."""
+        return max(options.num_updates.values())
+
+    def drift(
+        self, learning_rates: Mapping[str, jax.Array], options: Options, clock: Clock
+    ) -> dict[str, Coefficients]:
+        """Returns {player: drift coefficients} at {player: learning rate of one update}."""
+        in_order = {x: learning_rates[x] for x in options.order}
+        return drift.alternating(in_order, options.num_updates, clock)

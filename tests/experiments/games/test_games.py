@@ -6,7 +6,7 @@ import pytest
 from conftest import ROOT, refusal, small_config
 
 from analysis import momentum
-from analysis.plot import main as plot
+from analysis.__main__ import main as plot
 from experiments import registry
 from experiments.games import flows, pictures, rates
 from experiments.games.experiment import first_state, step_all, walk
@@ -149,7 +149,7 @@ def test_a_flow_that_ends_early_is_named_in_the_picture(monkeypatch):
         (
             "bilinear",
             ["games.limit=0.5"],
-            r"config\.games\.starts: 0: .*not within config\.games\.limit, 0\.5",
+            r"config\.games\.starts: 0: .*not within limit, 0\.5",
         ),
         (
             "bilinear",

@@ -10,17 +10,8 @@ from toys import BILINEAR, KEY, NO_DATA, PLAYERS, both, initial, make_rule, tanh
 from lib import optimizers
 from lib.games import updates
 from lib.games.game import Aux, Game
-from lib.games.spectrum import (
-    Operator,
-    balanced,
-    dense,
-    eigenvalues,
-    game_jacobian,
-    hessian,
-    spectral_radius,
-    update_jacobian,
-    where_differentiable,
-)
+from lib.games.eigenvalues import balanced, dense, eigenvalues, spectral_radius, where_differentiable
+from lib.games.operators import Operator, game_jacobian, hessian, update_jacobian
 from lib.games.updates import Regularizers
 from lib.losses import classifier_cross_entropy
 from lib.nets.mlp import MLP
@@ -81,7 +72,7 @@ def test_game_jacobian_is_the_derivative_of_the_regularised_field(weights):
 
     def field(v):
         there = state._replace(params=unravel(v))
-        return ravel_pytree(rule.dynamics.look(there, rule.dynamics.coefficients(state), batch, KEY).grads)[
+        return ravel_pytree(rule.dynamics.evaluate(there, rule.dynamics.coefficients(state), batch, KEY).grads)[
             0
         ]
 

@@ -14,7 +14,7 @@ pytestmark = pytest.mark.usefixtures("float64")
 
 @pytest.mark.parametrize("name", list(toys.TOYS))
 def test_nobody_moves_at_an_equilibrium_and_somebody_does_elsewhere(name):
-    toy = toys.make(name, {}, "")
+    toy = toys.make(name, {})
     assert toy.equilibria.shape[1] == toy.size
     for equilibrium in toy.equilibria:
         assert np.abs(toy.gradient(equilibrium)).max() < 1e-12
@@ -24,7 +24,7 @@ def test_nobody_moves_at_an_equilibrium_and_somebody_does_elsewhere(name):
 @pytest.mark.parametrize("name", list(toys.TOYS))
 def test_the_joint_gradient_is_that_of_every_player_s_own_loss(name):
     """Rows of the Jacobian of all losses, each at its owner's coordinates."""
-    toy = toys.make(name, {}, "")
+    toy = toys.make(name, {})
     point = jnp.arange(1.0, toy.size + 1) / 3
     rows = jax.jacobian(toy.losses)(point)
     owner = np.repeat(np.arange(len(toy.sizes)), list(toy.sizes.values()))
@@ -62,11 +62,11 @@ def test_the_double_well_keeps_its_minima_alone():
 @pytest.mark.parametrize(
     ("name", "kwargs", "message"),
     [
-        ("bilinar", {}, "s.game: unknown name 'bilinar'; did you mean 'bilinear'"),
-        ("bilinear", {"couplin": 1.0}, "s.kwargs.couplin: .*did you mean 'coupling'"),
-        ("dirac_gan", {"coupling": 1.0}, "s.kwargs.coupling: .*it takes none"),
-        ("bilinear", {"coupling": 0.0}, "s.kwargs: 'bilinear': .*singular"),
-        ("bilinear", {"coupling": "a"}, "s.kwargs: 'bilinear': coupling: 'a' must be a finite number"),
+        ("bilinar", {}, "game: unknown name 'bilinar'; did you mean 'bilinear'"),
+        ("bilinear", {"couplin": 1.0}, "kwargs.couplin: .*did you mean 'coupling'"),
+        ("dirac_gan", {"coupling": 1.0}, "kwargs.coupling: .*it takes none"),
+        ("bilinear", {"coupling": 0.0}, "kwargs: .*singular"),
+        ("bilinear", {"coupling": "a"}, "kwargs.coupling: 'a' must be a finite number"),
         ("banana", {"steepness": True}, "steepness: True must be a finite number"),
         ("double_well", {"tilt": float("nan")}, "tilt: nan must be a finite number"),
         ("quadratic", {"disc": ((1.0, 2.0), (0.0, 1.0))}, "disc: .*must be symmetric"),
@@ -79,4 +79,4 @@ def test_the_double_well_keeps_its_minima_alone():
 )
 def test_what_makes_no_game_is_refused(name, kwargs, message):
     with pytest.raises(ConfigError, match=message):
-        toys.make(name, kwargs, "s")
+        toys.make(name, kwargs)

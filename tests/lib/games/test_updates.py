@@ -23,8 +23,9 @@ from lib.errors import ConfigError
 from lib.games import updates
 from lib.games.game import Aux, Game
 from lib.games.regularizers import regularizer_gradients
-from lib.games.spectrum import eigenvalues, spectral_radius, update_jacobian
-from lib.games.updates import RULES, Options, Regularizers, Weights
+from lib.games.eigenvalues import eigenvalues, spectral_radius
+from lib.games.operators import update_jacobian
+from lib.games.updates import UPDATE_RULES, Options, Regularizers, Weights
 from lib.optimizers import schedules
 from lib.runtime.devices import AXIS
 
@@ -202,7 +203,7 @@ def counting_game() -> Game:
 
 
 CONFORMING = [
-    *((name, {"momentum": -0.2, "explicit": both(0.1, 0.2, 0.3)}) for name in RULES),
+    *((name, {"momentum": -0.2, "explicit": both(0.1, 0.2, 0.3)}) for name in UPDATE_RULES),
     *((name, {"sga": 0.4}) for name in ("simultaneous", "alternating")),
     *((f"runge_kutta_{n}", {"rk_after": both(0.1, 0.2)}) for n in (1, 4)),
 ]
@@ -224,7 +225,7 @@ def test_conformance(name, kwargs):
     assert {"disc_loss", "gen_loss", "disc_learning_rate"} < set(metrics)
     moved = jax.tree.map(lambda a, b: abs(a - b) > 1e-3, state.params, one.params)
     assert all(jax.tree.leaves(moved))
-    assert one.net_state["evaluations"] == (2 if RULES[name].in_turn else 1)
+    assert one.net_state["evaluations"] == (2 if UPDATE_RULES[name].in_turn else 1)
 
     close = lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-12)
     jax.tree.map(close, one, rule.step(state, batch, KEY)[0])
@@ -271,7 +272,7 @@ def test_a_game_of_one_player():
     """All rules apply; a regulariser has only terms in its own norm."""
     game = Game(("model",), lambda p, s, b, k: ({"model": p["model"] ** 2 / 2}, Aux(s, {})))
     optimizer = {"model": optimizers.make("sgd", 0.1, {})}
-    for name in RULES:
+    for name in UPDATE_RULES:
         rule = updates.make(
             name, game, optimizer, Regularizers.none(("model",)), Options(("model",), {"model": 1})
         )

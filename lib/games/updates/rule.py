@@ -1,0 +1,83 @@
+"""What an update rule is: the facts that are known of it, and how it makes a step of a game's dynamics."""
+
+import abc
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import jax
+
+from lib.games import drift
+from lib.games.drift import Clock, Coefficients
+from lib.games.game import Params
+from lib.games.updates.dynamics import Dynamics, Step
+from lib.games.updates.state import GameState
+
+
+class Options(NamedTuple):
+    """What a config may ask of a rule; a rule reads what its facts say that it does.
+
+    Attributes:
+      order: the players in the order of their turns.
+      num_updates: {player: updates in one turn}.
+      fresh: whether every stage sees a batch of its own.
+    """
+
+    order: Sequence[str]
+    num_updates: Mapping[str, int]
+    fresh: bool = False
+
+
+class BoundRule(NamedTuple):
+    """An update rule for one game.
+
+    Attributes:
+      init: `(params, net_state) -> GameState` before the first step, from the nearest parameters that the
+        optimisers allow.
+      step: `(state, batch, key) -> (state, metrics)`.
+      batches_per_step: how many batches `batch` holds, concatenated.
+      dynamics: the field that the players follow, and the game it is of, for analyses.
+    """
+
+    init: Callable[[Params, Any], GameState]
+    step: Step
+    batches_per_step: int
+    dynamics: Dynamics
+
+
+class UpdateRule(abc.ABC):
+    """An update rule: its facts, and how it is built.
+
+    Attributes:
+      stages: gradients of the joint field in a step, which may see batches of their own.
+      in_turn: players have turns, several updates each, in an order.
+      rk_after: has a combined gradient that `rk_after` terms are added to.
+      has_drift_theory: with plain SGD, `drift` of this rule is its discretisation drift. For others the
+        multipliers multiply the coefficients of simultaneous updates, which their drift is not.
+      plain_ahead: extrapolates by plain gradient steps, so that its theory is one of plain SGD.
+    """
+
+    stages: int = 1
+    in_turn: bool = False
+    rk_after: bool = False
+    has_drift_theory: bool = False
+    plain_ahead: bool = False
+
+    @abc.abstractmethod
+    def build(self, dynamics: Dynamics, options: Options) -> Step:
+        """Builds the step of one game."""
+
+    def memory(self, params: Params) -> Any:
+        """Returns what the rule carries from step to step, before the first."""
+        del params
+        return {}
+
+    def batches_per_step(self, options: Options) -> int:
+        """Returns how many batches a step takes, concatenated."""
+        return self.stages if options.fresh else 1
+
+    def drift(
+        self, learning_rates: Mapping[str, jax.Array], options: Options, clock: Clock
+    ) -> dict[str, Coefficients]:
+        """Returns {player: drift coefficients} at {player: learning rate of one update}."""
+        del options
+        return drift.simultaneous(learning_rates, clock)
