@@ -1,4 +1,4 @@
-"""Errors that a user can mend: one line that names the field, what is wrong with it, and the nearest valid name."""
+"""Errors that a user can mend: one line with the field, what is wrong with it, and what to do."""
 
 import contextlib
 import difflib

@@ -1,8 +1,8 @@
 """The contract between an experiment, which writes mathematics, and the runtime, which runs it.
 
-An experiment is a frozen dataclass of pure functions. It owns no device, no file, no clock and no
-loop: the runtime jits, pmaps, scans and checkpoints it. To add one, write `build(config, spec)` that returns
-an `Experiment`, and name it in experiments/registry.py.
+An experiment is a frozen dataclass of pure functions. It owns no device, no file, no clock and no loop: the
+runtime jits, pmaps, scans and checkpoints it. To add one, write `build(config, spec)` that returns an
+`Experiment`, and name it in experiments/registry.py.
 """
 
 import dataclasses
@@ -36,9 +36,9 @@ class Experiment:
     Attributes:
       init: `(key, batch) -> State`. Called once, without the device axis; `batch` is a training batch.
       train_step: `(state, batch, key) -> (State, metrics)`. `batch` is this device's share: uint8
-        `image` [b, h, w, c] (of points: float32 [b, d]) and int32 `label` [b]. `metrics` are scalars, equal on
-        all devices. Runs under an axis named `lib.runtime.devices.AXIS`, over which losses and gradients are
-        averaged.
+        `image` [b, h, w, c] (of points: float32 [b, d]) and int32 `label` [b]. `metrics` are scalars, equal
+        on all devices. Runs under an axis named `lib.runtime.devices.AXIS`, over which losses and gradients
+        are averaged.
       eval_step: `(state, batch, key) -> {name: (sum, count)}`, already summed over devices.
         `batch` has one more leaf: `mask` [b], 0 for the padding of the last batch.
       eval_summary: `{name: mean over the split} -> {name: scalar}`: for metrics that are no means over
@@ -48,8 +48,8 @@ class Experiment:
         `samples`: `(state, key, n) -> images`, float32 [n, h, w, c] in [-1, 1], on this device; an
           experiment without it has no images to score, and is evaluated by its own metrics alone;
         `logits`: `(state, images) -> (logits [b, classes], features [b, d])`, images as of `samples`;
-        `artefacts`: `(state, key, means) -> {name: lib.pictures.artefacts.Artefact}`: pictures and arrays of a
-          whole state; `means() -> {name: mean over the held-out split}` is computed if it is called.
+        `artefacts`: `(state, key, means) -> {name: lib.pictures.artefacts.Artefact}`: pictures and arrays of
+          a whole state; `means() -> {name: mean over the held-out split}` is computed if it is called.
       state_axes: a pytree prefix of State for pmap: None replicated, 0 split over devices: a step sees its
         device's equal share of the leading axis.
       check_devices: raises a ConfigError where the experiment does not fit a number of devices.
