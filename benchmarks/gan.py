@@ -10,7 +10,7 @@ from absl import flags
 from benchmarks.timing import peak, timed
 from configs.play import keep_drift
 from experiments import catalogue, registry
-from experiments.gan.experiment import NETS
+from experiments.gan.nets import NETS
 from lib.command_line import parse
 from lib.config import apply_overrides, load_file
 from lib.data import DataSpec
@@ -32,7 +32,7 @@ def compiled_step(config) -> tuple[Callable, float]:
     one, whatever form the convolutions are run in.
     """
     validated = registry.validated(config)
-    *_, shape = NETS[validated.gan.nets]
+    shape = NETS[validated.gan.nets.name].shape
     experiment = registry.build(validated, DataSpec(shape, 10, config.batch_size))
     size = config.batch_size * experiment.batches_per_step
     batch = {"image": np.random.default_rng(0).integers(0, 256, (size, *shape), np.uint8)}
@@ -54,7 +54,9 @@ def compiled_step(config) -> tuple[Callable, float]:
 def bench(config, repeats: int) -> None:
     """Prints the table: the variants take turns, medians count."""
     gan = config.gan
-    print(f"{gan.nets} networks, batch {config.batch_size}, {gan.updates}, {jax.devices()[0].device_kind}")
+    print(
+        f"{gan.nets.name} networks, batch {config.batch_size}, {gan.updates}, {jax.devices()[0].device_kind}"
+    )
     steps, seconds = {}, {name: [] for name in _VARIANTS}
     for name, multiplier in _VARIANTS.items():
         keep_drift(gan)

@@ -49,6 +49,11 @@ def base() -> ConfigDict:
     return config
 
 
+def named(name: str, **kwargs) -> ConfigDict:
+    """Returns the section of what is chosen by name: a model, a GAN's networks, a schedule."""
+    return ConfigDict({"name": name, "kwargs": kwargs})
+
+
 def optimizer(name: str, learning_rate: float, **kwargs) -> ConfigDict:
     """Returns the section of an optimiser, one of this project's or any of optax's, with its arguments."""
     section = ConfigDict()
@@ -58,7 +63,7 @@ def optimizer(name: str, learning_rate: float, **kwargs) -> ConfigDict:
     # A factor on learning_rate: constant, or any public optax schedule with its arguments. Unless they say
     # otherwise it starts at 1 (where it has a peak: rises from 0 to 1); boundaries_and_scales are pairs.
     # Counted in this optimiser's own updates, of which a step may have several.
-    section.schedule = ConfigDict({"name": "constant", "kwargs": {}})
+    section.schedule = named("constant")
     section.clip_norm = 0.0  # of the whole gradient, after clip_value; 0: not clipped
     section.clip_value = 0.0  # of every component of the gradient; 0: not clipped
     return section

@@ -10,20 +10,16 @@ def base() -> ConfigDict:
     config = common.base()
     config.experiment = "classifier"
     config.classifier = classifier = ConfigDict()
-    # logistic, mlp, cnn, vgg16 (from 32x32), wide_resnet, densenet, resnet18: lib/nets. The sections of the
-    # others are not read.
-    classifier.model = "cnn"
-    # Widths of the hidden layers; relu or tanh, which has all derivatives.
-    classifier.mlp = ConfigDict({"hidden": (1000, 1000), "activation": "relu"})
-    cnn = classifier.cnn = ConfigDict()
-    cnn.channels = (32, 64)  # of the 3x3 convolutions, each followed by 2x2 max pooling
-    cnn.hidden = 128  # width of the dense layer; its activations are the evaluator's features
-    cnn.dropout = 0.25
-    # Dense layers before the logits, with dropout before each.
-    classifier.vgg = ConfigDict({"hidden": (512, 512), "dropout": 0.5, "batch_norm": True})
-    classifier.wide_resnet = ConfigDict({"depth": 40, "width": 4, "dropout": 0.0})  # depth 6 n + 4
-    # Depth 6 n + 4 with bottlenecks (DenseNet-BC), 3 n + 4 without.
-    classifier.densenet = ConfigDict({"depth": 40, "growth": 40, "bottleneck": True})
+    # lib/nets. Of their options those that are not given have these values:
+    # logistic, resnet18: none.
+    # mlp: hidden (1000, 1000), widths of the hidden layers; activation "relu", or "tanh", which has all derivatives.
+    # cnn: channels (32, 64) of the 3x3 convolutions, each followed by 2x2 max pooling; hidden 128, the width of the
+    #   dense layer whose activations are the evaluator's features; dropout 0.25.
+    # vgg16 (images of at least 32x32): hidden (512, 512), widths of the dense layers before the logits; dropout 0.5
+    #   before each of them; batch_norm True.
+    # wide_resnet: depth 40, of the form 6 n + 4; width 4; dropout 0.0 inside the blocks.
+    # densenet: depth 40, 6 n + 4 with bottlenecks (DenseNet-BC) and 3 n + 4 without; growth 40; bottleneck True.
+    classifier.model = common.named("cnn")
 
     # What the network sees, in training and after: signed ([-1, 1]), unit ([0, 1]), standard (mean 0 and
     # standard deviation 1 of each channel over the training images; the numbers are kept in checkpoints).

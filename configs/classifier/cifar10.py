@@ -3,6 +3,7 @@
 ./run.sh train --config=configs/classifier/cifar10.py
 """
 
+from configs import common
 from configs.classifier.base import base
 
 
@@ -10,6 +11,6 @@ def get_config():
     config = base()
     config.dataset.name = "cifar10"
     config.eval.classifier = "classifier/cifar10"
-    config.classifier.cnn.channels = (32, 64, 128)
+    config.classifier.model = common.named("cnn", channels=(32, 64, 128))
     config.num_steps = 8_000
     return config

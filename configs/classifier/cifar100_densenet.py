@@ -3,10 +3,11 @@
 ./run.sh train --config=configs/classifier/cifar100_densenet.py
 """
 
+from configs import common
 from configs.classifier import cifar10_wrn, cifar100_wrn
 
 
 def get_config():
     config = cifar100_wrn.get_config()
-    config.classifier.model = "densenet"
+    config.classifier.model = common.named("densenet")
     return cifar10_wrn.alig(config, max_lr=0.1, max_norm=75.0, epochs=300, batch_size=256, momentum=0.9)

@@ -11,7 +11,7 @@ from configs.classifier import cifar10_vgg
 
 def get_config():
     config = cifar10_vgg.get_config()
-    config.classifier.model = "resnet18"
+    config.classifier.model = common.named("resnet18")
     config.classifier.l2 = 0.0
     config.classifier.optimizer = common.optimizer("dal", 2.0, p=1.0, cap=5.0)
     return config

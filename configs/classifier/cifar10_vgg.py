@@ -17,7 +17,7 @@ def get_config():
     config.num_steps = 100 * EPOCH
     config.log_every = config.eval_every = config.checkpoint_every = EPOCH
     config.eval.classifier = "classifier/cifar10"
-    config.classifier.model = "vgg16"
+    config.classifier.model = common.named("vgg16")
     config.classifier.augmentation.crop_padding = 4
     config.classifier.augmentation.flip = True
     config.classifier.optimizer = common.optimizer("sgdn_hd", 1e-3)  # beta: 1e-3

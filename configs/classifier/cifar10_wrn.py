@@ -30,7 +30,7 @@ def get_config():
     config.dataset.validation_size = VALIDATION
     config.dataset.eval_split = "validation"
     config.eval.classifier = "classifier/cifar10"
-    config.classifier.model = "wide_resnet"
+    config.classifier.model = common.named("wide_resnet")
     config.classifier.normalization = "standard"
     config.classifier.augmentation.crop_padding = 4
     config.classifier.augmentation.flip = True

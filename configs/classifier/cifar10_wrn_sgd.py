@@ -16,7 +16,8 @@ def get_config():
     config.log_every = config.eval_every = config.checkpoint_every = EPOCH
     config.classifier.l2 = 5e-4
     config.classifier.optimizer = common.optimizer("sgd", 0.1, momentum=0.9, nesterov=True)
-    schedule = config.classifier.optimizer.schedule
-    schedule.name = "piecewise_constant_schedule"
-    schedule.kwargs.boundaries_and_scales = tuple((epochs * EPOCH, 0.2) for epochs in (60, 120, 160))
+    config.classifier.optimizer.schedule = common.named(
+        "piecewise_constant_schedule",
+        boundaries_and_scales=tuple((epochs * EPOCH, 0.2) for epochs in (60, 120, 160)),
+    )
     return config

@@ -24,8 +24,6 @@ def get_config():
     config.eval_every = 300
     config.checkpoint_every = 30
     config.keep_checkpoints = 30
-    config.classifier.model = "mlp"
-    config.classifier.mlp.hidden = (64,) * 6
-    config.classifier.mlp.activation = "tanh"
+    config.classifier.model = common.named("mlp", hidden=(64,) * 6, activation="tanh")
     config.classifier.optimizer = common.optimizer("sgd", 0.1)
     return config

@@ -11,7 +11,7 @@ from configs.classifier import mnist_logreg
 
 def get_config():
     config = mnist_logreg.get_config()
-    config.classifier.model = "mlp"
+    config.classifier.model = common.named("mlp")
     config.classifier.l2 = 0.0
     config.classifier.optimizer = common.optimizer("dal", 2.0, p=1.0, cap=5.0)
     return config

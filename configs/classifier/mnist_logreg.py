@@ -20,7 +20,7 @@ def get_config():
     config.log_every = 67  # divides an epoch
     config.eval_every = config.checkpoint_every = EPOCH
     config.eval.classifier = "classifier/mnist"
-    config.classifier.model = "logistic"
+    config.classifier.model = common.named("logistic")
     config.classifier.normalization = "standard"
     config.classifier.l2 = 1e-4
     config.classifier.optimizer = common.optimizer("sgd_hd", 1e-3)  # beta: 1e-3

@@ -5,11 +5,12 @@
 All six methods: configs/sweeps/hypergradient.py. Results: docs/hypergradient.md.
 """
 
+from configs import common
 from configs.classifier import mnist_logreg
 
 
 def get_config():
     config = mnist_logreg.get_config()
     config.num_steps = 100 * mnist_logreg.EPOCH
-    config.classifier.model = "mlp"
+    config.classifier.model = common.named("mlp")
     return config

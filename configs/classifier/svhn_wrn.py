@@ -3,6 +3,7 @@
 ./run.sh train --config=configs/classifier/svhn_wrn.py
 """
 
+from configs import common
 from configs.classifier import cifar10_wrn
 
 TRAIN, VALIDATION = 598_388, 6_000  # train and extra, 604,388 images
@@ -16,5 +17,5 @@ def get_config():
     config.classifier.augmentation.crop_padding = 0
     config.classifier.augmentation.flip = False
     config.classifier.normalization = "unit"
-    config.classifier.wide_resnet.update(depth=16, dropout=0.4)
+    config.classifier.model = common.named("wide_resnet", depth=16, dropout=0.4)
     return cifar10_wrn.alig(config, max_lr=0.01, max_norm=50.0, epochs=160, batch_size=128, train=TRAIN)

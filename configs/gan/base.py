@@ -14,8 +14,9 @@ def base() -> ConfigDict:
     config.experiment = "gan"
     config.gan = gan = play(PLAYERS, 1e-2)
     gan.optimizers.gen.learning_rate = 5e-3
-    gan.nets = "digits"  # digits (8x8 grey), mnist (28x28 grey), cifar10 (32x32 colour), mlp (points)
-    gan.mlp = ConfigDict({"num_layers": 2, "num_units": 25})  # hidden layers of both networks `mlp`
+    # digits (8x8 grey), mnist (28x28 grey), cifar10 (32x32 colour); mlp (points), with num_layers (2) hidden
+    # layers of num_units (25) in both networks: lib/nets
+    gan.nets = common.named("digits")
     gan.num_latents = 128
     # Of the discriminator's weights, not its biases: none (still logs their singular values), power_iteration
     # (what the configs of papers choose, because the papers do; its second derivatives, which drift terms

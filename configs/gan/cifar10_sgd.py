@@ -6,6 +6,7 @@ learning rates 1e-2 and 5e-3, zero-sum loss, batch 128, 300k steps. Meant for an
     ./run.sh train --config=configs/gan/cifar10_sgd.py
 """
 
+from configs import common
 from configs.gan.base import base
 from configs.play import cancel_interaction_drift
 
@@ -14,7 +15,7 @@ def get_config():
     config = base()
     config.dataset.name = "cifar10"
     config.eval.classifier = "classifier/cifar10"
-    config.gan.nets = "cifar10"
+    config.gan.nets = common.named("cifar10")
     config.gan.spectral_norm = "power_iteration"
     config.num_steps = 300_000
     config.eval_every = 5_000

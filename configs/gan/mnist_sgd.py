@@ -9,6 +9,7 @@ samples stay blobs; 1e-3 and 1e-2 at batch 64 kept the balance for 500 steps and
 digits use mnist_adam.py.
 """
 
+from configs import common
 from configs.gan.base import base
 from configs.play import cancel_interaction_drift
 
@@ -17,7 +18,7 @@ def get_config():
     config = base()
     config.dataset.name = "mnist"
     config.eval.classifier = "classifier/mnist"
-    config.gan.nets = "mnist"
+    config.gan.nets = common.named("mnist")
     config.num_steps = 20_000
     config.figures_every = 1_000
     config.gan.optimizers.disc.learning_rate = 1e-2

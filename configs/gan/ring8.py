@@ -10,6 +10,7 @@ end 82% of the samples within three standard deviations of one (of real points: 
 alternating SGD at 0.1, no mode was captured in 8,000 steps.
 """
 
+from configs import common
 from configs.common import optimizer
 from configs.gan.base import base
 
@@ -22,7 +23,7 @@ def get_config():
     config.figures_every = 2_000
     config.checkpoint_every = 2_000
     config.eval.best_metric = "captured_modes"
-    config.gan.nets = "mlp"
+    config.gan.nets = common.named("mlp")
     config.gan.num_latents = 32
     config.gan.gen_loss = "non_saturating"
     config.gan.updates = "alternating"

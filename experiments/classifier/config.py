@@ -1,62 +1,25 @@
 """The `classifier` section of the config; configs/classifier/base.py says what each field means."""
 
-from typing import Annotated, Literal
+from typing import Any
 
 import pydantic
-from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveInt
+from pydantic import NonNegativeFloat, NonNegativeInt
 
+from experiments.classifier.models import MODELS
 from lib.config import Section
 from lib.data.normalization import Normalization
-from lib.nets.mlp import ACTIVATIONS
-from lib.schema import Optimizer, Run
+from lib.errors import lookup
+from lib.nets.options import Rate, choose
+from lib.schema import Named, Optimizer, Run
 
-Rate = Annotated[float, Field(ge=0.0, lt=1.0)]
-
-
-class MLP(Section):
-    hidden: tuple[PositiveInt, ...]
-    activation: Literal[tuple(ACTIVATIONS)]
-
-
-class CNN(Section):
-    channels: tuple[PositiveInt, ...]
-    hidden: PositiveInt
-    dropout: Rate
-
-
-class VGG(Section):
-    hidden: tuple[PositiveInt, ...]
-    dropout: Rate
-    batch_norm: bool
-
-
-class WideResNet(Section):
-    depth: PositiveInt
-    width: PositiveInt
-    dropout: Rate
-
-    @pydantic.model_validator(mode="after")
-    def _whole_blocks(self):
-        _check_depth(self.depth, 6, "config.classifier.wide_resnet.depth")
-        return self
-
-
-class DenseNet(Section):
-    depth: PositiveInt
-    growth: PositiveInt
-    bottleneck: bool
-
-    @pydantic.model_validator(mode="after")
-    def _whole_layers(self):
-        _check_depth(self.depth, 6 if self.bottleneck else 3, "config.classifier.densenet.depth")
-        return self
-
-
-def _check_depth(depth: int, unit: int, field: str) -> None:
-    """Depths are unit * n + 4."""
-    if depth < unit + 4 or (depth - 4) % unit:
-        below = max((depth - 4) // unit, 1) * unit + 4
-        raise ValueError(f"{field}: {depth} is not {unit} n + 4; use {below} or {below + unit}")
+# {model: the section that held its options in older configs, where each model had one}
+_OLDER_SECTIONS = {
+    "mlp": "mlp",
+    "cnn": "cnn",
+    "vgg16": "vgg",
+    "wide_resnet": "wide_resnet",
+    "densenet": "densenet",
+}
 
 
 class Augmentation(Section):
@@ -65,18 +28,31 @@ class Augmentation(Section):
 
 
 class ClassifierSection(Section):
-    model: str
-    mlp: MLP
-    cnn: CNN
-    vgg: VGG
-    wide_resnet: WideResNet
-    densenet: DenseNet
+    model: Named
     normalization: Normalization
     augmentation: Augmentation
     label_smoothing: Rate
     l2: NonNegativeFloat
     optimizer: Optimizer
 
+    @pydantic.field_validator("model")
+    @classmethod
+    def _takes_its_arguments(cls, model: Named) -> Named:
+        choose(MODELS, model)
+        return model
+
 
 class ClassifierConfig(Run):
     classifier: ClassifierSection
+
+    @classmethod
+    def upgraded(cls, config: dict[str, Any]) -> dict[str, Any]:
+        """Returns a config with the model's options beside its name, where older ones had a section of each model."""
+        section = dict(config["classifier"])
+        options = {model: section.pop(older, {}) for model, older in _OLDER_SECTIONS.items()}
+        name = section["model"]
+        if isinstance(name, str):
+            entry = lookup(MODELS, name, "config.classifier.model")
+            kwargs = entry.options.without_defaults(options.get(name, {}))
+            section["model"] = {"name": name, "kwargs": kwargs}
+        return {**config, "classifier": section}

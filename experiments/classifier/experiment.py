@@ -1,10 +1,13 @@
 """An image classifier as a game of one player, `model`, so that any update rule and optimiser apply."""
 
+from typing import NamedTuple
+
 import jax
 import jax.numpy as jnp
 
 from experiments.classifier import models
 from experiments.classifier.config import Augmentation, ClassifierConfig
+from experiments.classifier.models import Model
 from lib import optimizers
 from lib.data import DataSpec, augmentation
 from lib.data.pipeline import to_signed
@@ -27,29 +30,19 @@ def build(config: ClassifierConfig, spec: DataSpec) -> Experiment:
       ConfigError: unknown names, points instead of images, or images that do not fit the config.
     """
     if len(spec.image_shape) != 3:
-        raise ConfigError(f"config.dataset.name: '{config.dataset.name}' has no images to classify")
+        raise ConfigError(f"'{config.dataset.name}' has no images to classify", "config.dataset.name")
     section = config.classifier
-    _check_augmentation(section.augmentation, spec)
-    model = models.make(section, spec, config.dataset.name)
-    with within("config.classifier.optimizer"):
-        optimizer = {_PLAYER: optimizers.from_config(section.optimizer)}
-
-    def losses(params, net_state, batch: Batch, key: jax.Array):
-        logits, net_state = model.train(params[_PLAYER], net_state, batch["image"], key)
-        loss = classifier_cross_entropy(logits, batch["label"], section.label_smoothing).mean()
-        if section.l2:
-            loss += hidden_l2(params[_PLAYER], section.l2)
-        accuracy = jnp.mean(logits.argmax(-1) == batch["label"])
-        return {_PLAYER: loss}, Aux(net_state, {"accuracy": accuracy})
-
+    with within("config.classifier"):
+        _check_augmentation(section.augmentation, spec)
+        model = models.make(section.model, section.normalization, spec, config.dataset.name)
+        with within("optimizer"):
+            optimizer = {_PLAYER: optimizers.from_config(section.optimizer)}
+    losses = ClassifierLosses(model, section.label_smoothing, section.l2)
     rule = updates.make("simultaneous", Game((_PLAYER,), losses), optimizer, Regularizers.none((_PLAYER,)))
 
     def init(key: jax.Array, batch: Batch) -> GameState:
         params, net_state = model.init(key, to_signed(batch["image"][:2]))
         return rule.init({_PLAYER: params}, net_state)
-
-    def examples(batch: Batch) -> Batch:
-        return {"image": to_signed(batch["image"]), "label": batch["label"]}
 
     def train_step(state: GameState, batch: Batch, key: jax.Array):
         image = augment(batch["image"], streams.augmentation_key(key), section.augmentation)
@@ -78,8 +71,36 @@ def build(config: ClassifierConfig, spec: DataSpec) -> Experiment:
     )
 
 
+class ClassifierLosses(NamedTuple):
+    """The loss of the game's one player.
+
+    Attributes:
+      model: the network.
+      smoothing: of the labels.
+      l2: weight of the regulariser, which the loss's value does not show.
+    """
+
+    model: Model
+    smoothing: float
+    l2: float
+
+    def __call__(self, params, net_state, batch: Batch, key: jax.Array):
+        """Returns ({player: loss}, the new net_state and metrics) of `examples`; `key` is that of dropout."""
+        logits, net_state = self.model.train(params[_PLAYER], net_state, batch["image"], key)
+        loss = classifier_cross_entropy(logits, batch["label"], self.smoothing).mean()
+        if self.l2:
+            loss += hidden_l2(params[_PLAYER], self.l2)
+        accuracy = jnp.mean(logits.argmax(-1) == batch["label"])
+        return {_PLAYER: loss}, Aux(net_state, {"accuracy": accuracy})
+
+
+def examples(batch: Batch) -> Batch:
+    """Returns what the update rule takes of a batch: images [b, h, w, c] in [-1, 1], and their labels [b]."""
+    return {"image": to_signed(batch["image"]), "label": batch["label"]}
+
+
 def augment(image: jax.Array, key: jax.Array, section: Augmentation) -> jax.Array:
-    """This device's training images [b, h, w, c], changed at random as the config says."""
+    """Changes this device's training images [b, h, w, c] at random, as the config says."""
     key_crop, key_flip = jax.random.split(key)
     if section.crop_padding:
         image = augmentation.pad_and_crop(image, key_crop, section.crop_padding)
@@ -90,6 +111,6 @@ def _check_augmentation(section: Augmentation, spec: DataSpec) -> None:
     side = min(spec.image_shape[:2])
     if section.crop_padding >= side:
         raise ConfigError(
-            f"config.classifier.augmentation.crop_padding: {section.crop_padding} may leave nothing of images of "
-            f"{side} pixels; use at most {side - 1}"
+            f"{section.crop_padding} may leave nothing of images of {side} pixels; use at most {side - 1}",
+            "augmentation.crop_padding",
         )

@@ -1,44 +1,44 @@
-"""Classifiers by name, and how they are called: with normalised inputs and batch statistics."""
+"""Classifier networks by name, with the scaling of their inputs."""
 
+import functools
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import flax.linen as nn
 import jax
 
-from experiments.classifier.config import ClassifierSection
 from lib.data import DataSpec, normalization
-from lib.errors import ConfigError, lookup
-from lib.nets.cnn import CNN
-from lib.nets.densenet import DenseNet
-from lib.nets.mlp import MLP
+from lib.errors import ConfigError, within
+from lib.nets.cnn import CNN, CNNOptions
+from lib.nets.densenet import DenseNet, DenseNetOptions
+from lib.nets.mlp import MLP, MLPOptions
+from lib.nets.options import NetOptions, choose
 from lib.nets.resnet import ResNet
-from lib.nets.vgg import VGG, VGG_16
-from lib.nets.wide_resnet import WideResNet
+from lib.nets.vgg import VGG, VGGOptions
+from lib.nets.wide_resnet import WideResNet, WideResNetOptions
+from lib.schema import Named
 
 
-class Family(NamedTuple):
-    """How a network is made.
+class Entry(NamedTuple):
+    """A network that a config can name.
 
     Attributes:
-      module: its class.
-      options: what it is made with, besides the number of classes.
-      halvings: how often it pools the image, leaving out what is left over.
+      module: makes it, of the number of classes and of the options' fields.
+      options: their class, which also knows how often the network halves its images.
     """
 
-    module: type[nn.Module]
-    options: Callable[[ClassifierSection], dict]
-    halvings: Callable[[ClassifierSection], int] = lambda section: 0
+    module: Callable[..., nn.Module]
+    options: type[NetOptions]
 
 
 MODELS = {
-    "logistic": Family(MLP, lambda s: {"hidden": ()}),
-    "mlp": Family(MLP, lambda s: s.mlp.model_dump()),
-    "cnn": Family(CNN, lambda s: s.cnn.model_dump(), lambda s: len(s.cnn.channels)),
-    "vgg16": Family(VGG, lambda s: s.vgg.model_dump(), lambda s: len(VGG_16)),
-    "wide_resnet": Family(WideResNet, lambda s: s.wide_resnet.model_dump()),
-    "densenet": Family(DenseNet, lambda s: s.densenet.model_dump(), lambda s: 2),
-    "resnet18": Family(ResNet, lambda s: {}),
+    "logistic": Entry(functools.partial(MLP, hidden=(), activation="relu"), NetOptions),
+    "mlp": Entry(MLP, MLPOptions),
+    "cnn": Entry(CNN, CNNOptions),
+    "vgg16": Entry(VGG, VGGOptions),
+    "wide_resnet": Entry(WideResNet, WideResNetOptions),
+    "densenet": Entry(DenseNet, DenseNetOptions),
+    "resnet18": Entry(ResNet, NetOptions),
 }
 
 
@@ -53,12 +53,12 @@ class Model(NamedTuple):
     constants: Mapping[str, Any]
 
     def init(self, key: jax.Array, images: jax.Array) -> tuple[Any, dict]:
-        """(params, net_state)."""
+        """Returns initial (params, net_state)."""
         variables = dict(self.net.init(key, normalization.apply(self.constants, images), train=False))
         return variables.pop("params"), {"inputs": dict(self.constants), **variables}
 
     def train(self, params, net_state, images: jax.Array, key: jax.Array) -> tuple[jax.Array, dict]:
-        """(logits [b, classes], the new net_state); `key` is that of dropout."""
+        """Returns (logits [b, classes], the new net_state); `key` is that of dropout."""
         stats = _collections(net_state)
         (logits, _), stats = self.net.apply(
             {"params": params, **stats},
@@ -70,28 +70,36 @@ class Model(NamedTuple):
         return logits, {"inputs": net_state["inputs"], **stats}
 
     def __call__(self, params, net_state, images: jax.Array) -> tuple[jax.Array, jax.Array]:
-        """(logits [b, classes], features [b, d]) without dropout, by the running statistics."""
+        """Returns (logits [b, classes], features [b, d]) without dropout, by the running statistics."""
         images = normalization.apply(net_state["inputs"], images)
         return self.net.apply({"params": params, **_collections(net_state)}, images, train=False)
 
 
-def make(section: ClassifierSection, spec: DataSpec, dataset_name: str) -> Model:
-    """The model that a section of the config names, for data of a set.
+def make(section: Named, inputs: normalization.Normalization, spec: DataSpec, dataset_name: str) -> Model:
+    """Returns the model that a section of the config names, for data of a set.
+
+    Args:
+      section: `config.classifier.model`.
+      inputs: how they are scaled, `config.classifier.normalization`.
+      spec: of the data.
+      dataset_name: of the data, for errors.
 
     Raises:
-      ConfigError: an unknown name, images that are too small, or inputs that cannot be normalised.
+      ConfigError: images that are too small, or inputs that cannot be normalised; the field is relative to
+        `config.classifier`.
     """
-    family = lookup(MODELS, section.model, "config.classifier.model")
+    with within("model"):
+        entry, options = choose(MODELS, section)
     height, width, _ = spec.image_shape
-    least = 2 ** family.halvings(section)
+    least = 2**options.halvings
     if min(height, width) < least:
         raise ConfigError(
-            f"config.classifier.model: '{section.model}' needs images of at least {least}x{least}, but those of "
-            f"'{dataset_name}' are {height}x{width}; use another, such as 'mlp'"
+            f"'{section.name}' needs images of at least {least}x{least}, but those of '{dataset_name}' are "
+            f"{height}x{width}; use another, such as 'mlp'",
+            "model.name",
         )
-    net = family.module(num_classes=spec.num_classes, **family.options(section))
-    field = "config.classifier.normalization"
-    return Model(net, normalization.constants(section.normalization, spec.channel_moments, field))
+    net = entry.module(num_classes=spec.num_classes, **options.model_dump())
+    return Model(net, normalization.constants(inputs, spec.channel_moments, "normalization"))
 
 
 def _collections(net_state: Mapping[str, Any]) -> dict[str, Any]:

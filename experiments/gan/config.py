@@ -1,26 +1,22 @@
 """The `gan` section of the config; configs/gan/base.py and configs/play.py say what each field means."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import pydantic
 from pydantic import Field, PositiveInt
 
-from lib.config import Section
+from experiments.gan.nets import NETS
+from lib.errors import lookup
 from lib.games.config import Play, check_players
 from lib.nets import spectral_norm
-from lib.schema import Run
+from lib.nets.options import choose
+from lib.schema import Named, Run
 
 PLAYERS = ("disc", "gen")
 
 
-class MLP(Section):
-    num_layers: PositiveInt
-    num_units: PositiveInt
-
-
 class GanSection(Play):
-    nets: str
-    mlp: MLP
+    nets: Named
     num_latents: PositiveInt
     spectral_norm: spectral_norm.Method
     gradient_penalty: Annotated[float, Field(ge=0.0)]
@@ -29,10 +25,16 @@ class GanSection(Play):
     num_disc_updates: PositiveInt
     num_gen_updates: PositiveInt
 
+    @pydantic.field_validator("nets")
+    @classmethod
+    def _take_their_arguments(cls, nets: Named) -> Named:
+        choose(NETS, nets)
+        return nets
+
     @pydantic.field_validator("optimizers")
     @classmethod
     def _of_both(cls, optimizers):
-        check_players("config.gan.optimizers", optimizers, PLAYERS)
+        check_players(optimizers, PLAYERS)
         return {x: optimizers[x] for x in PLAYERS}
 
     def turns(self) -> dict[str, int]:
@@ -41,3 +43,14 @@ class GanSection(Play):
 
 class GanConfig(Run):
     gan: GanSection
+
+    @classmethod
+    def upgraded(cls, config: dict[str, Any]) -> dict[str, Any]:
+        """Returns a config with the networks' options beside their name, where older ones had them in `gan.mlp`."""
+        section = dict(config["gan"])
+        older, name = section.pop("mlp", {}), section["nets"]
+        if isinstance(name, str):
+            options = lookup(NETS, name, "config.gan.nets").options
+            kwargs = options.without_defaults(older if name == "mlp" else {})
+            section["nets"] = {"name": name, "kwargs": kwargs}
+        return {**config, "gan": section}

@@ -6,12 +6,32 @@ Huang, Liu, van der Maaten, Weinberger, 'Densely Connected Convolutional Network
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import pydantic
+from pydantic import PositiveInt
 
 from lib.nets import blocks
+from lib.nets.options import NetOptions, check_depth
+
+
+class DenseNetOptions(NetOptions):
+    """Options of `DenseNet`, which says what they mean."""
+
+    depth: PositiveInt = 40
+    growth: PositiveInt = 40
+    bottleneck: bool = True
+
+    @property
+    def halvings(self) -> int:
+        return 2
+
+    @pydantic.model_validator(mode="after")
+    def _has_whole_layers(self):
+        check_depth(self.depth, 6 if self.bottleneck else 3)
+        return self
 
 
 class DenseLayer(nn.Module):
-    """[x, conv3x3(relu(norm(z)))], z = conv1x1(relu(norm(x))) of 4 growth channels, or x without the bottleneck.
+    """[x, conv3x3(relu(norm(z)))], z = conv1x1(relu(norm(x))) of 4 growth channels, or z = x without bottleneck.
 
     [b, h, w, c] to [b, h, w, c + growth].
     """
@@ -40,9 +60,9 @@ class DenseNet(nn.Module):
     """
 
     num_classes: int
-    depth: int = 40
-    growth: int = 40
-    bottleneck: bool = True
+    depth: int
+    growth: int
+    bottleneck: bool
 
     @nn.compact
     def __call__(self, image: jax.Array, train: bool) -> tuple[jax.Array, jax.Array]:
@@ -54,5 +74,5 @@ class DenseNet(nn.Module):
                 x = nn.avg_pool(x, (2, 2), (2, 2))
             for _ in range(num_layers):
                 x = DenseLayer(self.growth, self.bottleneck)(x, train)
-        features = blocks.pooled(blocks.norm_relu(x, train))
+        features = blocks.mean_pool(blocks.norm_relu(x, train))
         return nn.Dense(self.num_classes)(features), features

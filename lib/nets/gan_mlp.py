@@ -3,6 +3,16 @@
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from pydantic import PositiveInt
+
+from lib.nets.options import NetOptions
+
+
+class PairOptions(NetOptions):
+    """Options of both networks: the number of their hidden layers, and the units of each."""
+
+    num_layers: PositiveInt = 2
+    num_units: PositiveInt = 25
 
 
 class _Hidden(nn.Module):
@@ -39,3 +49,8 @@ class Discriminator(nn.Module):
     @nn.compact
     def __call__(self, points: jax.Array) -> jax.Array:
         return nn.Dense(1)(_Hidden(self.num_layers, self.num_units)(points))[:, 0]
+
+
+def pair(num_layers: int, num_units: int) -> tuple[Generator, Discriminator]:
+    """Returns a pair for points [2]; see `PairOptions`."""
+    return Generator(num_layers, num_units), Discriminator(num_layers, num_units)

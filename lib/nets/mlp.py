@@ -1,17 +1,28 @@
 """Dense classifiers; without hidden layers, logistic regression.
 
-First weights are uniform in +-1 / sqrt(fan in), as in the hypergradient paper's code, whose framework has that default.
-They are smaller than He's, with which SGDN-HD diverges in the first steps at the paper's beta.
+First weights are uniform in +-1 / sqrt(fan in), as in the hypergradient paper's code, whose framework has that
+default. They are smaller than He's, with which SGDN-HD diverges in the first steps at the paper's beta.
 """
 
 from collections.abc import Sequence
+from typing import Literal
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from pydantic import PositiveInt
+
+from lib.nets.options import NetOptions
 
 ACTIVATIONS = {"relu": nn.relu, "tanh": jnp.tanh}
 _UNIFORM = nn.initializers.variance_scaling(1 / 3, "fan_in", "uniform")
+
+
+class MLPOptions(NetOptions):
+    """Options of `MLP`, which says what they mean."""
+
+    hidden: tuple[PositiveInt, ...] = (1000, 1000)
+    activation: Literal[tuple(ACTIVATIONS)] = "relu"
 
 
 class MLP(nn.Module):
@@ -24,8 +35,8 @@ class MLP(nn.Module):
     """
 
     num_classes: int
-    hidden: Sequence[int] = (1000, 1000)
-    activation: str = "relu"
+    hidden: Sequence[int]
+    activation: str
 
     @nn.compact
     def __call__(self, image: jax.Array, train: bool) -> tuple[jax.Array, jax.Array]:

@@ -49,5 +49,5 @@ class ResNet(nn.Module):
             for i in range(n):
                 stride = 2 if stage and not i else 1
                 x = ResidualBlock(self.width * 2**stage, stride)(x, train)
-        features = blocks.pooled(x)
+        features = blocks.mean_pool(x)
         return nn.Dense(self.num_classes)(features), features

@@ -8,10 +8,24 @@ from collections.abc import Sequence
 
 import flax.linen as nn
 import jax
+from pydantic import PositiveInt
 
 from lib.nets import blocks
+from lib.nets.options import NetOptions, Rate
 
 VGG_16 = ((64,) * 2, (128,) * 2, (256,) * 3, (512,) * 3, (512,) * 3)
+
+
+class VGGOptions(NetOptions):
+    """Options of `VGG` with the stages of `VGG_16`; it says what they mean."""
+
+    hidden: tuple[PositiveInt, ...] = (512, 512)
+    dropout: Rate = 0.5
+    batch_norm: bool = True
+
+    @property
+    def halvings(self) -> int:
+        return len(VGG_16)
 
 
 class VGG(nn.Module):
@@ -26,9 +40,9 @@ class VGG(nn.Module):
     """
 
     num_classes: int
-    hidden: Sequence[int] = (512, 512)
-    dropout: float = 0.5
-    batch_norm: bool = True
+    hidden: Sequence[int]
+    dropout: float
+    batch_norm: bool
     stages: Sequence[Sequence[int]] = VGG_16
 
     @nn.compact

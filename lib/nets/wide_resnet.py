@@ -5,12 +5,28 @@ Zagoruyko, Komodakis, 'Wide Residual Networks', BMVC 2016.
 
 import flax.linen as nn
 import jax
+import pydantic
+from pydantic import PositiveInt
 
 from lib.nets import blocks
+from lib.nets.options import NetOptions, Rate, check_depth
+
+
+class WideResNetOptions(NetOptions):
+    """Options of `WideResNet`, which says what they mean."""
+
+    depth: PositiveInt = 40
+    width: PositiveInt = 4
+    dropout: Rate = 0.0
+
+    @pydantic.model_validator(mode="after")
+    def _has_whole_blocks(self):
+        check_depth(self.depth, 6)
+        return self
 
 
 class WideBlock(nn.Module):
-    """x + conv(dropout(relu(norm(conv(a))))), a = relu(norm(x)); where shapes differ, conv1x1(a) is in place of x.
+    """x + conv(dropout(relu(norm(conv(a))))), a = relu(norm(x)); conv1x1(a) is in place of x where shapes differ.
 
     [b, h, w, c] to [b, h / stride, w / stride, features].
     """
@@ -30,7 +46,7 @@ class WideBlock(nn.Module):
 
 
 class WideResNet(nn.Module):
-    """[b, h, w, c] to (logits [b, classes], features [b, 64 * width]: the last activations' mean over pixels).
+    """[b, h, w, c] to (logits [b, classes], features [b, 64 width]: the last activations' mean over pixels).
 
     Attributes:
       num_classes: of the logits.
@@ -40,9 +56,9 @@ class WideResNet(nn.Module):
     """
 
     num_classes: int
-    depth: int = 40
-    width: int = 4
-    dropout: float = 0.0
+    depth: int
+    width: int
+    dropout: float
 
     @nn.compact
     def __call__(self, image: jax.Array, train: bool) -> tuple[jax.Array, jax.Array]:
@@ -51,5 +67,5 @@ class WideResNet(nn.Module):
             for i in range((self.depth - 4) // 6):
                 stride = 2 if stage and not i else 1
                 x = WideBlock(channels * self.width, stride, self.dropout)(x, train)
-        features = blocks.pooled(blocks.norm_relu(x, train))
+        features = blocks.mean_pool(blocks.norm_relu(x, train))
         return nn.Dense(self.num_classes)(features), features

@@ -9,9 +9,10 @@ import pytest
 from conftest import small_config
 
 from experiments import registry
-from experiments.classifier.models import MODELS, Family
+from experiments.classifier.models import MODELS, Entry
 from lib.data import Dataset, DataSpec
 from lib.errors import ConfigError
+from lib.nets.options import NetOptions
 from lib.nets.vgg import VGG
 from lib.runtime.checkpoints import checksum
 
@@ -41,7 +42,7 @@ def batch_of(data: Dataset, rows=slice(None)) -> dict[str, np.ndarray]:
 
 def test_steps_of_logistic_regression_are_their_transcription():
     """Standard inputs, smooth labels; L2 is in the gradient, and not in the loss that is recorded."""
-    args = ("classifier.model=logistic", *EVERYTHING[2:5], "classifier.l2=0.5")
+    args = ("classifier.model.name=logistic", *EVERYTHING[2:5], "classifier.l2=0.5")
     data = images(20)
     experiment = built(
         data, *args, "classifier.optimizer.name=sgd", "classifier.optimizer.learning_rate=0.1"
@@ -84,8 +85,8 @@ def largest_difference(a, b) -> float:
 def test_batch_statistics_on_two_devices_in_checkpoints_and_in_evaluation(make, monkeypatch):
     """One device equals two, augmented images included; a resumed run goes on with the saved statistics."""
     tiny = functools.partial(VGG, hidden=(4,), dropout=0.0, stages=((2,), (3,)))
-    monkeypatch.setitem(MODELS, "tiny", Family(tiny, lambda section: {}))
-    args = ("classifier/digits", "classifier.model=tiny", *EVERYTHING, *SGD)
+    monkeypatch.setitem(MODELS, "tiny", Entry(tiny, NetOptions))
+    args = ("classifier/digits", "classifier.model.name=tiny", *EVERYTHING, *SGD)
     trainer = make(*args, workdir="one")
     start, one = jax.device_get(trainer.programs.init()), trained(trainer)
     stats = one.net_state["batch_stats"]
@@ -109,7 +110,7 @@ def test_batch_statistics_on_two_devices_in_checkpoints_and_in_evaluation(make, 
 
 def test_the_constants_of_the_inputs_are_those_of_the_state():
     """Not those of the data at hand, which may be other ones when a checkpoint is read."""
-    args = ("classifier.model=logistic", "classifier.normalization=standard")
+    args = ("classifier.model.name=logistic", "classifier.normalization=standard")
     ours, others = images(20), images(20)
     others.image[:] //= 2
     state = built(ours, *args).init(jax.random.key(0), batch_of(ours))
@@ -129,9 +130,9 @@ def test_the_constants_of_the_inputs_are_those_of_the_state():
 def test_evaluation_augments_and_smooths_nothing():
     data = images(20)
     batch = batch_of(data) | {"mask": np.ones(20, np.float32)}
-    plain = built(data, "classifier.model=logistic")
+    plain = built(data, "classifier.model.name=logistic")
     state = plain.init(jax.random.key(0), batch_of(data))
-    other = built(data, "classifier.model=logistic", *EVERYTHING[:3], EVERYTHING[4])
+    other = built(data, "classifier.model.name=logistic", *EVERYTHING[:3], EVERYTHING[4])
     both = [e.eval_step(state, batch, jax.random.key(1)) for e in (plain, other)]
     jax.tree.map(np.testing.assert_array_equal, *both)
     losses = [
@@ -144,7 +145,7 @@ def test_evaluation_augments_and_smooths_nothing():
 def test_every_model_on_images_of_cifar(name):
     """Traced alone: most take long to compile."""
     data = images(4, (32, 32, 3))
-    experiment = built(data, f"classifier.model={name}")
+    experiment = built(data, f"classifier.model.name={name}")
     key = jax.random.key(0)
     state = jax.eval_shape(experiment.init, key, batch_of(data))
     stepped, _ = jax.eval_shape(experiment.train_step, state, batch_of(data), key)

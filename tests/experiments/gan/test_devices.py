@@ -1,8 +1,5 @@
 """One device equals two, drift terms included: for points, and for networks with batch statistics."""
 
-import functools
-import types
-
 import flax.linen as nn
 import jax
 import numpy as np
@@ -10,9 +7,9 @@ import pytest
 from conftest import small_config
 
 from experiments import registry
-from experiments.gan import experiment
+from experiments.gan.nets import NETS, Nets
 from lib.data import DataSpec, load
-from lib.nets import gan_cifar10
+from lib.nets import dcgan
 from lib.runtime.devices import AXIS, device_share
 
 # Its stopped factor is the mean over devices, and its other factor is linear in the devices' batches.
@@ -33,7 +30,7 @@ def shared_latents(monkeypatch):
         del key
         return device_share(lambda rows: jax.random.normal(jax.random.key(7), (rows, self.num_latents)), n)
 
-    monkeypatch.setattr(experiment.Nets, "latents", latents)
+    monkeypatch.setattr(Nets, "latents", latents)
 
 
 def difference(a, b) -> float:
@@ -64,7 +61,7 @@ def trained(experiment, image: np.ndarray):
 
 
 def test_points():
-    args = ("dataset.name=ring8", "gan.nets=mlp", "gan.spectral_norm=exact", *DRIFT)
+    args = ("dataset.name=ring8", "gan.nets.name=mlp", "gan.spectral_norm=exact", *DRIFT)
     config = registry.validated(small_config("gan/digits", *args))
     data = load("ring8", "train")
     one, two = trained(registry.build(config, DataSpec.of(data)), data.image[:8])
@@ -79,10 +76,9 @@ class SmallDiscriminator(nn.Module):
 
 def test_batch_statistics(monkeypatch):
     """A narrow form of the generator of CIFAR-10, whose batch statistics are over all devices."""
-    generator = functools.partial(gan_cifar10.Generator, width=2)
-    nets = types.SimpleNamespace(Generator=generator, Discriminator=SmallDiscriminator)
-    _, options, shape = experiment.NETS["cifar10"]
-    monkeypatch.setitem(experiment.NETS, "cifar10", (nets, options, shape))
+    narrow = dcgan.Generator(4, (16, 8, 4, 2), kernel=4, channels=3, is_batch_normalised=True)
+    entry, shape = NETS["cifar10"], NETS["cifar10"].shape
+    monkeypatch.setitem(NETS, "cifar10", entry._replace(pair=lambda: (narrow, SmallDiscriminator())))
     config = registry.validated(small_config("gan/cifar10_sgd", "gan.num_latents=3", *DRIFT))
     image = np.random.default_rng(0).integers(0, 256, (4, *shape), np.uint8)
     one, two = trained(registry.build(config, DataSpec(shape, 10, 4)), image)

@@ -9,11 +9,11 @@ import pytest
 
 from lib.nets import blocks
 from lib.nets.cnn import CNN
-from lib.nets.densenet import DenseNet
-from lib.nets.mlp import MLP
+from lib.nets.densenet import DenseNet, DenseNetOptions
+from lib.nets.mlp import MLP, MLPOptions
 from lib.nets.resnet import ResNet
-from lib.nets.vgg import VGG, VGG_16
-from lib.nets.wide_resnet import WideBlock, WideResNet
+from lib.nets.vgg import VGG, VGG_16, VGGOptions
+from lib.nets.wide_resnet import WideBlock, WideResNet, WideResNetOptions
 
 CIFAR, MNIST = (2, 32, 32, 3), (2, 28, 28, 1)
 K = 10  # classes
@@ -65,17 +65,22 @@ def resnet_18() -> int:
     return total + dense(i, K)
 
 
+def fields(options, **changed) -> dict:
+    """Returns the defaults of a class of options, some of them changed."""
+    return options(**changed).model_dump()
+
+
 @pytest.mark.parametrize(
     "net, shape, parameters, features",
     [
-        (MLP(K, ()), MNIST, dense(784, K), 784),
-        (MLP(K), MNIST, dense(784, 1000) + dense(1000, 1000) + dense(1000, K), 1000),
-        (VGG(K), CIFAR, vgg(batch_norm=True), 512),
-        (VGG(K, batch_norm=False), CIFAR, vgg(batch_norm=False), 512),
-        (WideResNet(K), CIFAR, wide_resnet(6, 4), 256),
-        (WideResNet(K, depth=16, dropout=0.4), CIFAR, wide_resnet(2, 4), 256),
-        (DenseNet(K), CIFAR, densenet(6, 40, bottleneck=True), 440),
-        (DenseNet(K, bottleneck=False), CIFAR, densenet(12, 40, bottleneck=False), 860),
+        (MLP(K, (), "relu"), MNIST, dense(784, K), 784),
+        (MLP(K, **fields(MLPOptions)), MNIST, dense(784, 1000) + dense(1000, 1000) + dense(1000, K), 1000),
+        (VGG(K, **fields(VGGOptions)), CIFAR, vgg(batch_norm=True), 512),
+        (VGG(K, **fields(VGGOptions, batch_norm=False)), CIFAR, vgg(batch_norm=False), 512),
+        (WideResNet(K, **fields(WideResNetOptions)), CIFAR, wide_resnet(6, 4), 256),
+        (WideResNet(K, **fields(WideResNetOptions, depth=16, dropout=0.4)), CIFAR, wide_resnet(2, 4), 256),
+        (DenseNet(K, **fields(DenseNetOptions)), CIFAR, densenet(6, 40, bottleneck=True), 440),
+        (DenseNet(K, **fields(DenseNetOptions, bottleneck=False)), CIFAR, densenet(12, 40, bottleneck=False), 860),
         (ResNet(K), CIFAR, resnet_18(), 512),
     ],
     ids=str,
@@ -218,16 +223,16 @@ def numpy_densenet(net, r, x):
 
 
 SMALL = [
-    (MLP(3, (5, 4)), numpy_mlp),
+    (MLP(3, (5, 4), "relu"), numpy_mlp),
     (MLP(3, (5,), "tanh"), numpy_mlp),
-    (CNN((2, 3), 5, 3), numpy_cnn),
-    (VGG(3, (5, 4), 0.0, stages=((2, 3), (4,))), numpy_vgg),
+    (CNN(3, (2, 3), 5, 0.25), numpy_cnn),
+    (VGG(3, (5, 4), 0.0, True, stages=((2, 3), (4,))), numpy_vgg),
     (VGG(3, (5,), 0.0, batch_norm=False, stages=((2,),)), numpy_vgg),
-    (WideResNet(3, 10, 2), numpy_wide_resnet),
-    (WideResNet(3, 16, 1), numpy_wide_resnet),
+    (WideResNet(3, 10, 2, 0.0), numpy_wide_resnet),
+    (WideResNet(3, 16, 1, 0.0), numpy_wide_resnet),
     (ResNet(3, (1, 2), 2), numpy_resnet),
     (DenseNet(3, 7, 2, bottleneck=False), numpy_densenet),
-    (DenseNet(3, 16, 3), numpy_densenet),
+    (DenseNet(3, 16, 3, bottleneck=True), numpy_densenet),
 ]
 
 
@@ -265,7 +270,7 @@ def test_a_small_network_is_its_transcription(net, reference):
 
 
 @pytest.mark.parametrize(
-    "net", [VGG(3, (5, 4), 0.5, stages=((8,),)), WideBlock(2, 1, 0.4)], ids=["VGG", "WRN"]
+    "net", [VGG(3, (5, 4), 0.5, True, stages=((8,),)), WideBlock(2, 1, 0.4)], ids=["VGG", "WRN"]
 )
 def test_dropout_is_of_training_alone(net):
     x = np.random.default_rng(0).normal(size=(2, 4, 4, 1))

@@ -1,0 +1,49 @@
+"""The losses of a GAN's two players, as functions of all parameters."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+
+from experiments.gan.nets import Nets
+from lib.games.game import Aux
+from lib.losses import gradient_penalty
+
+
+class GanLosses(NamedTuple):
+    """L_disc(D(x), D(G(z))) and L_gen(D(x), D(G(z))), z ~ N(0, I).
+
+    Attributes:
+      nets: G and D.
+      disc: logits of real data and of samples, [b] each, to the discriminator's loss.
+      gen: the same of the generator.
+      penalty: weight of the gradient penalty in the discriminator's loss; 0: it is not computed.
+    """
+
+    nets: Nets
+    disc: Callable[[jax.Array, jax.Array], jax.Array]
+    gen: Callable[[jax.Array, jax.Array], jax.Array]
+    penalty: float
+
+    def __call__(self, params, net_state, real: jax.Array, key: jax.Array):
+        """Computes both losses from one set of samples and one pass of the discriminator on each.
+
+        Args:
+          params: {player: parameters}.
+          net_state: {player: its network's state}.
+          real: images [b, h, w, c] in [-1, 1], or points [b, d].
+          key: of the latents, and of the penalty's interpolates.
+
+        Returns:
+          ({player: loss}, the new net_state and metrics).
+        """
+        latents = self.nets.latents(key, len(real))
+        fake, gen_state = self.nets.generate(params, net_state, latents, train=True)
+        disc, vectors, metrics = self.nets.discriminator(params, net_state)
+        on_real, on_fake = disc(real), disc(fake)
+        values = {"disc": self.disc(on_real, on_fake), "gen": self.gen(on_real, on_fake)}
+        metrics |= {"real_logit": on_real.mean(), "fake_logit": on_fake.mean()}
+        if self.penalty:
+            metrics["gradient_penalty"] = gradient_penalty(disc, real, fake, jax.random.fold_in(key, 1))
+            values["disc"] += self.penalty * metrics["gradient_penalty"]
+        return values, Aux({"disc": vectors, "gen": gen_state}, metrics)

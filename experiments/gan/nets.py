@@ -1,0 +1,105 @@
+"""The two networks of a GAN by name, and what they are called with."""
+
+import functools
+from collections.abc import Callable
+from typing import NamedTuple
+
+import flax.linen as nn
+import jax
+
+from lib.data import DataSpec
+from lib.errors import ConfigError, within
+from lib.nets import dcgan, gan_mlp, spectral_norm
+from lib.nets.options import NetOptions, choose
+from lib.schema import Named
+
+
+class Entry(NamedTuple):
+    """A pair of networks that a config can name.
+
+    Attributes:
+      pair: makes (generator, discriminator) of the options' fields.
+      options: their class.
+      shape: of an image or a point.
+    """
+
+    pair: Callable[..., tuple[nn.Module, nn.Module]]
+    options: type[NetOptions]
+    shape: tuple[int, ...]
+
+
+NETS = {
+    "digits": Entry(dcgan.digits, NetOptions, (8, 8, 1)),
+    "mnist": Entry(dcgan.mnist, NetOptions, (28, 28, 1)),
+    "cifar10": Entry(dcgan.cifar10, NetOptions, (32, 32, 3)),
+    "mlp": Entry(gan_mlp.pair, gan_mlp.PairOptions, (2,)),
+}
+
+
+class Nets(NamedTuple):
+    """A generator and a discriminator.
+
+    Attributes:
+      gen: latents to images or points.
+      disc: images or points to logits.
+      num_latents: of each sample.
+      normalization: of the discriminator's weights, by their largest singular values.
+    """
+
+    gen: nn.Module
+    disc: nn.Module
+    num_latents: int
+    normalization: spectral_norm.Method
+
+    def init(self, key: jax.Array, real: jax.Array):
+        """Returns initial ({player: params}, {player: net_state}); `real` is a few images or points."""
+        key_gen, key_disc, key_vectors = jax.random.split(key, 3)
+        gen = self.gen.init(key_gen, self.latents(key_gen, len(real)), train=False)
+        disc = self.disc.init(key_disc, real)["params"]
+        gen_state = {name: value for name, value in gen.items() if name != "params"}
+        net_state = {"disc": spectral_norm.init(disc, key_vectors, self.normalization), "gen": gen_state}
+        return {"disc": disc, "gen": gen["params"]}, net_state
+
+    def latents(self, key: jax.Array, n: int) -> jax.Array:
+        """Draws z ~ N(0, I), [n, num_latents]."""
+        return jax.random.normal(key, (n, self.num_latents))
+
+    def generate(self, params, net_state, latents: jax.Array, train: bool):
+        """Returns (images [n, h, w, c] or points [n, d], the generator's new net_state)."""
+        variables = {"params": params["gen"], **net_state["gen"]}
+        if not train:
+            return self.gen.apply(variables, latents, train=False), net_state["gen"]
+        return self.gen.apply(variables, latents, train=True, mutable=list(net_state["gen"]))
+
+    def discriminator(self, params, net_state):
+        """Returns (the function from images or points to logits [n], the new singular vectors, metrics)."""
+        weights, vectors, metrics = spectral_norm.normalize(
+            params["disc"], net_state["disc"], self.normalization
+        )
+        return functools.partial(self.disc.apply, {"params": weights}), vectors, metrics
+
+
+def make(
+    section: Named, num_latents: int, normalization: spectral_norm.Method, spec: DataSpec, dataset_name: str
+) -> Nets:
+    """Returns the networks that a section of the config names, for data of a set.
+
+    Args:
+      section: `config.gan.nets`.
+      num_latents: of each sample.
+      normalization: of the discriminator's weights.
+      spec: of the data.
+      dataset_name: of the data, for errors.
+
+    Raises:
+      ConfigError: the networks are for data of another shape; the field is relative to `config.gan`.
+    """
+    with within("nets"):
+        entry, options = choose(NETS, section)
+    if entry.shape != spec.image_shape:
+        raise ConfigError(
+            f"'{section.name}' is for data of shape {entry.shape}, but that of '{dataset_name}' has "
+            f"{spec.image_shape}",
+            "nets.name",
+        )
+    return Nets(*entry.pair(**options.model_dump()), num_latents, normalization)
