@@ -1,7 +1,55 @@
-"""`./run.sh plot`."""
+"""Draws a picture of results or of theory: `./run.sh plot PICTURE ...`."""
 
+import importlib
 import sys
+from typing import NamedTuple
 
-from analysis.plot import main
+from lib.errors import ConfigError, lookup, one_line_errors
 
-sys.exit(main(sys.argv[1:]))
+
+class Picture(NamedTuple):
+    """A line of help on the module analysis.<name>, which has `run(argv)` and is imported to run it."""
+
+    arguments: str
+    summary: str
+
+
+PICTURES = {
+    "compare": Picture("RUN [RUN ...]", "learning rates and losses against epochs and iterations"),
+    "eigengame": Picture("RUN [RUN ...]", "streaks and distances of EigenGame runs and of scikit-learn"),
+    "local_error": Picture("", "the drift of updates, on both clocks"),
+    "momentum": Picture("--config=FILE", "what momentum does to a toy game"),
+    "principal_flow": Picture("", "gradient descent against flows that model it"),
+    "sharpness": Picture("RUN [RUN ...]", "the Hessian's largest eigenvalue and 2/h along training"),
+    "spectrum": Picture("--config.restore_path=PATH", "eigenvalues of a trained game and of its update"),
+    "sweep": Picture("DIR --x=FIELD --y=METRIC", "curves or a heat map over the runs of a sweep"),
+}
+
+
+def usage() -> str:
+    """Returns the help of all pictures, one line each."""
+    lines = [
+        f"  {f'./run.sh plot {name} {picture.arguments}':50} {picture.summary}"
+        for name, picture in PICTURES.items()
+    ]
+    head = (
+        "Draws a picture of results or of theory. Each picture's own options: ./run.sh plot PICTURE --help"
+    )
+    return "\n".join([head, "", *lines, ""])
+
+
+def main(argv: list[str]) -> int:
+    """Calls the command of the picture that a command line names; returns the exit code."""
+    with one_line_errors():
+        if not argv:
+            raise ConfigError(f"name a picture; known: {', '.join(PICTURES)}", "plot")
+        if argv[0] in ("-h", "--help"):
+            print(usage())
+            return 0
+        lookup(PICTURES, argv[0], "plot")
+        importlib.import_module(f"analysis.{argv[0]}").run(argv[1:])
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

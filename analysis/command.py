@@ -1,58 +1,82 @@
-"""What the commands of all pictures share: their flags, and where a picture goes."""
+"""What the commands of all pictures share: flags, folders of runs, and the file that a picture goes to."""
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from absl import flags
 
 from lib.command_line import parse
 from lib.errors import ConfigError
-from lib.runtime.files import replacing
+from lib.pictures.figures import save_figure
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 _FORMATS = (".png", ".pdf", ".svg")
 
 
-def parsed(argv: list[str], define: Callable, usage: str, picture: str) -> flags.FlagValues:
-    """The flags of a picture that is not of a config."""
+def define_out(values: flags.FlagValues, default: str | None, text: str = "The file.") -> None:
+    """Defines the flag --out, the file that a picture goes to."""
+    flags.DEFINE_string("out", default, text, flag_values=values)
+
+
+def define_examples(values: flags.FlagValues) -> None:
+    """Defines the flag --examples, the size of the batch that Hessians are of."""
+    text = "Of the training split; default: as a step takes."
+    flags.DEFINE_integer("examples", None, text, flag_values=values)
+
+
+def parse_flags(argv: list[str], define: Callable, usage: str, picture: str) -> flags.FlagValues:
+    """Parses the flags of a picture that has no config.
+
+    Args:
+      argv: the flags alone.
+      define: `(FlagValues) -> None` defines the picture's flags.
+      usage: what --help prints above them.
+      picture: its name, for messages.
+
+    Raises:
+      ConfigError: an unknown flag, a stray word or a field of a config.
+    """
     values, overrides = parse(argv, define, usage)
     if overrides:
-        raise ConfigError(f"{picture}: '{overrides[0]}': results have no config to set")
+        raise ConfigError(f"'{overrides[0]}': results have no config to set", f"plot {picture}")
     return values
 
 
-def folders_of_runs(
+def parse_folders(
     argv: list[str], define: Callable, usage: str, picture: str
 ) -> tuple[list[str], flags.FlagValues]:
-    """(folders before the first flag, flags with --out) of a picture of runs."""
+    """Parses the command line of a picture of runs: their folders, then flags. Args: as `parse_flags`.
 
-    def with_out(values: flags.FlagValues) -> None:
-        define(values)
-        flags.DEFINE_string("out", f"{picture}.png", "The file.", flag_values=values)
+    Returns:
+      (folders, flags).
 
+    Raises:
+      ConfigError: no folder, or as `parse_flags`.
+    """
     n = next((i for i, argument in enumerate(argv) if argument.startswith("-")), len(argv))
-    values = parsed(argv[n:], with_out, usage, f"plot {picture}")
+    values = parse_flags(argv[n:], define, usage, picture)
     if n == 0:
-        raise ConfigError(f"plot {picture}: name the runs' folders first: ./run.sh plot {picture} RUN ...")
+        text = f"name the runs' folders first: ./run.sh plot {picture} RUN ..."
+        raise ConfigError(text, f"plot {picture}")
     return argv[:n], values
 
 
-def show(drawn, methods: list, out: str) -> None:
-    print(drawn.table(methods))
-    save(drawn.picture(methods), Path(out))
-
-
-def save(figure, path: Path) -> None:
-    """Writes a matplotlib figure and says where.
+def save(figure: "Figure", path: Path) -> None:
+    """Writes a figure and prints where.
 
     Raises:
       ConfigError: the ending is none of a picture's, or the place cannot be written.
     """
     if path.suffix not in _FORMATS:
-        raise ConfigError(f"--out: '{path}' must end in {', '.join(_FORMATS)}")
+        raise ConfigError(f"'{path}' must end in {', '.join(_FORMATS)}", "--out")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(path) as temporary:
-            figure.savefig(temporary, format=path.suffix[1:], dpi=150)
+        save_figure(figure, path, dpi=150)
     except OSError as error:
-        raise ConfigError(f"--out: cannot write '{path}' ({error.strerror}); name another file") from error
+        raise ConfigError(
+            f"cannot write '{path}' ({error.strerror}); name another file", "--out"
+        ) from error
     print(path)

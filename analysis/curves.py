@@ -2,17 +2,19 @@
 
 import itertools
 from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from analysis import history
 from analysis.history import History
-from lib import tables
 from lib.pictures.colours import COLOURS
+from lib.tables import mean_and_spread
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 _MARKERS = "osD^vP*X"
 _MARKED = 10  # markers on a curve, about
@@ -30,22 +32,29 @@ class Curve(NamedTuple):
     records: list[pd.DataFrame]
 
 
-def of(runs: Sequence[History], table: Callable[[History], pd.DataFrame]) -> list[Curve]:
-    """The curves of runs, in their order; runs that differ in the seed alone are one."""
+def group_by_setting(runs: Sequence[History], records: Callable[[History], pd.DataFrame]) -> list[Curve]:
+    """Returns the curves of runs, in their order; runs that differ in the seed alone are one.
+
+    Args:
+      runs: all of one experiment.
+      records: a run's table.
+    """
     grouped: dict[str, list[pd.DataFrame]] = {}
     for label, run in zip(history.labels(runs), runs, strict=True):
-        grouped.setdefault(label, []).append(table(run))
-    return [Curve(label, records) for label, records in grouped.items()]
+        grouped.setdefault(label, []).append(records(run))
+    return [Curve(label, tables) for label, tables in grouped.items()]
 
 
 def styles() -> Iterator[dict[str, str]]:
-    """Colours and markers, without end; both tell curves apart."""
+    """Yields colours and markers without end; either tells curves apart."""
     for colour, marker in zip(itertools.cycle(COLOURS), itertools.cycle(_MARKERS), strict=False):
         yield {"color": colour, "marker": marker}
 
 
-def draw(axis: Axes, curve: Curve, along: str, metric: str, least: float = -np.inf, **style) -> None:
-    """The mean of a metric over seeds, and a band from the least to the largest.
+def draw_curve(
+    axis: "Axes", curve: Curve, along: str, metric: str, least: float = -np.inf, **style
+) -> None:
+    """Draws the mean of a metric over seeds, and a band from the least to the largest.
 
     Args:
       axis: where.
@@ -65,12 +74,17 @@ def draw(axis: Axes, curve: Curve, along: str, metric: str, least: float = -np.i
         axis.fill_between(at, values.min(0), values.max(0), color=style["color"], alpha=0.18, lw=0)
 
 
-def legend(figure: Figure, columns: int = 2) -> None:
-    """One legend above all axes, of the first one's curves."""
+def draw_legend(figure: "Figure", columns: int = 2) -> None:
+    """Draws one legend above all axes, of the first one's curves."""
     handles, names = figure.axes[0].get_legend_handles_labels()
     figure.legend(handles, names, loc="outside upper center", ncols=columns, frameon=False)
 
 
-def mean(values: pd.Series) -> str:
-    """Mean and standard deviation over seeds, as text."""
-    return tables.mean_and_spread(values.mean(), values.std())
+def over_seeds(curve: Curve, number: Callable[[pd.DataFrame], float]) -> str:
+    """Returns mean and standard deviation over a curve's seeds of a number of each table, as text."""
+    return spread(pd.Series([number(records) for records in curve.records]))
+
+
+def spread(values: pd.Series) -> str:
+    """Returns mean and standard deviation of values as text."""
+    return mean_and_spread(values.mean(), values.std())

@@ -1,5 +1,6 @@
 """What runs have recorded, as tables: one line per record, with epochs and seconds beside steps."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,7 +15,7 @@ from lib.runtime.run_folder import RunFolder
 from lib.schema import MAY_DIFFER, Run
 from lib.sweeps import short_names
 
-SEED = "seed"
+_SEED = "seed"
 
 
 class History(NamedTuple):
@@ -62,26 +63,36 @@ def read(path: str | Path) -> History:
 
 
 def _seconds(train: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
-    """(steps, seconds since the first step): each interval at its own rate, the first at the next one's."""
+    """Returns (steps, seconds since the first step) of training.
+
+    Each interval is passed at its own rate; one without a rate, as the first is, at the next one's.
+    """
     steps = np.concatenate([[0], train["step"]])
     rates = train.get("steps_per_second", pd.Series(np.nan, train.index)).bfill().to_numpy()
     return steps, np.concatenate([[0], np.cumsum(np.diff(steps) / rates)])
 
 
-def labels(histories: list[History]) -> list[str]:
-    """For each run the fields in which the runs differ, the seed left out: equal for runs over seeds.
+def labels(histories: Sequence[History]) -> list[str]:
+    """Returns for each run the values of the fields in which the runs differ, the seed left out.
 
-    Where only the seeds differ, or there is but one run, all have the name of the first one's folder.
+    So runs over seeds have one label. Where only the seeds differ, or there is but one run, all have the
+    name of the first one's folder.
     """
-    values = lambda h, field: repr(h.fields.get(field))
-    names = dict.fromkeys(name for h in histories for name in h.fields)
-    differing = [
-        name
-        for name in names
-        if name != SEED
-        and not name.startswith(MAY_DIFFER)
-        and len({values(h, name) for h in histories}) > 1
-    ]
-    short = short_names(differing)
-    text = lambda h: ", ".join(f"{short[n]}={h.fields[n]}" for n in differing if h.fields.get(n, {}) != {})
-    return [text(h) or histories[0].path.name for h in histories]
+    names = dict.fromkeys(name for history in histories for name in history.fields)
+    short = short_names([name for name in names if _is_setting(name) and _differs(histories, name)])
+    return [_label(history, short) or histories[0].path.name for history in histories]
+
+
+def _label(history: History, short: Mapping[str, str]) -> str:
+    """Formats the values of some fields, {name: short name}; what is empty or absent is left out."""
+    fields = {name: history.fields.get(name, {}) for name in short}
+    return ", ".join(f"{short[name]}={value}" for name, value in fields.items() if value != {})
+
+
+def _is_setting(name: str) -> bool:
+    """Tells whether a field is part of what a run is, its seed left out."""
+    return name != _SEED and not name.startswith(MAY_DIFFER)
+
+
+def _differs(histories: Sequence[History], name: str) -> bool:
+    return len({repr(history.fields.get(name)) for history in histories}) > 1

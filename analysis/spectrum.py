@@ -1,166 +1,157 @@
-"""The extreme eigenvalues of a trained run's game and update rule, and whether they are stable: one checkpoint.
+"""Eigenvalues of a trained run's game and of its update rule, and whether they are stable.
 
-On one fixed batch, the first examples of the training split, and one key: of the game's Jacobian at the parameters,
-with the regularisers that the rule adds; of the update's Jacobian on the augmented state; and of each player's own
-Hessian. The parameters need not be an equilibrium: what is found is how trajectories beside this one part from it.
+`./run.sh plot spectrum`. The picture shows the game's eigenvalues with the flow's half plane, and the
+update's with the unit circle.
 """
 
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import NamedTuple
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-import jax
 import numpy as np
-from scipy.sparse.linalg import ArpackNoConvergence
-from tqdm import tqdm
+from absl import flags
 
-from analysis import trained_game
-from lib import tables
+from analysis import checkpoint_spectrum
+from analysis.checkpoint_spectrum import Spectrum
+from analysis.command import define_examples, define_out, save
+from lib.command_line import parse
 from lib.errors import ConfigError
-from lib.games import spectrum
-from lib.games.spectrum import Operator, eigenvalues
-from lib.runtime import run_folder
+from lib.pictures.colours import COLOURS
+from lib.pictures.figures import hide_upper_spines, new_figure
+from lib.tables import aligned
+from lib.games.eigenvalues import spectral_radius
 
-# Of what is drawn; moduli near 1 must be told apart more finely. The largest in modulus converge soon, those of an
-# end of the spectrum may lie in a cluster: fewer of them.
-_TOLERANCE, _TOLERANCE_NEAR_1 = 1e-4, 1e-6
-_RESTARTS = 20
-_END = 4  # a kth of the k, for ends
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
+USAGE = """Draws, and prints, extreme eigenvalues of a trained run's game and of its update rule.
 
-class Hessian(NamedTuple):
-    """A player's curvature: its Hessian's largest eigenvalue, and the learning rate that its next update uses."""
+  ./run.sh plot spectrum --config.restore_path=PATH [--k=20] [--examples=N] [--out=FILE]
 
-    top: float
-    rate: float
-
-
-class Spectrum(NamedTuple):
-    """What was found of one checkpoint.
-
-    Attributes:
-      name: of the run and the step.
-      sizes: numbers of parameters and of the augmented state.
-      symmetric: whether the game's Jacobian is a Hessian, so that its eigenvalues are real.
-      largest: eigenvalues mu of the game's Jacobian of the largest magnitude; of a symmetric one the largest.
-      smallest: those of the smallest real part.
-      update: eigenvalues of the update's Jacobian, of the largest magnitude.
-      moved: those that are farthest from 1.
-      held: coordinates of the augmented state in which the update has no derivative.
-      hessians: {player: its own}.
-    """
-
-    name: str
-    sizes: tuple[int, int]
-    symmetric: bool
-    largest: np.ndarray
-    smallest: np.ndarray
-    update: np.ndarray
-    moved: np.ndarray
-    held: int
-    hessians: dict[str, Hessian]
+PATH is a work directory, its checkpoints folder, or one step's folder.
+"""
+_RESTORE = "--config.restore_path="
+_NEAR = 4  # a bound beyond so many times what is drawn is named but not drawn
+_STABLE = {"color": COLOURS[2], "alpha": 0.12, "lw": 0, "zorder": 0}
+_EDGE = {"color": COLOURS[2], "lw": 1, "zorder": 1}
+_LARGEST = {"ls": "", "marker": "o", "ms": 5, "mfc": "none", "color": COLOURS[0]}
+_OTHERS = {"ls": "", "marker": "x", "ms": 5, "color": COLOURS[1]}
 
 
-def of_run(restore_path: str, k: int, examples: int | None = None) -> Spectrum:
-    """The spectrum of a checkpoint.
+def define(values: flags.FlagValues) -> None:
+    """Defines the flags of this picture."""
+    flags.DEFINE_integer("k", 20, "How many eigenvalues of the largest magnitude.", flag_values=values)
+    define_examples(values)
+    define_out(values, "spectrum.png")
 
-    Args:
-      restore_path: a work directory, for its newest checkpoint, or one step's folder.
-      k: how many eigenvalues of the largest magnitude, at most; of the ends of the spectra a quarter.
-      examples: of the batch; by default as many as a training step takes.
+
+def run(argv: list[str]) -> None:
+    """Draws the spectrum of a checkpoint's game and update, and prints whether they are stable.
 
     Raises:
-      ConfigError: no such run or checkpoint, none of a game with an update rule, a k or examples that do not fit,
-        or products that are not finite or do not converge.
+      ConfigError: unknown flags, a field of the config besides restore_path, or see
+        `checkpoint_spectrum.compute`.
     """
-    folder, step = run_folder.find(restore_path)
-    programs = trained_game.open_run(folder)
-    batch = trained_game.first_examples(programs, examples)
-    step, state = folder.restore(programs.abstract_state(), step)
-    rule, key = programs.experiment.game.rule, jax.random.key(programs.config.seed)
-    game = spectrum.game_jacobian(rule, state, batch, key)
-    if k > game.size:
-        raise ConfigError(f"--k: {k} eigenvalues of {game.size} parameters; use at most {game.size}")
-    end = max(k // _END, 1)
-    with _counted("the spectrum") as count:
-        update, held = spectrum.where_differentiable(
-            count(spectrum.update_jacobian(rule, state, batch, key))
-        )
-        update, game = spectrum.balanced(update), count(game)
-        hessians = {
-            x: count(spectrum.hessian(rule, state, batch, key, x)) for x in rule.dynamics.game.players
-        }
-        rates = rule.dynamics.rates(state)
-        return Spectrum(
-            name=f"{folder.path.name}, step {step:,}",
-            sizes=(game.size, update.size),
-            symmetric=game.symmetric,
-            largest=_some(game, k, "LR" if game.symmetric else "LM"),
-            smallest=_some(game, end, "SR"),
-            update=_some(update, end, "LM", _TOLERANCE_NEAR_1),
-            moved=1 + _some(_minus_identity(update), k, "LM"),
-            held=held,
-            hessians={x: Hessian(_some(h, 1, "LR")[0], float(rates[x])) for x, h in hessians.items()},
-        )
+    values, overrides = parse(argv, define, USAGE)
+    for override in overrides:
+        if not override.startswith(_RESTORE):
+            raise ConfigError(f"'{override}': the run's own config is used; leave it out", "plot spectrum")
+    if not overrides:
+        raise ConfigError(f"name a run: ./run.sh plot spectrum {_RESTORE}PATH", "plot spectrum")
+    if values.k < 1:
+        raise ConfigError(f"{values.k} is no number of eigenvalues; use 1 or more", "--k")
+    spectrum = checkpoint_spectrum.compute(overrides[-1].removeprefix(_RESTORE), values.k, values.examples)
+    print(table(spectrum))
+    save(draw(spectrum), Path(values.out))
 
 
-def _some(operator: Operator, k: int, which: str, tolerance: float = _TOLERANCE) -> np.ndarray:
-    return eigenvalues(operator, k, which, tolerance=tolerance, restarts=_RESTARTS)
-
-
-def _minus_identity(operator: Operator) -> Operator:
-    return operator._replace(apply=lambda v: operator.apply(v) - v)
-
-
-@contextmanager
-def _counted(what: str) -> Iterator:
-    """Gives `(operator) -> operator` whose products move a bar, and says in one line why there are no eigenvalues."""
-    with tqdm(unit=" products", desc=what, delay=2, disable=None) as bar:
-
-        def count(operator: Operator) -> Operator:
-            def apply(v):
-                bar.update()
-                return operator.apply(v)
-
-            return operator._replace(apply=apply)
-
-        try:
-            with warnings.catch_warnings(record=True) as caught:
-                warnings.simplefilter("always")
-                yield count
-        except FloatingPointError as error:
-            raise ConfigError(f"config.restore_path: {error} at this checkpoint; name another") from error
-        except ArpackNoConvergence as error:
-            raise ConfigError("--k: not one eigenvalue has converged; use a larger one") from error
-    for warning in caught:
-        print(f"note: {warning.message}")
-
-
-def table(found: Spectrum) -> str:
-    """Sizes, radii and curvatures, with the bounds within which the flow and the update are stable."""
-    radius = spectrum.spectral_radius(np.concatenate([found.update, found.moved]))
-    smallest, magnitude = found.smallest.real.min(), np.abs([*found.largest, *found.smallest]).max()
+def table(spectrum: Spectrum) -> str:
+    """Formats sizes, radii and curvatures, with the bounds within which flow and update are stable."""
+    radius = spectral_radius(np.concatenate([spectrum.update, spectrum.moved]))
+    smallest = spectrum.smallest.real.min()
+    magnitude = np.abs([*spectrum.largest, *spectrum.smallest]).max()
     rows = [
-        ("parameters", f"{found.sizes[0]:,}", "", ""),
-        ("augmented state", f"{found.sizes[1]:,}", "", ""),
-        *([("held, without derivative", f"{found.held:,}", "", "")] if found.held else []),
+        ("", spectrum.name, "stable if", ""),
+        ("parameters", f"{spectrum.sizes[0]:,}", "", ""),
+        ("augmented state", f"{spectrum.sizes[1]:,}", "", ""),
+        *([("held, without derivative", f"{spectrum.held:,}", "", "")] if spectrum.held else []),
         ("largest |mu| of the game", f"{magnitude:.4g}", "", ""),
-        ("smallest Re mu of the game", f"{smallest:.4g}", "> 0", _holds(smallest > 0)),
-        ("spectral radius of the update", f"{radius:.6g}", "< 1", _holds(radius < 1)),
+        ("smallest Re mu of the game", f"{smallest:.4g}", "> 0", _stability(smallest > 0)),
+        ("spectral radius of the update", f"{radius:.6g}", "< 1", _stability(radius < 1)),
     ]
-    for player, (top, rate) in found.hessians.items():
-        bound = 2 / rate
-        rows.append(
-            (
-                f"top Hessian eigenvalue, {player}",
-                f"{top:.4g}",
-                f"< 2/h = {bound:.4g}, plain descent",
-                _holds(top < bound),
-            )
+    for player, (top, rate) in spectrum.hessians.items():
+        bound = f"< 2/h = {2 / rate:.4g}, plain descent"
+        rows.append((f"top Hessian eigenvalue, {player}", f"{top:.4g}", bound, _stability(top < 2 / rate)))
+    return aligned(rows)
+
+
+def _stability(holds: bool) -> str:
+    return "stable" if holds else "unstable"
+
+
+def draw(spectrum: Spectrum) -> "Figure":
+    """Draws the game's eigenvalues on the left and the update's on the right; what is stable is shaded."""
+    figure = new_figure(10, 4.6)
+    left, right = figure.subplots(1, 2)
+    (_draw_real_line if spectrum.symmetric else _draw_half_plane)(left, spectrum)
+    _draw_unit_circle(right, spectrum)
+    for axis in (left, right):
+        hide_upper_spines(axis)
+        axis.legend(
+            frameon=False, fontsize="small", loc="upper center", bbox_to_anchor=(0.5, -0.13), ncols=2
         )
-    return tables.aligned([("", found.name, "stable if", ""), *rows])
+    figure.suptitle(spectrum.name, fontsize="medium")
+    return figure
 
 
-def _holds(stable: bool) -> str:
-    return "stable" if stable else "unstable"
+def _draw_half_plane(axis: "Axes", spectrum: Spectrum) -> None:
+    """Draws the complex eigenvalues of a game of several players, and the half plane of a stable flow."""
+    _draw_points(axis, spectrum.largest, "of largest magnitude", _LARGEST)
+    _draw_points(axis, spectrum.smallest, "of smallest real part", _OTHERS)
+    left, right = _limits(np.concatenate([spectrum.largest.real, spectrum.smallest.real, [0.0]]))
+    axis.axvspan(0, right, label="the flow needs Re > 0", **_STABLE)
+    axis.axvline(0, **_EDGE)
+    axis.set(xlim=(left, right), xlabel="Re", ylabel="Im", title="eigenvalues of the game's Jacobian")
+
+
+def _draw_real_line(axis: "Axes", spectrum: Spectrum) -> None:
+    """Draws the real eigenvalues of one player's Hessian at their ranks, and the stable range."""
+    ((player, (_, rate)),) = spectrum.hessians.items()
+    for values, label, style in (
+        (spectrum.largest, "largest", _LARGEST),
+        (spectrum.smallest, "smallest", _OTHERS),
+    ):
+        axis.plot(values, np.arange(1, len(values) + 1), label=f"the {len(values)} {label}", **style)
+    left, right = _limits(np.concatenate([spectrum.largest, spectrum.smallest, [0.0]]))
+    bound = 2 / rate
+    if bound < _NEAR * right:
+        right = max(right, 1.1 * bound)
+    axis.axvspan(0, bound, label=f"plain descent needs 0 < eigenvalue < 2/h = {bound:.4g}", **_STABLE)
+    axis.axvline(0, **_EDGE)
+    axis.axvline(bound, **_EDGE)
+    axis.invert_yaxis()
+    axis.yaxis.get_major_locator().set_params(integer=True)
+    axis.set(xlim=(left, right), xlabel="eigenvalue", ylabel="rank", title=f"Hessian of {player}")
+
+
+def _draw_unit_circle(axis: "Axes", spectrum: Spectrum) -> None:
+    """Draws the complex eigenvalues of the update, and the circle of a stable one."""
+    _draw_points(axis, spectrum.moved, "farthest from 1", _LARGEST)
+    _draw_points(axis, spectrum.update, "of largest magnitude", _OTHERS)
+    points = np.concatenate([spectrum.moved, spectrum.update, [1.0]])
+    circle = np.exp(1j * np.linspace(0, 2 * np.pi, 2000))
+    axis.fill(circle.real, circle.imag, label="the update needs modulus < 1", **_STABLE)
+    axis.plot(circle.real, circle.imag, **_EDGE)
+    axis.set(xlim=_limits(points.real), ylim=_limits(points.imag), xlabel="Re", ylabel="Im")
+    axis.set_title("eigenvalues of the update's Jacobian")
+
+
+def _draw_points(axis: "Axes", values: np.ndarray, label: str, style: dict) -> None:
+    axis.plot(values.real, values.imag, label=f"the {len(values)} {label}", **style)
+
+
+def _limits(values: np.ndarray) -> tuple[float, float]:
+    """Returns the range of values with a margin."""
+    low, high = values.min(), values.max()
+    margin = 0.1 * (high - low) or 0.1
+    return low - margin, high + margin

@@ -24,7 +24,8 @@ def open_run(folder: RunFolder) -> Programs:
     if programs.experiment.game is None:
         toys = "; plot momentum shows toy games" if config.experiment == "games" else ""
         raise ConfigError(
-            f"a run of '{config.experiment}' has not one update rule; name a run of gan or classifier{toys}",
+            f"a run of '{config.experiment}' has not one update rule; "
+            f"name a run of gan or classifier{toys}",
             "config.experiment",
         )
     return programs
@@ -34,6 +35,7 @@ def first_examples(programs: Programs, n: int | None) -> Any:
     """Returns what the rule's step takes, of the first n examples of the training split, not augmented.
 
     Args:
+      programs: of an experiment with one update rule.
       n: by default as many as a training step takes.
 
     Raises:

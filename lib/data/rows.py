@@ -24,6 +24,11 @@ class Rows:
     def size(self) -> int:
         return int(np.prod(self.shape))
 
+    @property
+    def nbytes(self) -> int:
+        """Returns the bytes of a copy."""
+        return self.size * self.dtype.itemsize
+
     def __len__(self) -> int:
         return len(self._rows)
 

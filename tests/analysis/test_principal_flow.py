@@ -8,8 +8,8 @@ import pytest
 from conftest import refusal
 
 from analysis import principal_flow
-from analysis.plot import main
-from analysis.principal_flow import LINE, PLANES, distances, followed
+from analysis.__main__ import main
+from analysis.principal_flow import LINE, PLANES, distances, follow
 from lib.games import flows
 
 SETTINGS = [pytest.param(setting, id=setting.title.split(":")[0]) for setting in (*PLANES, LINE)]
@@ -28,18 +28,19 @@ def test_flows_of_higher_order_are_nearer_on_the_banana():
 
 
 def test_only_the_principal_flow_oscillates_on_the_wave():
-    found = distances(LINE)
-    assert min(found["gradient_flow"].max(), found["igr"].max()) > 4 * found["principal_flow"].max()
+    largest = {name: values.max() for name, values in distances(LINE).items()}
+    assert min(largest["gradient_flow"], largest["igr"]) > 4 * largest["principal_flow"]
 
 
 @pytest.mark.parametrize("setting", SETTINGS)
-def test_titles_tell_the_step_size_and_the_curvature(setting):
-    """`h = .., h lam = ..` of the top eigenvalue, or `.. to ..` where it changes along the way."""
-    h, *told = map(float, re.findall(r"\d+\.\d+", setting.title))
-    iterates, _ = followed(setting)
-    top = np.linalg.eigvalsh(jax.vmap(jax.hessian(setting.loss))(iterates))[:, -1]
+def test_titles_name_the_step_size_and_the_range_of_the_top_curvature(setting):
+    h, *curvatures = map(float, re.findall(r"\d+\.\d+", setting.title))
+    iterates, _ = follow(setting)
+    hessians = jax.jit(jax.vmap(jax.hessian(setting.loss)))(iterates)
+    top = np.linalg.eigvalsh(hessians)[:, -1]
     assert h == setting.h
-    assert (told[0], told[-1]) == pytest.approx((h * top.min(), h * top.max()), abs=0.05)
+    expected = h * top.min(), h * top.max()
+    assert (curvatures[0], curvatures[-1]) == pytest.approx(expected, abs=0.05)
 
 
 def test_table_and_picture(capsys, tmp_path):
@@ -51,19 +52,13 @@ def test_table_and_picture(capsys, tmp_path):
     assert (tmp_path / "flow.png").stat().st_size > 1000
 
 
-@pytest.mark.parametrize(
-    ("args", "message"),
-    [
+def test_bad_input(capsys, monkeypatch):
+    for args, message in (
         (["--output=a.png"], "Unknown command line flag 'output'"),
         (["--config.seed=1"], "plot principal_flow: '--config.seed=1'"),
         (["flow.png"], "flow.png"),
-    ],
-)
-def test_bad_input(capsys, args, message):
-    assert message in refusal(main, capsys, "principal_flow", *args)
-
-
-def test_a_picture_s_file_must_be_one(capsys, monkeypatch):
+    ):
+        assert message in refusal(main, capsys, "principal_flow", *args)
     monkeypatch.setattr(principal_flow, "table", lambda: "")
-    monkeypatch.setattr(principal_flow, "picture", lambda: None)
+    monkeypatch.setattr(principal_flow, "draw", lambda: None)
     assert "--out: 'flow.txt' must end in" in refusal(main, capsys, "principal_flow", "--out=flow.txt")

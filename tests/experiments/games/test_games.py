@@ -1,12 +1,9 @@
 """Toy games on the trainer: trajectories, rates and flows against closed forms; bad configs are one line."""
 
-import jax
 import numpy as np
 import pytest
-from conftest import ROOT, refusal, small_config
+from conftest import small_config
 
-from analysis import momentum
-from analysis.__main__ import main as plot
 from experiments import registry
 from experiments.games import flows, pictures, rates
 from experiments.games.experiment import first_state, step_all, walk
@@ -208,52 +205,3 @@ def test_a_label_must_be_a_name():
     config.games.methods["a b"] = config.games.methods.simultaneous
     with pytest.raises(ConfigError, match=r"config\.games\.methods: 'a b' names files"):
         registry.validated(config)
-
-
-@pytest.mark.parametrize("updates", momentum.UPDATES)
-def test_radii_against_momentum(updates):
-    """At momentum 0 the closed forms; to leading order 1 + c(b) eta^2 elsewhere."""
-    leading = {
-        "simultaneous": lambda b: (1 + b) / (1 - b) ** 3,
-        "alternating": lambda b: 2 * b / (1 - b) ** 3,
-    }
-    rate, momenta = 0.02, np.array([-0.5, 0.0, 0.3])
-    found = np.abs(momentum.eigenvalues(section("bilinear"), updates, rate, momenta)).max(1) ** 2
-    expected = 1 + np.array([leading[updates](b) for b in momenta]) * rate**2
-    np.testing.assert_allclose(found, expected, atol=20 * rate**4)
-    exact = {"simultaneous": 1 + rate**2, "alternating": 1.0}[updates]
-    assert found[1] == pytest.approx(exact, abs=1e-12)
-
-
-def test_the_picture_of_momentum():
-    dirac = section("dirac_gan")
-    found = momentum.analyse(dirac, 0.2)
-    assert found.radii["simultaneous"].min() > 1
-    best = momentum.MOMENTA[found.radii["alternating"].argmin()]
-    assert -0.6 < best < -0.4
-    table = momentum.table(found)
-    assert f"{found.radii['alternating'].min():.6f} at momentum {best:+.3f}" in table
-    axes = momentum.picture(dirac, 0.2, found).axes
-    assert len(axes) == 9
-    assert all(axis.get_xlabel() and axis.get_ylabel() for axis in axes)
-
-
-def test_precision_is_the_caller_s():
-    """What needs float64 leaves float32 as it was."""
-    momentum.eigenvalues(section("bilinear"), "alternating", 0.1, np.zeros(1))
-    assert not jax.config.jax_enable_x64
-    assert walked(section("bilinear"), 1, "alternating")["alternating"].dtype == np.float32
-
-
-@pytest.mark.parametrize(
-    ("args", "message"),
-    [
-        (["--rate=0"], "--rate: 0 is no learning rate"),
-        (["--rate=nan"], "--rate: nan is no learning rate"),
-        (["--config=configs/gan/digits.py"], "'configs/gan/digits.py' is no toy game"),
-        (["--config.games.kwargs.couplin=2.0"], "config.games.kwargs.couplin: "),
-    ],
-)
-def test_bad_input_of_the_picture_of_momentum(capsys, monkeypatch, args, message):
-    monkeypatch.chdir(ROOT)
-    assert message in refusal(plot, capsys, "momentum", *args)

@@ -7,7 +7,7 @@ import pytest
 from matplotlib.colors import to_rgb
 from PIL import Image
 
-from analysis.plot import main
+from analysis.__main__ import main
 from experiments.sweep.plots import draw
 from lib.pictures.colours import COLOURS
 

@@ -1,0 +1,65 @@
+"""Spectral radii against momentum: closed forms, the picture and what it refuses."""
+
+import jax
+import numpy as np
+import pytest
+from conftest import ROOT, refusal, small_config
+
+from analysis import momentum
+from analysis.__main__ import main
+from experiments import registry
+from experiments.games.config import GamesSection
+from experiments.games.experiment import first_state, step_all, walk
+
+
+def section(name: str) -> GamesSection:
+    """Returns the section of configs/games/<name>.py."""
+    return registry.validated(small_config(f"games/{name}")).games
+
+
+@pytest.mark.parametrize("updates", momentum.UPDATES)
+def test_radii_against_momentum(updates):
+    rate, momenta = 0.02, np.array([-0.5, 0.0, 0.3])
+    radii = np.abs(momentum.eigenvalues(section("bilinear"), updates, rate, momenta)).max(1) ** 2
+    # At momentum 0 the closed forms; to leading order 1 + c(b) eta^2 elsewhere.
+    leading = {
+        "simultaneous": (1 + momenta) / (1 - momenta) ** 3,
+        "alternating": 2 * momenta / (1 - momenta) ** 3,
+    }
+    np.testing.assert_allclose(radii, 1 + leading[updates] * rate**2, atol=20 * rate**4)
+    exact = {"simultaneous": 1 + rate**2, "alternating": 1.0}[updates]
+    assert radii[1] == pytest.approx(exact, abs=1e-12)
+
+
+def test_table_and_picture():
+    dirac = section("dirac_gan")
+    spectra = momentum.analyse(dirac, 0.2)
+    assert spectra.radii["simultaneous"].min() > 1
+    best = momentum.MOMENTA[spectra.radii["alternating"].argmin()]
+    assert -0.6 < best < -0.4
+    table = momentum.table(spectra)
+    assert f"{spectra.radii['alternating'].min():.6f} at momentum {best:+.3f}" in table
+    axes = momentum.draw(dirac, 0.2, spectra).axes
+    assert len(axes) == 9
+    assert all(axis.get_xlabel() and axis.get_ylabel() for axis in axes)
+
+
+def test_precision_is_the_caller_s():
+    bilinear = section("bilinear")
+    momentum.eigenvalues(bilinear, "alternating", 0.1, np.zeros(1))
+    assert not jax.config.jax_enable_x64
+    toy, rules = bilinear.as_toy(), {"alternating": momentum.sgd_rule(bilinear, "alternating", 0.1)}
+    start = first_state(toy, rules, bilinear.starts)
+    points = walk(toy, lambda state: step_all(toy, rules, bilinear.limit, state), start, 1)
+    assert points["alternating"].dtype == np.float32
+
+
+def test_bad_input(capsys, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    for argument, message in (
+        ("--rate=0", "--rate: 0 is no learning rate"),
+        ("--rate=nan", "--rate: nan is no learning rate"),
+        ("--config=configs/gan/digits.py", "'configs/gan/digits.py' is no toy game"),
+        ("--config.games.kwargs.couplin=2.0", "config.games.kwargs.couplin: "),
+    ):
+        assert message in refusal(main, capsys, "momentum", argument)

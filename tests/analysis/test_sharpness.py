@@ -1,0 +1,78 @@
+"""The sharpness along training against dense Hessians, its picture, and what has no sharpness."""
+
+import shutil
+
+import jax
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import refusal, small_config
+from small_runs import train_run, write_run
+
+from analysis import sharpness, trained_game
+from analysis.__main__ import main
+from analysis.curves import Curve
+from lib.games.eigenvalues import dense
+from lib.games.operators import game_jacobian
+from lib.runtime.run_folder import RunFolder
+
+CONFIG = (
+    "classifier/digits",
+    "dataset.train_split=train[:40]",
+    "classifier.model.name=mlp",
+    "classifier.model.kwargs.hidden=(1,)",
+    "classifier.model.kwargs.activation=tanh",
+    "classifier.optimizer.name=sgd",
+    "classifier.optimizer.learning_rate=0.2",
+    "num_steps=2",
+    "checkpoint_every=1",
+)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> RunFolder:
+    """Trains a small classifier that keeps the checkpoints of both of its steps."""
+    return train_run(tmp_path_factory.mktemp("runs") / "run", *CONFIG)
+
+
+def test_sharpness_of_every_checkpoint_is_that_of_the_dense_hessian(folder, tmp_path, capsys):
+    (curve,) = sharpness.read_curves([folder.path])
+    (records,) = curve.records
+    programs = trained_game.open_run(folder)
+    batch = trained_game.first_examples(programs, None)
+    for step in (1, 2):
+        _, state = folder.restore(programs.abstract_state(), step)
+        matrix = dense(game_jacobian(programs.experiment.game.rule, state, batch, jax.random.key(0)))
+        largest = records[records["step"] == step]["sharpness"].dropna()
+        assert largest.item() > 0.1
+        assert largest.item() == pytest.approx(np.linalg.eigvalsh(matrix).max(), rel=1e-3)
+    np.testing.assert_allclose(records["bound"].dropna(), 2 / 0.2, rtol=1e-6)
+    assert main(["sharpness", str(folder.path), f"--out={tmp_path / 'x.png'}"]) == 0
+    assert capsys.readouterr().out.splitlines()[-2].split()[-1] == "0"  # checkpoints above 2/h
+    assert (tmp_path / "x.png").stat().st_size > 10_000
+
+
+def test_checkpoints_at_or_above_the_edge_are_counted():
+    records = pd.DataFrame(
+        {
+            "step": [1, 2, 3, 1, 2, 3],
+            "bound": [4.0, 4.0, 2.0] + [np.nan] * 3,
+            "sharpness": [np.nan] * 3 + [3.9, 4.0, 2.5],
+        }
+    )
+    row = sharpness.table([Curve("run", [records])]).splitlines()[1]
+    assert row.split() == ["run", "1", "3", "4", "2.5", "2", "2"]
+
+
+def test_what_has_no_sharpness_along_training_is_refused(folder, tmp_path, capsys):
+    assert "name the runs' folders first" in refusal(main, capsys, "sharpness")
+    shutil.copytree(folder.path, tmp_path / "one")
+    shutil.rmtree(tmp_path / "one" / "checkpoints" / "1")
+    error = refusal(main, capsys, "sharpness", str(tmp_path / "one"))
+    assert "has 1 checkpoints; train it with a larger config.keep_checkpoints" in error
+
+
+def test_a_run_of_several_players_is_refused(tmp_path, capsys):
+    train = [{"step": 1, "epoch": 0.1, "steps_per_second": 1.0}]
+    gan = write_run(tmp_path / "gan", small_config("gan/ring8_sgd"), train=train)
+    assert "has the players disc, gen" in refusal(main, capsys, "sharpness", str(gan.path))
