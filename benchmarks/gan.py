@@ -18,7 +18,7 @@ from lib.errors import ConfigError, one_line_errors
 from lib.nets import conv
 from lib.runtime import cache
 
-_USAGE = """Times a GAN's training step, plain and with interaction drift cancelled, in turns in one process.
+_USAGE = """Times a GAN's training step, plain and with interaction drift cancelled, in turns in a process.
 
   ./run.sh bench gan [--config=FILE] [--config.FIELD=VALUE ...] [--repeats=N]
 """
@@ -26,7 +26,7 @@ _VARIANTS = {"plain": 0.0, "interaction drift cancelled": -1.0}
 
 
 def compiled_step(config) -> tuple[Callable, float]:
-    """(a call that makes one step and waits for it, its floating-point operations).
+    """Returns (a call that makes one step and waits for it, its floating-point operations).
 
     The operations are XLA's count of the same program with ordinary convolutions, each product and each sum
     one, whatever form the convolutions are run in.
@@ -52,11 +52,10 @@ def compiled_step(config) -> tuple[Callable, float]:
 
 
 def bench(config, repeats: int) -> None:
-    """Prints the table: the variants take turns, medians count."""
+    """Prints the medians of all variants, which take turns, and their ratio."""
     gan = config.gan
-    print(
-        f"{gan.nets.name} networks, batch {config.batch_size}, {gan.updates}, {jax.devices()[0].device_kind}"
-    )
+    device = jax.devices()[0].device_kind
+    print(f"{gan.nets.name} networks, batch {config.batch_size}, {gan.updates}, {device}")
     steps, seconds = {}, {name: [] for name in _VARIANTS}
     for name, multiplier in _VARIANTS.items():
         keep_drift(gan)
@@ -72,7 +71,8 @@ def bench(config, repeats: int) -> None:
         median = statistics.median(seconds[name])
         print(
             f"{name:28} {median:8.3f} s/step  {operations / 1e9:8.1f} GFLOP  "
-            f"{operations / median / 1e9:7.1f} GFLOP/s ({100 * operations / median / rate:.0f}% of a matrix product)"
+            f"{operations / median / 1e9:7.1f} GFLOP/s "
+            f"({100 * operations / median / rate:.0f}% of a matrix product)"
         )
     plain, cancelled = (statistics.median(seconds[name]) for name in _VARIANTS)
     print(f"{'ratio':28} {cancelled / plain:8.2f}")
@@ -89,7 +89,7 @@ def main(argv: list[str]) -> int:
         config = apply_overrides(load_file(values.config), overrides)
         if config.experiment != "gan":
             raise ConfigError(
-                f"--config: experiment '{config.experiment}' is no GAN; use one of configs/gan"
+                f"experiment '{config.experiment}' is no GAN; use one of configs/gan", "--config"
             )
         cache.use_compilation_cache()
         bench(config, values.repeats)

@@ -1,4 +1,4 @@
-"""What choosing a learning rate costs: `./run.sh bench optimizers`, steps of an MLP beside those of the base optimiser."""
+"""What choosing a learning rate costs: `./run.sh bench optimizers`, steps of an MLP in turns."""
 
 import os
 import statistics
@@ -29,10 +29,12 @@ _SHAPE, _CLASSES = (28, 28, 1), 10
 
 
 class Variant(NamedTuple):
-    """Attributes:
-    name: of the optimiser.
-    kwargs: its keyword arguments.
-    base: the row that its time is told relative to.
+    """An optimiser that is measured.
+
+    Attributes:
+      name: of the optimiser.
+      kwargs: its keyword arguments.
+      base: the row that its time is relative to; "" for none.
     """
 
     name: str
@@ -56,7 +58,7 @@ VARIANTS = {
 
 
 def step_of(variant: Variant, batch: dict[str, np.ndarray]) -> Callable[[], object]:
-    """A call that makes one training step of the classifier with an optimiser, and waits for it."""
+    """Returns a call that makes one training step of the classifier with an optimiser, and waits for it."""
     config = load_file(catalogue.CONFIGS / "classifier/mnist_mlp.py")
     config.batch_size = len(batch["label"])
     config.classifier.optimizer = common.optimizer(variant.name, 1e-3, **variant.kwargs)
@@ -75,7 +77,7 @@ def step_of(variant: Variant, batch: dict[str, np.ndarray]) -> Callable[[], obje
 
 
 def torch_steps(batch: dict[str, np.ndarray]) -> dict[str, Callable[[], object]]:
-    """The same network, batch and loss in PyTorch, where that is installed; else nothing."""
+    """Returns steps of the same network, batch and loss in PyTorch, where that is installed; else {}."""
     try:
         import torch
     except ImportError:
@@ -106,7 +108,7 @@ def torch_steps(batch: dict[str, np.ndarray]) -> dict[str, Callable[[], object]]
 
 
 def bench(batch_size: int, repeats: int) -> None:
-    """Prints the table: all take turns; ratios are of medians and of the best times."""
+    """Prints times of all steps, which take turns; ratios are of medians and of the best times."""
     generator = np.random.default_rng(0)
     batch = {
         "image": generator.integers(0, 256, (batch_size, *_SHAPE), np.uint8),
@@ -141,7 +143,7 @@ def main(argv: list[str]) -> int:
     with one_line_errors():
         values, overrides = parse(argv, define, _USAGE)
         if overrides:
-            raise ConfigError(f"bench optimizers: '{overrides[0]}': it has no config to set")
+            raise ConfigError(f"'{overrides[0]}': it has no config to set", "bench optimizers")
         cache.use_compilation_cache()
         bench(values.batch_size, values.repeats)
     return 0

@@ -9,50 +9,50 @@ import optax
 
 
 def disc_cross_entropy(real: jax.Array, fake: jax.Array) -> jax.Array:
-    """-E log sigmoid(D(x)) - E log(1 - sigmoid(D(G(z))))  (Goodfellow et al. 2014)."""
+    """Returns -E log sigmoid(D(x)) - E log(1 - sigmoid(D(G(z))))  (Goodfellow et al. 2014)."""
     return jnp.mean(jax.nn.softplus(-real)) + jnp.mean(jax.nn.softplus(fake))
 
 
 def gen_saturating(real: jax.Array, fake: jax.Array) -> jax.Array:
-    """E log(1 - sigmoid(D(G(z)))): the zero-sum loss of the generator."""
+    """Returns E log(1 - sigmoid(D(G(z)))): the zero-sum loss of the generator."""
     del real
     return -jnp.mean(jax.nn.softplus(fake))
 
 
 def gen_non_saturating(real: jax.Array, fake: jax.Array) -> jax.Array:
-    """-E log sigmoid(D(G(z)))."""
+    """Returns -E log sigmoid(D(G(z)))."""
     del real
     return jnp.mean(jax.nn.softplus(-fake))
 
 
 def disc_least_squares(real: jax.Array, fake: jax.Array) -> jax.Array:
-    """E (D(x) - 1)^2 + E D(G(z))^2  (Mao et al. 2017)."""
+    """Returns E (D(x) - 1)^2 + E D(G(z))^2  (Mao et al. 2017)."""
     return jnp.mean((real - 1) ** 2) + jnp.mean(fake**2)
 
 
 def gen_least_squares(real: jax.Array, fake: jax.Array) -> jax.Array:
-    """E (D(G(z)) - 1)^2."""
+    """Returns E (D(G(z)) - 1)^2."""
     del real
     return jnp.mean((fake - 1) ** 2)
 
 
 def disc_sigmoid_least_squares(real: jax.Array, fake: jax.Array) -> jax.Array:
-    """Least squares on sigmoid(D)."""
+    """Returns the discriminator's least squares on sigmoid(D)."""
     return disc_least_squares(jax.nn.sigmoid(real), jax.nn.sigmoid(fake))
 
 
 def gen_sigmoid_least_squares(real: jax.Array, fake: jax.Array) -> jax.Array:
-    """Least squares on sigmoid(D)."""
+    """Returns the generator's least squares on sigmoid(D)."""
     return gen_least_squares(real, jax.nn.sigmoid(fake))
 
 
 def disc_wasserstein(real: jax.Array, fake: jax.Array) -> jax.Array:
-    """E D(G(z)) - E D(x)  (Arjovsky et al. 2017)."""
+    """Returns E D(G(z)) - E D(x)  (Arjovsky et al. 2017)."""
     return jnp.mean(fake) - jnp.mean(real)
 
 
 def gen_wasserstein(real: jax.Array, fake: jax.Array) -> jax.Array:
-    """-E D(G(z))."""
+    """Returns -E D(G(z))."""
     del real
     return -jnp.mean(fake)
 
@@ -60,7 +60,7 @@ def gen_wasserstein(real: jax.Array, fake: jax.Array) -> jax.Array:
 def gradient_penalty(
     disc: Callable[[jax.Array], jax.Array], real: jax.Array, fake: jax.Array, key: jax.Array
 ) -> jax.Array:
-    """E (|grad_x D(x)| - 1)^2 at x uniform on the line between a real image and a sample.
+    """Returns E (|grad_x D(x)| - 1)^2 at x uniform on the line between a real image and a sample.
 
     Gulrajani et al., 'Improved Training of Wasserstein GANs', NeurIPS 2017, Equation 3. Added to the
     discriminator's loss, it depends on the generator's parameters too, through the samples: interaction
@@ -83,7 +83,9 @@ def gradient_penalty(
 
 
 def classifier_cross_entropy(logits: jax.Array, labels: jax.Array, smoothing: float = 0.0) -> jax.Array:
-    """-sum_k q_k log softmax(logits)_k, [b], with q = (1 - smoothing) onehot(label) + smoothing / classes.
+    """Returns the cross entropy of smoothed labels, [b].
+
+    -sum_k q_k log softmax(logits)_k,  q = (1 - smoothing) onehot(label) + smoothing / classes
 
     Szegedy et al., 'Rethinking the Inception Architecture for Computer Vision', CVPR 2016, section 7.
 
@@ -99,10 +101,10 @@ def classifier_cross_entropy(logits: jax.Array, labels: jax.Array, smoothing: fl
 
 
 def hidden_l2(params: Any, l2: float) -> jax.Array:
-    """0, with the gradient l2 w and the Hessian l2 I: (l2 / 2) ||w||^2 that a loss's value does not show.
+    """Returns 0, with the gradient l2 w and the Hessian l2 I: (l2 / 2) ||w||^2 that a loss does not show.
 
-    So an optimiser that reads the loss, as Polyak's step size does, sees it without the regulariser, and what
-    follows its gradient sees g + l2 w.
+    So an optimiser that reads the loss, as Polyak's step size does, sees it without the regulariser, and
+    what follows its gradient sees g + l2 w.
     """
     half = 0.5 * l2 * optax.tree.norm(params, squared=True)
     return half - jax.lax.stop_gradient(half)

@@ -6,19 +6,21 @@ from configs import common
 
 
 def base() -> ConfigDict:
-    """A small convolutional net with Adam; images in [-1, 1], nothing augmented or regularised."""
+    """Returns a small convolutional net with Adam; images in [-1, 1], nothing augmented or regularised."""
     config = common.base()
     config.experiment = "classifier"
     config.classifier = classifier = ConfigDict()
-    # lib/nets. Of their options those that are not given have these values:
+    # lib/nets. Options that kwargs do not name have these values:
     # logistic, resnet18: none.
-    # mlp: hidden (1000, 1000), widths of the hidden layers; activation "relu", or "tanh", which has all derivatives.
-    # cnn: channels (32, 64) of the 3x3 convolutions, each followed by 2x2 max pooling; hidden 128, the width of the
-    #   dense layer whose activations are the evaluator's features; dropout 0.25.
-    # vgg16 (images of at least 32x32): hidden (512, 512), widths of the dense layers before the logits; dropout 0.5
+    # mlp: hidden (1000, 1000), widths of the hidden layers; activation "relu", or "tanh", which has
+    #   all derivatives.
+    # cnn: channels (32, 64) of the 3x3 convolutions, each followed by 2x2 max pooling; hidden 128, the
+    #   width of the dense layer, whose activations are the evaluator's features; dropout 0.25.
+    # vgg16 (from 32x32): hidden (512, 512), widths of the dense layers before the logits; dropout 0.5
     #   before each of them; batch_norm True.
-    # wide_resnet: depth 40, of the form 6 n + 4; width 4; dropout 0.0 inside the blocks.
-    # densenet: depth 40, 6 n + 4 with bottlenecks (DenseNet-BC) and 3 n + 4 without; growth 40; bottleneck True.
+    # wide_resnet: depth 40, which is 6 n + 4; width 4; dropout 0.0, inside the blocks.
+    # densenet: depth 40, which is 6 n + 4 with bottlenecks (DenseNet-BC) and 3 n + 4 without; growth 40;
+    #   bottleneck True.
     classifier.model = common.named("cnn")
 
     # What the network sees, in training and after: signed ([-1, 1]), unit ([0, 1]), standard (mean 0 and

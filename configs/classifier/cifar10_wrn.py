@@ -2,8 +2,8 @@
 
     ./run.sh train --config=configs/classifier/cifar10_wrn.py
 
-SGD with its schedule: configs/classifier/cifar10_wrn_sgd.py; adaptive baselines: configs/sweeps/alig_baselines.py.
-It needs an accelerator.
+SGD with its schedule: configs/classifier/cifar10_wrn_sgd.py; adaptive baselines:
+configs/sweeps/alig_baselines.py. It needs an accelerator.
 """
 
 from configs import common
@@ -15,7 +15,7 @@ TRAIN, VALIDATION = 45_000, 5_000
 def alig(
     config, max_lr: float, max_norm: float, epochs: int, batch_size: int, train: int = TRAIN, **kwargs
 ):
-    """ALI-G with the settings of one of the paper's runs."""
+    """Sets ALI-G with the settings of one of the paper's runs, and returns the config."""
     config.batch_size = batch_size
     epoch = -(-train // batch_size)
     config.num_steps = epochs * epoch

@@ -1,14 +1,14 @@
 """Full-batch gradient descent at the edge of stability: a tanh MLP on 500 digits.
 
-Cohen, Kaur, Li, Kolter, Talwalkar: Gradient descent on neural networks typically occurs at the edge of stability,
-ICLR 2021, arXiv 2103.00065.
+Cohen, Kaur, Li, Kolter, Talwalkar: Gradient descent on neural networks typically occurs at the edge of
+stability, ICLR 2021, arXiv 2103.00065.
 
     ./run.sh train --config=configs/classifier/digits_edge.py
     ./run.sh plot sharpness runs/classifier/digits_edge
 
-Measured: 900 steps in 5 s on 2 CPU cores, start apart. The Hessian's largest eigenvalue rises from 0.2 to 2/h = 20
-within 150 steps, hovers about it (28 at the most) for 300 more, and falls as the cross entropy nears 0. Several rates,
-and DAL: configs/sweeps/edge_of_stability.py.
+Measured: 900 steps in 5 s on 2 CPU cores, start apart. The Hessian's largest eigenvalue rises from 0.2 to
+2/h = 20 within 150 steps, hovers about it (28 at the most) for 300 more, and falls as the cross entropy
+nears 0. Several rates, and DAL: configs/sweeps/edge_of_stability.py.
 """
 
 from configs import common

@@ -1,4 +1,4 @@
-"""Base of all GAN configs: what each field of the `gan` section means; configs/play.py has the rest of them."""
+"""Base of all GAN configs: what each field of the `gan` section means; the rest are in configs/play.py."""
 
 from ml_collections import ConfigDict
 
@@ -14,14 +14,15 @@ def base() -> ConfigDict:
     config.experiment = "gan"
     config.gan = gan = play(PLAYERS, 1e-2)
     gan.optimizers.gen.learning_rate = 5e-3
-    # digits (8x8 grey), mnist (28x28 grey), cifar10 (32x32 colour); mlp (points), with num_layers (2) hidden
-    # layers of num_units (25) in both networks: lib/nets
+    # digits (8x8 grey), mnist (28x28 grey), cifar10 (32x32 colour); mlp (points), with num_layers (2)
+    # hidden layers of num_units (25) in both networks: lib/nets
     gan.nets = common.named("digits")
     gan.num_latents = 128
-    # Of the discriminator's weights, not its biases: none (still logs their singular values), power_iteration
-    # (what the configs of papers choose, because the papers do; its second derivatives, which drift terms
-    # are made of, are off), exact. See lib/nets/spectral_norm.py. For cifar10 one gradient through power
-    # iteration takes 6 ms on 2 CPU cores, and exact 0.25 s; a Hessian-vector product 11 ms and 0.43 s.
+    # Of the discriminator's weights, not its biases: none (still logs their singular values),
+    # power_iteration (what the configs of papers choose, because the papers do; its second derivatives,
+    # which drift terms are made of, are off), exact. See lib/nets/spectral_norm.py. For cifar10 one
+    # gradient through power iteration takes 6 ms on 2 CPU cores, and exact 0.25 s; a Hessian-vector product
+    # 11 ms and 0.43 s.
     gan.spectral_norm = "none"
     # cross_entropy, least_squares, sigmoid_least_squares, wasserstein; for the generator saturating
     # (cross entropy, zero-sum), non_saturating, and the last three of these

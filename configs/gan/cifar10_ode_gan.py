@@ -1,7 +1,7 @@
 """ODE-GAN on CIFAR-10: Runge-Kutta 4, and the discriminator descends the generator's gradient norm.
 
-Qin et al., 'Training Generative Adversarial Networks by Solving Ordinary Differential Equations', NeurIPS 2020.
-Meant for an accelerator.
+Qin et al., 'Training Generative Adversarial Networks by Solving Ordinary Differential Equations', NeurIPS
+2020. Meant for an accelerator.
 
     ./run.sh train --config=configs/gan/cifar10_ode_gan.py
 """

@@ -1,8 +1,8 @@
 """Symplectic gradient adjustment on CIFAR-10, with the sign of its alignment.
 
-Balduzzi et al., 'The Mechanics of n-Player Differentiable Games', ICML 2018, on the networks of Rosca et al. 2021.
-The paper of the latter has it as a regulariser: `symplectic_regularizer` of configs/play.py. Meant for an
-accelerator.
+Balduzzi et al., 'The Mechanics of n-Player Differentiable Games', ICML 2018, on the networks of Rosca et
+al. 2021. The paper of the latter has it as a regulariser: `symplectic_regularizer` of configs/play.py.
+Meant for an accelerator.
 
     ./run.sh train --config=configs/gan/cifar10_sga.py
 """

@@ -1,7 +1,7 @@
 """CIFAR-10, simultaneous SGD, interaction drift cancelled and both self terms of the drift doubled.
 
-Rosca, Wu, Dherin, Barrett, 'Discretization Drift in Two-Player Games', ICML 2021, the self terms strengthened.
-Meant for an accelerator.
+Rosca, Wu, Dherin, Barrett, 'Discretization Drift in Two-Player Games', ICML 2021, the self terms
+strengthened. Meant for an accelerator.
 
     ./run.sh train --config=configs/gan/cifar10_strong_self.py
 """

@@ -1,7 +1,7 @@
 """Small DCGAN on 8x8 digits: alternating Adam, the baseline of the discretisation drift page.
 
-Rosca, Wu, Dherin, Barrett, 'Discretization Drift in Two-Player Games', ICML 2021, with the paper's Adam settings but
-the rate, on scikit-learn's digits.
+Rosca, Wu, Dherin, Barrett, 'Discretization Drift in Two-Player Games', ICML 2021, with the paper's Adam
+settings but the rate, on scikit-learn's digits.
 
     ./run.sh train --config=configs/gan/digits_adam.py
 """

@@ -6,8 +6,8 @@ their flow by Runge-Kutta on the zero-sum loss; here they are tanh, and Adam is 
 
     ./run.sh train --config=configs/gan/grid16.py
 
-Measured: 20,000 steps in 44 to 80 s on 2 CPU cores; seed 0 ends with all 16 modes (from step 18,000 on), seed 1
-with 13, both with 80% of the samples within three standard deviations of one.
+Measured: 20,000 steps in 44 to 80 s on 2 CPU cores; seed 0 ends with all 16 modes (from step 18,000 on),
+seed 1 with 13, both with 80% of the samples within three standard deviations of one.
 """
 
 from configs.gan import ring8

@@ -6,8 +6,8 @@ are those of Qin et al., NeurIPS 2020 (see grid16.py).
     ./run.sh train --config=configs/gan/ring8.py
 
 Measured: 10,000 steps in 40 s on 2 CPU cores; seeds 0 and 1 have all 8 modes from step 4,000 on, and at the
-end 82% of the samples within three standard deviations of one (of real points: 98.9%). With the zero-sum loss and
-alternating SGD at 0.1, no mode was captured in 8,000 steps.
+end 82% of the samples within three standard deviations of one (of real points: 98.9%). With the zero-sum
+loss and alternating SGD at 0.1, no mode was captured in 8,000 steps.
 """
 
 from configs import common

@@ -4,8 +4,8 @@ The setting of ring8.py without what makes it easy: the drift of simultaneous up
 
     ./run.sh train --config=configs/gan/ring8_sgd.py
 
-Measured: 6,000 steps in 15 s on 2 CPU cores; samples near all modes at step 4,000, none captured, and most on
-one or two modes at the end (docs/discretisation_drift.md).
+Measured: 6,000 steps in 15 s on 2 CPU cores; samples near all modes at step 4,000, none captured, and most
+on one or two modes at the end (docs/discretisation_drift.md).
 """
 
 from configs.common import optimizer

@@ -1,6 +1,7 @@
 """The adaptive baselines of the ALI-G paper that optax has, each over three rates, on the wide ResNet.
 
-    ./run.sh sweep --config=configs/classifier/cifar10_wrn_adaptive.py --sweep=configs/sweeps/alig_baselines.py
+    ./run.sh sweep \
+      --config=configs/classifier/cifar10_wrn_adaptive.py --sweep=configs/sweeps/alig_baselines.py
 
 15 runs. It needs an accelerator.
 """

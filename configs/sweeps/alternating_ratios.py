@@ -1,7 +1,8 @@
 """Ratios of the two learning rates of a GAN under alternating updates.
 
 Rosca, Wu, Dherin, Barrett, 'Discretization Drift in Two-Player Games', ICML 2021: the second player's
-interaction drift is (h_2 / 2)(1 - 2 h_1 / h_2), which vanishes where the first player's rate is half the second's.
+interaction drift is (h_2 / 2)(1 - 2 h_1 / h_2), which vanishes where the first player's rate is half the
+second's.
 
     ./run.sh sweep --config=configs/gan/digits.py --sweep=configs/sweeps/alternating_ratios.py --eval
 

@@ -13,7 +13,7 @@ RATE = "gan.optimizers.{}.learning_rate"
 
 
 def both(h, field, values):
-    """The same values of a field for both players."""
+    """Returns runs with the same values of a field for both players."""
     return h.zipped(*(h.values(field.format(player), values) for player in ("disc", "gen")))
 
 

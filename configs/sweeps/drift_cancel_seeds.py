@@ -1,4 +1,4 @@
-"""Seeds of a GAN at its own learning rates, with the interaction terms of its drift as they are, and cancelled.
+"""Seeds of a GAN at its own learning rates, the interaction terms of its drift as they are, and cancelled.
 
 The part of drift_cancel.py that docs/discretisation_drift.md shows.
 

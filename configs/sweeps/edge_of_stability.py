@@ -1,6 +1,7 @@
 """Gradient descent with several rates, and DAL, at the edge of stability.
 
-    ./run.sh sweep --config=configs/classifier/digits_edge.py --sweep=configs/sweeps/edge_of_stability.py --jobs=2
+    ./run.sh sweep --config=configs/classifier/digits_edge.py --sweep=configs/sweeps/edge_of_stability.py \
+      --jobs=2
 
 6 runs. DAL's base rate 2 with p = 1 is at the edge of a quadratic, 1 halves its steps.
 """

@@ -1,6 +1,7 @@
 """The six methods of the hypergradient paper: SGD, SGDN, Adam, and each with hypergradient descent.
 
-    ./run.sh sweep --config=configs/classifier/mnist_logreg.py --sweep=configs/sweeps/hypergradient.py --jobs=2
+    ./run.sh sweep --config=configs/classifier/mnist_logreg.py --sweep=configs/sweeps/hypergradient.py \
+      --jobs=2
 
 Also for mnist_mlp.py. 18 runs.
 """

@@ -1,6 +1,7 @@
 """First learning rates x betas of SGD-HD, with beta 0 as plain SGD: the grid of the hypergradient paper.
 
-    ./run.sh sweep --config=configs/classifier/mnist_logreg.py --sweep=configs/sweeps/hypergradient_grid.py --jobs=2
+    ./run.sh sweep --jobs=2 \
+      --config=configs/classifier/mnist_logreg.py --sweep=configs/sweeps/hypergradient_grid.py
 
 36 runs.
 """

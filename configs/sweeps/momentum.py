@@ -1,9 +1,10 @@
 """The momentum of each player of a GAN, negative and positive, under alternating updates.
 
-Gidel et al., 'Negative Momentum for Improved Game Dynamics', AISTATS 2019: with alternating updates, negative
-momentum makes bilinear games converge.
+Gidel et al., 'Negative Momentum for Improved Game Dynamics', AISTATS 2019: with alternating updates,
+negative momentum makes bilinear games converge.
 
-    ./run.sh sweep --config=configs/gan/fashion_mnist_negative_momentum.py --sweep=configs/sweeps/momentum.py
+    ./run.sh sweep \
+      --config=configs/gan/fashion_mnist_negative_momentum.py --sweep=configs/sweeps/momentum.py
 
 32 runs, meant for an accelerator.
 """

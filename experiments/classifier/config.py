@@ -47,7 +47,7 @@ class ClassifierConfig(Run):
 
     @classmethod
     def upgraded(cls, config: dict[str, Any]) -> dict[str, Any]:
-        """Returns a config with the model's options beside its name, where older ones had a section of each model."""
+        """Returns a config with the model's options beside its name, not in a section of its own."""
         section = dict(config["classifier"])
         options = {model: section.pop(older, {}) for model, older in _OLDER_SECTIONS.items()}
         name = section["model"]

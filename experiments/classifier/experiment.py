@@ -85,7 +85,7 @@ class ClassifierLosses(NamedTuple):
     l2: float
 
     def __call__(self, params, net_state, batch: Batch, key: jax.Array):
-        """Returns ({player: loss}, the new net_state and metrics) of `examples`; `key` is that of dropout."""
+        """Returns ({player: loss}, the new net_state and metrics); `key` is that of dropout."""
         logits, net_state = self.model.train(params[_PLAYER], net_state, batch["image"], key)
         loss = classifier_cross_entropy(logits, batch["label"], self.smoothing).mean()
         if self.l2:
@@ -95,7 +95,7 @@ class ClassifierLosses(NamedTuple):
 
 
 def examples(batch: Batch) -> Batch:
-    """Returns what the update rule takes of a batch: images [b, h, w, c] in [-1, 1], and their labels [b]."""
+    """Returns what the update rule takes of a batch: images [b, h, w, c] in [-1, 1], and labels [b]."""
     return {"image": to_signed(batch["image"]), "label": batch["label"]}
 
 

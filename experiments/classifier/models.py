@@ -45,8 +45,8 @@ MODELS = {
 class Model(NamedTuple):
     """A network and the constants of its inputs. Images are float32 [b, h, w, c] in [-1, 1].
 
-    Its net_state is {"inputs": `constants`, and Flax's collections, such as "batch_stats"}: the constants are
-    saved with the parameters that were trained with them.
+    Its net_state is {"inputs": `constants`, and Flax's collections, such as "batch_stats"}: the constants
+    are saved with the parameters that were trained with them.
     """
 
     net: nn.Module

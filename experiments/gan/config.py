@@ -46,7 +46,7 @@ class GanConfig(Run):
 
     @classmethod
     def upgraded(cls, config: dict[str, Any]) -> dict[str, Any]:
-        """Returns a config with the networks' options beside their name, where older ones had them in `gan.mlp`."""
+        """Returns a config with the networks' options beside their name, not in a section `mlp`."""
         section = dict(config["gan"])
         older, name = section.pop("mlp", {}), section["nets"]
         if isinstance(name, str):

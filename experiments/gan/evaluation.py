@@ -1,4 +1,4 @@
-"""How well a GAN's discriminator tells held-out data and samples apart, and which modes the samples have."""
+"""How well a GAN's discriminator tells held-out data and samples apart, and the modes of the samples."""
 
 import jax
 import jax.numpy as jnp

@@ -1,7 +1,8 @@
 """A GAN as a differentiable game of a discriminator and a generator.
 
-The networks are in nets.py, the losses in losses.py, the GAN's own evaluation in evaluation.py; the update rule, the
-optimisers and the regularisers are the config's, and the mathematics of moving the players is lib/games'.
+The networks are in nets.py, the losses in losses.py, the GAN's own evaluation in evaluation.py; the update
+rule, the optimisers and the regularisers are the config's, and the mathematics of moving the players is
+lib/games'.
 """
 
 import functools
@@ -67,7 +68,7 @@ def real(batch: Batch) -> jax.Array:
 
 
 def outputs(pair: Nets, spec: DataSpec) -> dict[str, Callable]:
-    """Returns what evaluators and pictures may call: of images the samples, of a mixture its modes' picture."""
+    """Returns what evaluators and pictures may call: samples of images, and a picture of samples."""
 
     def sample(state: GameState, key: jax.Array, n: int) -> jax.Array:
         latents = pair.latents(key, n)

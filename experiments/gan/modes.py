@@ -1,9 +1,9 @@
 """Which modes of a mixture of Gaussians a generator has found.
 
-Srivastava et al., 'VEEGAN: Reducing Mode Collapse in GANs using Implicit Variational Learning', NeurIPS 2017:
-a sample is of high quality if it lies within three standard deviations of a mode. There, one such sample
-captures the mode; here it takes a quarter of a fair share of all samples, 1/(4k) for k modes, so that the
-count does not grow with the number of samples.
+Srivastava et al., 'VEEGAN: Reducing Mode Collapse in GANs using Implicit Variational Learning', NeurIPS
+2017: a sample is of high quality if it lies within three standard deviations of a mode. There, one such
+sample captures the mode; here it takes a quarter of a fair share of all samples, 1/(4k) for k modes, so
+that the count does not grow with the number of samples.
 """
 
 from collections.abc import Mapping
@@ -21,13 +21,13 @@ _SHARES = "mode_shares"  # the array metric that the scores are made of
 
 
 def near(points: jax.Array, mixture: Mixture) -> jax.Array:
-    """bool [n, k]: whether each of the points [n, 2] lies within three standard deviations of each mode."""
+    """Tells whether each of the points [n, 2] is within three standard deviations of each mode: [n, k]."""
     squared = jnp.sum((points[:, None] - jnp.asarray(mixture.means)[None]) ** 2, -1)
     return squared <= (_STDS * mixture.std) ** 2
 
 
 def sums(points: jax.Array, mask: jax.Array, mixture: Mixture) -> dict[str, jax.Array]:
-    """{"mode_shares": number of points at each mode [k]}, where mask [n] is 1."""
+    """Returns {"mode_shares": number of points at each mode [k]}, where mask [n] is 1."""
     return {_SHARES: jnp.sum(mask[:, None] * near(points, mixture), 0)}
 
 
@@ -43,5 +43,5 @@ def summary(means: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def picture(points: jax.Array, mixture: Mixture) -> Points:
-    """The points, and the modes as their places."""
+    """Returns the scatter of points [n, 2] around the modes."""
     return Points(points, jnp.asarray(mixture.means))

@@ -1,7 +1,7 @@
 """Parts of deep networks: convolutions with He's weights, and batch normalisation.
 
-He, Zhang, Ren, Sun, 'Delving Deep into Rectifiers', ICCV 2015: W ~ N(0, 2 / fan), so that ReLUs keep the scale
-of gradients (fan out, as here for convolutions) or of activations (fan in, as for dense layers).
+He, Zhang, Ren, Sun, 'Delving Deep into Rectifiers', ICCV 2015: W ~ N(0, 2 / fan), so that ReLUs keep the
+scale of gradients (fan out, as here for convolutions) or of activations (fan in, as for dense layers).
 """
 
 import flax.linen as nn
@@ -25,7 +25,10 @@ def dense(features: int) -> nn.Dense:
 
 
 def batch_norm(train: bool, momentum: float = 0.9) -> nn.BatchNorm:
-    """Returns a layer with batch statistics over all devices in training, running ones (kept by `momentum`) else."""
+    """Returns batch normalisation: by statistics over all devices in training, by running ones elsewhere.
+
+    `momentum` is the share of the old running statistics in the new ones.
+    """
     return nn.BatchNorm(use_running_average=not train, momentum=momentum, axis_name=bound_axis())
 
 

@@ -7,8 +7,8 @@ the band matrix of the kernel's rows,
 
     y[b, q, (v f)] = sum_i x[b, q s + i, (u c)] M[i, (u c), (v f)],   M[i, u, c, v, f] = W[i, u - v s, c, f]
 
-The transpose of a convolution of many channels, whose gradients are XLA's slowest there (4 GFLOP/s where the
-others reach 40 or more), is on CPUs one matrix product to patches, and their overlapping sum.
+The transpose of a convolution of many channels, whose gradients are XLA's slowest there (4 GFLOP/s where
+the others reach 40 or more), is on CPUs one matrix product to patches, and their overlapping sum.
 
 All forms have the same parameters and, up to rounding, the same results.
 
@@ -75,7 +75,7 @@ class ConvTranspose(_Layer):
 
 
 def prefers_bands(width: int, shape: tuple[int, int, int, int], stride: int) -> bool:
-    """Whether the band form is the faster one for a large image of this width, on this backend.
+    """Tells whether the band form is the faster one for a large image of this width, on this backend.
 
     Args:
       shape: of the weights, [i, j, channels in, features].
@@ -98,7 +98,7 @@ _only_xla = False
 
 @contextlib.contextmanager
 def only_xla() -> Iterator[None]:
-    """Programs traced within use XLA's convolutions alone: the form whose operations are counted."""
+    """Makes programs traced within the block use XLA's convolutions alone, whose operations are counted."""
     global _only_xla
     _only_xla = True
     try:
@@ -108,14 +108,14 @@ def only_xla() -> Iterator[None]:
 
 
 def xla_conv(x: jax.Array, weights: jax.Array, stride: int) -> jax.Array:
-    """x [b, p, u, c], weights [i, j, c, f] to [b, q, v, f]."""
+    """Convolves by XLA: x [b, p, u, c], weights [i, j, c, f] to [b, q, v, f]."""
     return jax.lax.conv_general_dilated(
         x, weights, (stride, stride), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")
     )
 
 
 def xla_conv_transpose(x: jax.Array, weights: jax.Array, stride: int) -> jax.Array:
-    """x [b, q, v, f], weights [i, j, f, c] to [b, p, u, c]."""
+    """Applies a convolution's transpose by XLA: x [b, q, v, f], weights [i, j, f, c] to [b, p, u, c]."""
     return jax.lax.conv_transpose(
         x,
         weights.swapaxes(2, 3),
@@ -127,7 +127,7 @@ def xla_conv_transpose(x: jax.Array, weights: jax.Array, stride: int) -> jax.Arr
 
 
 def band_conv(x: jax.Array, weights: jax.Array, stride: int) -> jax.Array:
-    """x [b, p, u, c], weights [i, j, c, f] to [b, q, v, f]."""
+    """Convolves row by row with the band matrix: x [b, p, u, c], weights [i, j, c, f] to [b, q, v, f]."""
     b, _, width, c = x.shape
     kernel, features = weights.shape[0], weights.shape[-1]
     matrix = jnp.einsum("uvj,ijcf->iucvf", selector(width, kernel, stride), weights)
@@ -137,7 +137,7 @@ def band_conv(x: jax.Array, weights: jax.Array, stride: int) -> jax.Array:
 
 
 def band_conv_transpose(x: jax.Array, weights: jax.Array, stride: int) -> jax.Array:
-    """x [b, q, v, f], weights [i, j, f, c] to [b, p, u, c]."""
+    """Applies the transpose of `band_conv`: x [b, q, v, f], weights [i, j, f, c] to [b, p, u, c]."""
     b, height, width, _ = x.shape
     kernel, c = weights.shape[0], weights.shape[-1]
     chosen = selector(width * stride, kernel, stride)
@@ -149,7 +149,7 @@ def band_conv_transpose(x: jax.Array, weights: jax.Array, stride: int) -> jax.Ar
 
 
 def patch_conv_transpose(x: jax.Array, weights: jax.Array, stride: int) -> jax.Array:
-    """x [b, q, v, f], weights [i, j, f, c] to [b, p, u, c]: every pixel's patch, then their overlapping sum."""
+    """Sums the overlapping patches of all pixels: x [b, q, v, f], weights [i, j, f, c] to [b, p, u, c]."""
     b, height, width, f = x.shape
     kernel, c = weights.shape[0], weights.shape[-1]
     patches = x.reshape(-1, f) @ jnp.moveaxis(weights, 2, 0).reshape(f, -1)
@@ -164,7 +164,7 @@ def patch_conv_transpose(x: jax.Array, weights: jax.Array, stride: int) -> jax.A
 
 
 def gather_rows(x: jax.Array, kernel: int, stride: int) -> jax.Array:
-    """[b, p, n] to [b, q, (i n)]: the rows that the kernel covers at every output row."""
+    """Gathers the rows that the kernel covers at every output row: [b, p, n] to [b, q, (i n)]."""
     before, after, out = _padding(x.shape[1], kernel, stride)
     x = jnp.pad(x, ((0, 0), (before, after), (0, 0)))
     last = stride * (out - 1) + 1
@@ -173,14 +173,14 @@ def gather_rows(x: jax.Array, kernel: int, stride: int) -> jax.Array:
 
 @functools.lru_cache
 def selector(width: int, kernel: int, stride: int) -> np.ndarray:
-    """[u, v, j]: 1 where kernel column j joins columns u and v, else 0."""
+    """Returns [u, v, j]: 1 where kernel column j joins columns u and v, else 0."""
     before, _, out = _padding(width, kernel, stride)
     u, v, j = np.ogrid[:width, :out, :kernel]
     return (u == v * stride + j - before).astype(np.float32)
 
 
 def _padding(size: int, kernel: int, stride: int) -> tuple[int, int, int]:
-    """(zeros before, zeros after, size of the output) of 'SAME' padding."""
+    """Returns (zeros before, zeros after, size of the output) of 'SAME' padding."""
     out = -(-size // stride)
     total = max((out - 1) * stride + kernel - size, 0)
     return total // 2, total - total // 2, out

@@ -1,8 +1,8 @@
 """Convolutional generators and discriminators, and the pairs of them that the GANs of images have.
 
-Radford, Metz, Chintala, 'Unsupervised Representation Learning with Deep Convolutional Generative Adversarial
-Networks', ICLR 2016. The pairs for MNIST and CIFAR-10 are those of Rosca, Wu, Dherin, Barrett, 'Discretization
-Drift in Two-Player Games', ICML 2021.
+Radford, Metz, Chintala, 'Unsupervised Representation Learning with Deep Convolutional Generative
+Adversarial Networks', ICLR 2016. The pairs for MNIST and CIFAR-10 are those of Rosca, Wu, Dherin, Barrett,
+'Discretization Drift in Two-Player Games', ICML 2021.
 """
 
 from collections.abc import Sequence
@@ -25,8 +25,8 @@ class Generator(nn.Module):
       widths: channels of the small image, and of each hidden layer after it.
       kernel: width of the transposed convolutions, which have stride 2.
       channels: of the images.
-      is_batch_normalised: whether hidden layers have batch statistics, over all devices; the last layer is then
-        a 3x3 convolution, instead of one more transposed convolution.
+      is_batch_normalised: whether hidden layers have batch statistics, over all devices; the last layer is
+        then a 3x3 convolution, instead of one more transposed convolution.
     """
 
     side: int

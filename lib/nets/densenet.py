@@ -31,9 +31,9 @@ class DenseNetOptions(NetOptions):
 
 
 class DenseLayer(nn.Module):
-    """[x, conv3x3(relu(norm(z)))], z = conv1x1(relu(norm(x))) of 4 growth channels, or z = x without bottleneck.
+    """[x, conv3x3(relu(norm(z)))] with z = conv1x1(relu(norm(x))), or z = x without the bottleneck.
 
-    [b, h, w, c] to [b, h, w, c + growth].
+    z has 4 growth channels: [b, h, w, c] to [b, h, w, c + growth].
     """
 
     growth: int

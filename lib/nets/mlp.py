@@ -1,7 +1,8 @@
 """Dense classifiers; without hidden layers, logistic regression.
 
-First weights are uniform in +-1 / sqrt(fan in), as in the hypergradient paper's code, whose framework has that
-default. They are smaller than He's, with which SGDN-HD diverges in the first steps at the paper's beta.
+First weights are uniform in +-1 / sqrt(fan in), as in the hypergradient paper's code, whose framework has
+that default. They are smaller than He's, with which SGDN-HD diverges in the first steps at the paper's
+beta.
 """
 
 from collections.abc import Sequence
@@ -26,7 +27,7 @@ class MLPOptions(NetOptions):
 
 
 class MLP(nn.Module):
-    """[b, h, w, c] to (logits [b, classes], features: the last hidden layer, or the pixels if there is none).
+    """[b, h, w, c] to (logits [b, classes], features: the last hidden layer, or else the pixels).
 
     Attributes:
       num_classes: of the logits.

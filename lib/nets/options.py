@@ -1,4 +1,4 @@
-"""Options of networks that a config chooses by name: types, limits and defaults, checked before anything compiles."""
+"""Options of networks that a config chooses by name: their types, limits and defaults."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any, TypeVar
@@ -32,7 +32,8 @@ def choose(registry: Mapping[str, Entry], section: Named) -> tuple[Entry, NetOpt
     """Returns the entry that a section of the config names, and its options with those of the section.
 
     Raises:
-      ConfigError: an unknown name, or arguments that the entry does not take; the field is relative to the section.
+      ConfigError: an unknown name, or arguments that the entry does not take; the field is relative to the
+        section.
     """
     entry = lookup(registry, section.name, "name")
     if section.kwargs and not entry.options.model_fields:
@@ -41,7 +42,7 @@ def choose(registry: Mapping[str, Entry], section: Named) -> tuple[Entry, NetOpt
 
 
 def check_depth(depth: int, layers: int) -> None:
-    """Checks that a depth is that of whole blocks: `layers` n + 4, for n in each of three stages.
+    """Checks that a depth is `layers` n + 4, of three stages of whole blocks.
 
     Raises:
       ConfigError: it is not; the text names the nearest ones that are.

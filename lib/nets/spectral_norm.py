@@ -5,9 +5,9 @@ A function of the parameters rather than a layer, so that one normalisation serv
 Kernels [.., f] are matrices [-1, f]; biases, scales and offsets are left alone.
 
 Two ways to sigma:
-- `power_iteration`, the paper's: v^T W u with u, v from one step of power iteration and stopped. At converged
-  vectors its gradient v u^T is right, but as a linear function of W it has no second derivatives, and
-  Hessian-vector products through it miss those of sigma: by several percent on a small net. What drift
+- `power_iteration`, the paper's: v^T W u with u, v from one step of power iteration and stopped. At
+  converged vectors its gradient v u^T is right, but as a linear function of W it has no second derivatives,
+  and Hessian-vector products through it miss those of sigma: by several percent on a small net. What drift
   terms regularise is then not quite the gradient norm of the loss that is trained.
 - `exact`: the largest singular value itself, with all its derivatives; from an eigendecomposition of the
   smaller Gram matrix, which costs 20 to 50 times as much.
@@ -24,7 +24,7 @@ _EPS = 1e-12
 
 
 def init(params: Any, key: jax.Array, method: Method = "power_iteration") -> dict[str, jax.Array]:
-    """{path: a random unit vector u [f]} for every kernel of a pytree of parameters; none for `exact`."""
+    """Returns {path: a random unit vector u [f]} for every kernel of the parameters; none for `exact`."""
     kernels = {} if method == "exact" else _kernels(params)
     keys = jax.random.split(key, len(kernels))
     return {
@@ -34,7 +34,9 @@ def init(params: Any, key: jax.Array, method: Method = "power_iteration") -> dic
 
 
 def power_iteration(weights: jax.Array, u: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """One step: v = unit(W u), u' = unit(W^T v), sigma = v^T W u'; no gradient through u', v.
+    """Makes one step of power iteration, with no gradient through its vectors.
+
+    v = unit(W u),  u' = unit(W^T v),  sigma = v^T W u'
 
     Args:
       weights: kernel [.., f], as the matrix W [-1, f].
@@ -51,7 +53,7 @@ def power_iteration(weights: jax.Array, u: jax.Array) -> tuple[jax.Array, jax.Ar
 
 @jax.custom_jvp
 def exact(weights: jax.Array) -> jax.Array:
-    """sigma, the largest singular value of kernel [.., f]; differentiable any number of times.
+    """Returns sigma, the largest singular value of kernel [.., f]; differentiable any number of times.
 
     d sigma = v^T dW u, where u and v move with W. There are no second derivatives where the two largest
     singular values are equal, and they grow with the inverse of the gap.
@@ -67,13 +69,13 @@ def _exact_jvp(primals, tangents):
 
 
 def _tall(weights: jax.Array) -> jax.Array:
-    """W [-1, f] or its transpose, whichever has fewer columns: its Gram matrix is the small one."""
+    """Returns W [-1, f] or its transpose, whichever has fewer columns: its Gram matrix is the small one."""
     matrix = weights.reshape(-1, weights.shape[-1])
     return matrix if matrix.shape[0] >= matrix.shape[1] else matrix.T
 
 
 def _top(matrix: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """(sigma, v, u) of the largest singular value, W u = sigma v."""
+    """Returns (sigma, v, u) of the largest singular value, W u = sigma v."""
     u = top_eigenvector(matrix.T @ matrix)
     image = matrix @ u
     sigma = _safe_norm(image)
@@ -82,7 +84,7 @@ def _top(matrix: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
 
 @jax.custom_jvp
 def top_eigenvector(gram: jax.Array) -> jax.Array:
-    """Unit eigenvector u [n] of the largest eigenvalue of a symmetric matrix [n, n].
+    """Returns the unit eigenvector u [n] of the largest eigenvalue of a symmetric matrix [n, n].
 
     Its derivative solves, with lam = u^T G u,
 
@@ -141,13 +143,13 @@ def _not_zero(sigma: jax.Array) -> jax.Array:
 
 
 def _safe_norm(x: jax.Array) -> jax.Array:
-    """|x|, with a finite derivative at 0."""
+    """Returns |x|, with a finite derivative at 0."""
     squared = jnp.sum(x**2)
     return jnp.where(squared == 0, 0, jnp.sqrt(_not_zero(squared)))
 
 
 def _kernels(params: Any) -> dict[str, jax.Array]:
-    """{path: weights} of the leaves that are matrices or convolution kernels."""
+    """Returns {path: weights} of the leaves that are matrices or convolution kernels."""
     leaves, _ = jax.tree_util.tree_flatten_with_path(params)
     return {_name(path): w for path, w in leaves if w.ndim > 1}
 

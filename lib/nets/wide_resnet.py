@@ -26,9 +26,9 @@ class WideResNetOptions(NetOptions):
 
 
 class WideBlock(nn.Module):
-    """x + conv(dropout(relu(norm(conv(a))))), a = relu(norm(x)); conv1x1(a) is in place of x where shapes differ.
+    """x + conv(dropout(relu(norm(conv(a))))) with a = relu(norm(x)).
 
-    [b, h, w, c] to [b, h / stride, w / stride, features].
+    Where shapes differ, conv1x1(a) is in place of x: [b, h, w, c] to [b, h / stride, w / stride, features].
     """
 
     features: int
@@ -46,7 +46,7 @@ class WideBlock(nn.Module):
 
 
 class WideResNet(nn.Module):
-    """[b, h, w, c] to (logits [b, classes], features [b, 64 width]: the last activations' mean over pixels).
+    """[b, h, w, c] to (logits [b, classes], features [b, 64 width]: the mean of the last activations).
 
     Attributes:
       num_classes: of the logits.
