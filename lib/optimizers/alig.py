@@ -3,8 +3,8 @@
     gamma = min(loss / (||g||^2 + eps), max_lr)
     w <- projection(w - gamma g)
 
-Where a model can fit every example, the least loss of any minibatch is 0, and gamma is the step at which the
-loss's linear model reaches it.
+Where a model can fit every example, the least loss of any minibatch is 0, and gamma is the step at which
+the loss's linear model reaches it.
 
 Berrada, Zisserman, Kumar: Training neural networks for and by interpolation, ICML 2020, arXiv 1906.05661,
 Algorithm 1.
@@ -47,9 +47,10 @@ def alig(
 ) -> optax.GradientTransformationExtraArgs:
     """Returns ALI-G, whose update takes the loss: `update(grads, opt_state, params, value=loss)`.
 
-    The losses are never negative and have no regularisers in them. `value` and the gradient are means over the
-    whole minibatch, the same on all devices. Under `optax.masked` norms are of the chosen parameters alone. The
-    paper projects the initial parameters too, which no `init` of optax can do; the games of this project do.
+    The losses are never negative and have no regularisers in them. `value` and the gradient are means over
+    the whole minibatch, the same on all devices. Under `optax.masked` norms are of the chosen parameters
+    alone. The paper projects the initial parameters too, which no `init` of optax can do; the games of this
+    project do.
 
     Args:
       learning_rate: max_lr, the largest gamma.
@@ -58,8 +59,8 @@ def alig(
       adjusted: which form of momentum.
       capped: False takes gamma as it is, whatever learning_rate.
       max_norm: the largest L2 norm of all parameters together, instead of weight decay; None: any.
-      projection: another set for the parameters than that ball. Under `optax.inject_hyperparams` it is one of
-        the static_args, or it would be taken for a schedule.
+      projection: another set for the parameters than that ball. Under `optax.inject_hyperparams` it is one
+        of the static_args, or it would be taken for a schedule.
 
     Raises:
       ConfigError: plain numbers that do not fit, or options that contradict one another.
@@ -100,7 +101,7 @@ def polyak_rate(loss: jax.Array, grads: Any, eps: ArrayLike) -> jax.Array:
 def momentum_step(
     gamma: jax.Array, grads: Any, buffer: Any, momentum: ArrayLike, adjusted: bool
 ) -> tuple[Any, Any]:
-    """Returns (u, b) of a step with Nesterov's momentum mu: the parameters move by u, before the projection.
+    """Returns (u, b) of a step with Nesterov's momentum mu; the parameters move by u before the projection.
 
       standard:  b <- mu b - gamma g,    u = mu b - gamma g
       adjusted:  b <- mu b - g,          u = gamma (mu b - g)

@@ -24,10 +24,11 @@ class Optimizer(NamedTuple):
     Attributes:
       init: `(params) -> opt_state`.
       update: `(grads, opt_state, params, **extra) -> (updates, opt_state)`; accepts any extras.
-      learning_rate: `(opt_state) -> scalar`: what the next update will use, its schedule included; as far as
-        it is known: of an optimiser that chooses its rate, the last choice.
+      learning_rate: `(opt_state) -> scalar`: what the next update will use, its schedule included; as far
+        as it is known: of an optimiser that chooses its rate, the last choice.
       used_rate: `(opt_state before, opt_state after) -> scalar`: what the update between them used.
-      project: `(params) -> params`: the nearest that it allows, where a run is to start; mostly the identity.
+      project: `(params) -> params`: the nearest that it allows, where a run is to start; mostly the
+        identity.
     """
 
     init: Callable[[Any], Any]
@@ -75,15 +76,16 @@ def make(
 
     Raises:
       ConfigError: an unknown optimiser or keyword argument, or a value that the optimiser refuses; of the
-        fields of an optimiser's section: `name`, `schedule`, `kwargs.<argument>`, or `kwargs` where it is not
-        known which argument it is.
+        fields of an optimiser's section: `name`, `schedule`, `kwargs.<argument>`, or `kwargs` where it is
+        not known which argument it is.
     """
     kind = kind_of(name)
     _check_known(name, kind, kwargs)
     if schedule is not None:
         _check_schedulable(name, kind, kwargs)
     with _refusals(name, kwargs):
-        kind.factory(learning_rate=learning_rate, **kwargs)  # bad numbers are refused here: below they are arrays
+        # Bad numbers are refused here: below they are arrays.
+        kind.factory(learning_rate=learning_rate, **kwargs)
         factory = _clipped(kind.factory, clip_norm, clip_value)
         transform = _injected(factory, learning_rate, kwargs)
         _try(name, transform, with_loss)
@@ -102,13 +104,14 @@ def _check_schedulable(name: str, kind: Kind, kwargs: Mapping[str, Any]) -> None
     """Refuses a schedule that would have no effect on the rate."""
     if not kind.scheduled:
         raise ConfigError(
-            f"'{name}' moves its rate itself, from learning_rate on; use the schedule '{schedules.CONSTANT}'",
+            f"'{name}' moves its rate itself, from learning_rate on; use the schedule "
+            f"'{schedules.CONSTANT}'",
             "schedule",
         )
     if kind.is_uncapped(kwargs):
         raise ConfigError(
-            f"has no effect on a rate that is not capped; use the schedule '{schedules.CONSTANT}', or leave "
-            f"out {', '.join(f'kwargs.{argument}' for argument in kind.uncapped_by)}",
+            f"has no effect on a rate that is not capped; use the schedule '{schedules.CONSTANT}', or "
+            f"leave out {', '.join(f'kwargs.{argument}' for argument in kind.uncapped_by)}",
             "schedule",
         )
 
@@ -153,17 +156,18 @@ def _injected(
 
 
 def _try(name: str, transform: optax.GradientTransformationExtraArgs, with_loss: bool) -> None:
-    """Traces an update of a small problem, which an optimiser that does not fit refuses; computes nothing."""
+    """Traces an update of a small problem, to see whether the optimiser refuses it; computes nothing."""
     try:
         state = jax.eval_shape(
-            functools.partial(_small_update, transform, with_loss), {"w": jnp.zeros((3, 2)), "b": jnp.zeros(2)}
+            functools.partial(_small_update, transform, with_loss),
+            {"w": jnp.zeros((3, 2)), "b": jnp.zeros(2)},
         )
     except (TypeError, ValueError) as error:
         if with_loss or "value_fn" not in str(error):
             raise
         raise ConfigError(
-            f"'{name}' searches along a loss, and players here have directions alone; use another, such as sgd "
-            "or adam",
+            f"'{name}' searches along a loss, and players here have directions alone; use another, such as "
+            "sgd or adam",
             "name",
         ) from error
     if any(jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key) for leaf in jax.tree.leaves(state)):
@@ -193,7 +197,8 @@ def _with_rates(
     """Returns the pair with its schedule applied, and what it says of its rate."""
 
     def init(params):
-        # Without weak types, or the second step would compile again; copies, for equal arrays cannot be donated.
+        # Without weak types, or the second step would compile again; copies, for equal arrays cannot be
+        # donated.
         return jax.tree.map(lambda x: jnp.array(x, x.dtype), transform.init(params))
 
     def scheduled_rate(state):

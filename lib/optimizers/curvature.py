@@ -19,7 +19,8 @@ def exact_product(loss: Loss, params: Any, direction: Any) -> Any:
     Kinks, as of ReLU, are where they are: the curvature between them is what counts.
 
     Raises:
-      ConfigError: the gradient does not depend on the parameters but by jumps, so that H is zero everywhere.
+      ConfigError: the gradient does not depend on the parameters but by jumps, so that H is zero
+        everywhere.
     """
     depends = []
 
@@ -35,8 +36,8 @@ def exact_product(loss: Loss, params: Any, direction: Any) -> Any:
     _, product = jax.jvp(lambda theta: watched(jax.grad(loss)(theta)), (params,), (direction,))
     if not depends:
         raise ConfigError(
-            "dal: this loss is piecewise linear in the parameters, it has no second derivative to choose a rate "
-            "by; use a smooth loss, such as cross entropy, or another optimiser, such as sgd"
+            "dal: this loss is piecewise linear in the parameters, it has no second derivative to choose a "
+            "rate by; use a smooth loss, such as cross entropy, or another optimiser, such as sgd"
         )
     return product
 
@@ -46,8 +47,8 @@ def difference_product(loss: Loss, params: Any, direction: Any) -> Any:
 
     (grad loss(theta + r v) - grad loss(theta - r v)) / 2r
 
-    r = (u (1 + ||theta||))^(1/3) balances the rounding of theta and of gradients, relative errors of u, against
-    the third derivative.
+    r = (u (1 + ||theta||))^(1/3) balances the rounding of theta and of gradients, relative errors of u,
+    against the third derivative.
 
     Raises:
       ConfigError: as `exact_product`.

@@ -5,8 +5,8 @@
 H is the loss's Hessian at theta. To leading order a step of gradient descent leaves the gradient flow by
 (rate^2 / 2) H g: along curved directions DAL takes small steps, along flat ones large steps.
 
-Rosca, Wu, Qin, Dherin: On a continuous time model of gradient descent dynamics and instability in deep learning,
-TMLR 2023, arXiv 2302.01952.
+Rosca, Wu, Qin, Dherin: On a continuous time model of gradient descent dynamics and instability in deep
+learning, TMLR 2023, arXiv 2302.01952.
 """
 
 from typing import Any, NamedTuple
@@ -41,12 +41,13 @@ def dal(
 ) -> optax.GradientTransformationExtraArgs:
     """Returns DAL-p, whose update takes the loss: `update(grads, opt_state, params, value_fn=loss)`.
 
-    For momentum, chain it with `optax.trace`. It cannot be masked, for the loss is a function of all parameters:
-    mask what comes after it. A gradient of 0 moves nothing. `value_fn` is of the whole minibatch, and so is its
-    gradient: on several devices see `lib.runtime.devices.replicated`.
+    For momentum, chain it with `optax.trace`. It cannot be masked, for the loss is a function of all
+    parameters: mask what comes after it. A gradient of 0 moves nothing. `value_fn` is of the whole
+    minibatch, and so is its gradient: on several devices see `lib.runtime.devices.replicated`.
 
     Args:
-      learning_rate: h; 2 in the paper, with which p = 1 is at the edge of stability: a quadratic's x becomes -x.
+      learning_rate: h; 2 in the paper, with which p = 1 is at the edge of stability: a quadratic's x
+        becomes -x.
       p: how much the rate follows the curvature; 0: plain SGD at learning_rate, if the cap is above.
       cap: the largest rate, also where H ghat is 0.
       hvp: "exact" Hessian-vector products, or by "finite_differences" of two gradients.
@@ -55,8 +56,8 @@ def dal(
       start, stop: which updates are DAL's, counted from 0; None: all from `start` on.
 
     Raises:
-      ConfigError: plain numbers that do not fit, or options that contradict one another; by its update, a loss
-        whose second derivative is zero everywhere.
+      ConfigError: plain numbers that do not fit, or options that contradict one another; by its update, a
+        loss whose second derivative is zero everywhere.
       ValueError: by its update, without `value_fn` or `params`, or with masked ones.
     """
     _check_numbers(learning_rate, p, cap, plain_rate)

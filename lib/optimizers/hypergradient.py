@@ -4,12 +4,12 @@
     alpha_t = alpha_{t-1} (1 + beta cos(g_t, u_{t-1}))     multiplicative
     theta_t = theta_{t-1} - alpha_t u_t
 
-g_t is the gradient at theta_{t-1} and u_t the direction that is made of it. Since theta_{t-1} = theta_{t-2} -
-alpha_{t-1} u_{t-1}, the loss there has the derivative -<g_t, u_{t-1}> in the rate. The rate moves before it is
-used; the first step uses alpha_0, its u_0 being 0. One inner product is of all parameters together.
+g_t is the gradient at theta_{t-1} and u_t the direction that is made of it. Since theta_{t-1} = theta_{t-2}
+- alpha_{t-1} u_{t-1}, the loss there has the derivative -<g_t, u_{t-1}> in the rate. The rate moves before
+it is used; the first step uses alpha_0, its u_0 being 0. One inner product is of all parameters together.
 
-Baydin, Cornish, Rubio, Schmidt, Wood: Online learning rate adaptation with hypergradient descent, ICLR 2018,
-arXiv 1703.04782.
+Baydin, Cornish, Rubio, Schmidt, Wood: Online learning rate adaptation with hypergradient descent, ICLR
+2018, arXiv 1703.04782.
 """
 
 import itertools
@@ -72,8 +72,8 @@ def hypergradient(
 ) -> optax.GradientTransformationExtraArgs:
     """Returns an optimiser that descends along a direction by a rate that descends too.
 
-    The gradient is what arrives here: put L2 weight decay and clipping before, by `optax.chain`. With beta 0 the
-    rate stays alpha_0.
+    The gradient is what arrives here: put L2 weight decay and clipping before, by `optax.chain`. With beta
+    0 the rate stays alpha_0.
 
     Args:
       direction: makes u_t of g_t, to be subtracted: `optax.identity()`, `optax.scale_by_adam()` ...
@@ -84,8 +84,8 @@ def hypergradient(
       max_rate: what it never rises above; None: anything.
 
     Raises:
-      ConfigError: an unknown rule, plain numbers (arrays are not checked) that do not fit or are out of their
-        order, or a schedule, for the rate moves itself.
+      ConfigError: an unknown rule, plain numbers (arrays are not checked) that do not fit or are out of
+        their order, or a schedule, for the rate moves itself.
     """
     _check_rates(learning_rate, beta, rule, min_rate, max_rate)
     direction = optax.with_extra_args_support(direction)
@@ -213,7 +213,9 @@ def _check_rates(
     if rule not in RATE_RULES:
         raise ConfigError(f"unknown name '{rule}'{nearest(rule, RATE_RULES)}", "rule")
     if callable(learning_rate):
-        raise ConfigError("a schedule cannot govern a rate that moves itself; use a number", "learning_rate")
+        raise ConfigError(
+            "a schedule cannot govern a rate that moves itself; use a number", "learning_rate"
+        )
     check("beta", beta, lambda x: 0 <= x < math.inf, "0, which leaves the rate as it is, or more")
     in_order = {"min_rate": min_rate, "learning_rate": learning_rate, "max_rate": max_rate}
     for name, rate in in_order.items():

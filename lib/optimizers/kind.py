@@ -18,8 +18,10 @@ class Kind:
       chooses_rate: whether it chooses its rate. Its state then keeps the rate of the last update as
         `step_size`, a scalar; before the first, the one that it starts from.
       scheduled: whether a schedule can govern its rate; not where learning_rate is only the first one.
-      uncapped_by: arguments with which learning_rate no longer bounds its rate, so that a schedule has no effect.
-      bounds_norm: whether it keeps the norm of all parameters at or below its argument `max_norm`, if there is one.
+      uncapped_by: arguments with which learning_rate no longer bounds its rate, so that a schedule has no
+        effect.
+      bounds_norm: whether it keeps the norm of all parameters at or below its argument `max_norm`, if there
+        is one.
     """
 
     factory: Callable[..., optax.GradientTransformation]

@@ -1,6 +1,7 @@
 """Relatives of ALI-G: the stochastic Polyak step size, by optax, with the rate that it chose.
 
-Loizou, Vaswani, Laradji, Lacoste-Julien: Stochastic Polyak step-size for SGD, AISTATS 2021, arXiv 2002.10542.
+Loizou, Vaswani, Laradji, Lacoste-Julien: Stochastic Polyak step-size for SGD, AISTATS 2021, arXiv
+2002.10542.
 """
 
 from typing import Any, NamedTuple

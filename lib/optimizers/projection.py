@@ -31,8 +31,8 @@ def projected(
 ) -> optax.GradientTransformationExtraArgs:
     """Returns an optimiser followed by a projection: w <- projection(w + u), u being its own update.
 
-    It is the last of a chain, for what comes later would leave the set; under `optax.masked` it sees the chosen
-    parameters alone. The initial parameters are the caller's: start from `projection(params)`.
+    It is the last of a chain, for what comes later would leave the set; under `optax.masked` it sees the
+    chosen parameters alone. The initial parameters are the caller's: start from `projection(params)`.
 
     Raises:
       ValueError: by its update, without `params`.

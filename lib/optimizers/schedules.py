@@ -36,8 +36,8 @@ def make(name: str, kwargs: Mapping[str, Any]) -> Schedule:
       kwargs: the schedule's arguments. `boundaries_and_scales` is written as pairs (update, scale).
 
     Raises:
-      ConfigError: an unknown schedule or argument, or values that the schedule refuses; of the field `name`,
-        `kwargs` or `kwargs.<argument>`.
+      ConfigError: an unknown schedule or argument, or values that the schedule refuses; of the field
+        `name`, `kwargs` or `kwargs.<argument>`.
     """
     schedules = {CONSTANT: _constant} | optax_schedules()
     if name not in schedules:

@@ -20,7 +20,8 @@ def squared_norm(tree: Any) -> jax.Array:
 def polar(tree: Any) -> tuple[jax.Array, Any]:
     """Returns (||x||, x / ||x||) over all leaves.
 
-    Right also where the squares of components are too small or too large for their type. The direction of 0 is 0.
+    Right also where the squares of components are too small or too large for their type. The direction of 0
+    is 0.
     """
     largest = optax.tree.max(jax.tree.map(jnp.abs, tree)).astype(float)
     unit = jnp.where(largest > 0, largest, 1)

@@ -1,4 +1,4 @@
-"""What every optimiser does on every problem: this project's own, and the common ones of optax beside them."""
+"""What every optimiser does on every problem: this project's own, and the common ones of optax."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -20,7 +20,7 @@ STEPS, RATE = 20, 1e-2
 
 
 class Problem(NamedTuple):
-    """A loss of a pytree and where it starts, with gradients of about 1, so that one rate is right for all."""
+    """A loss of a pytree and where it starts, with gradients of about 1: one rate is right for all."""
 
     loss: Callable[[Any], jax.Array]
     params: Any
@@ -56,57 +56,95 @@ PROBLEMS = {
 }
 
 
-def stepper(name: str, problem: Problem):
-    """(step: `(params, state) -> (params, state)`, params, state); as update rules call optimisers, and more."""
-    optimizer = optimizers.make(name, RATE, {})
+OPTIMIZERS = {name: optimizers.make(name, RATE, {}) for name in NAMES}
+CASES = [(name, problem) for name in NAMES for problem in PROBLEMS]
 
-    def step(params, state):
-        value, grad = jax.value_and_grad(problem.loss)(params)
-        known = {"value": value, "grad": grad, "value_fn": problem.loss}
-        updates, state = optimizer.update(grad, state, params, **known, unknown=None)
-        return optax.apply_updates(params, updates), state
 
-    params = jax.tree.map(jnp.asarray, problem.params)
-    return step, params, optimizer.init(params)
+def start(name: str, problem: str):
+    """Returns the (params, state) that an optimiser begins a problem with."""
+    params = jax.tree.map(jnp.asarray, PROBLEMS[problem].params)
+    return params, OPTIMIZERS[name].init(params)
+
+
+def stepped(name: str, problem: str, params, state):
+    """Returns (params, state) after a step; calls the optimiser as update rules do, and with more."""
+    loss = PROBLEMS[problem].loss
+    value, grad = jax.value_and_grad(loss)(params)
+    known = {"value": value, "grad": grad, "value_fn": loss}
+    updates, state = OPTIMIZERS[name].update(grad, state, params, **known, unknown=None)
+    return optax.apply_updates(params, updates), state
+
+
+def stepped_all(carries):
+    """Steps in all cases: one program, for each would be compiled alone."""
+    return {case: stepped(*case, *carry) for case, carry in carries.items()}
+
+
+class Course(NamedTuple):
+    """What the steps of all cases come to: {case: (params, state)}.
+
+    Attributes:
+      starts: before the first step.
+      compiled: after three compiled steps.
+      end: after STEPS compiled steps, all of whose arguments were donated.
+      from_leaves: after a third step from the leaves of the carries alone, as a checkpoint keeps them.
+      programs: how many were compiled for the donated steps.
+    """
+
+    starts: dict
+    compiled: dict
+    end: dict
+    from_leaves: dict
+    programs: int
+
+
+@pytest.fixture(scope="module")
+def course():
+    """Runs all cases together."""
+    with jax.enable_x64(True):
+        step = jax.jit(stepped_all, donate_argnums=0)
+        starts = jax.jit(lambda: {case: start(*case) for case in CASES})()
+        third = from_leaves = None
+        carries = jax.tree.map(jnp.copy, starts)
+        for n in range(STEPS):
+            if n == 2:
+                leaves = [np.array(x) for x in jax.tree.leaves(carries)]
+            carries = step(carries)
+            if n == 2:
+                third = jax.tree.map(np.array, carries)
+                restored = jax.tree.unflatten(jax.tree.structure(starts), map(jnp.asarray, leaves))
+                from_leaves = jax.tree.map(np.array, step(restored))
+        return Course(starts, third, carries, from_leaves, step._cache_size())
 
 
 def abstract(tree):
-    """Its structure, shapes and dtypes."""
+    """Returns the structure, shapes and dtypes of a tree."""
     return jax.tree.structure(tree), [(x.shape, x.dtype, x.weak_type) for x in jax.tree.leaves(tree)]
 
 
-@pytest.mark.parametrize("problem", PROBLEMS)
-@pytest.mark.parametrize("name", NAMES)
-def test_descends_in_double_precision_donated_without_compiling_again(name, problem):
-    problem = PROBLEMS[problem]
-    step, params, state = stepper(name, problem)
-    before, step = abstract((params, state)), jax.jit(step, donate_argnums=(0, 1))
-    for _ in range(STEPS):
-        params, state = step(params, state)
-    assert problem.loss(params) < problem.loss(problem.params)
-    assert step._cache_size() == 1
-    assert abstract((params, state)) == before
+@pytest.mark.parametrize(("name", "problem"), CASES)
+def test_descends_in_double_precision_donated_without_compiling_again(course, name, problem):
+    params, state = course.end[name, problem]
+    loss, first = PROBLEMS[problem]
+    assert loss(params) < loss(first)
+    assert course.programs == 1
+    assert abstract((params, state)) == abstract(course.starts[name, problem])
     floats = [x.dtype for x in jax.tree.leaves(state) if jnp.issubdtype(x.dtype, jnp.floating)]
     assert set(floats) == {jnp.dtype("float64")}
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_compiled_equals_not_compiled(name):
-    step, *start = stepper(name, PROBLEMS["network"])
-    compiled, plain = start, start
+def test_compiled_equals_not_compiled(course, name):
+    first = plain = course.starts[name, "network"]
+    compiled = course.compiled[name, "network"]
     for _ in range(3):
-        compiled, plain = jax.jit(step)(*compiled), step(*plain)
-    assert abs(compiled[0]["bias"] - start[0]["bias"]) > 0
-    close = lambda x, y: np.testing.assert_allclose(x, y, rtol=1e-9, atol=1e-12)
-    jax.tree.map(close, compiled, plain)
+        plain = stepped(name, "network", *plain)
+    assert abs(compiled[0]["bias"] - first[0]["bias"]) > 0
+    jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, rtol=1e-9, atol=1e-12), compiled, plain)
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_state_comes_back_from_its_leaves(name):
+def test_a_state_comes_back_from_its_leaves(course, name):
     """As a checkpoint keeps it: leaves alone, put in the structure of a first state."""
-    step, *start = stepper(name, PROBLEMS["network"])
-    step = jax.jit(step)
-    whole = step(*step(*start))
-    leaves = [np.array(x) for x in jax.tree.leaves(step(*start))]
-    parts = step(*jax.tree.unflatten(jax.tree.structure(tuple(start)), map(jnp.asarray, leaves)))
+    whole, parts = course.compiled[name, "network"], course.from_leaves[name, "network"]
     jax.tree.map(np.testing.assert_array_equal, whole, parts)

@@ -1,17 +1,30 @@
-"""DAL: the paper's rule in NumPy, closed forms, losses without curvature, several devices, and life inside optax."""
+"""DAL: the paper's rule in NumPy, closed forms, losses without curvature, several devices, optax."""
+
+import functools
+import itertools
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from tanh_net import THETA, X, flat, hessian_vector_product, loss, trained, value_and_gradient
+from tanh_net import (
+    THETA,
+    X,
+    flat,
+    hessian_vector_product,
+    loss,
+    trained,
+    trained_all,
+    value_and_gradient,
+)
 
 from lib import optimizers
 from lib.errors import ConfigError
 from lib.games import updates
 from lib.games.game import Aux, Game
-from lib.optimizers.dal import PRODUCTS, dal
+from lib.optimizers.curvature import PRODUCTS
+from lib.optimizers.dal import dal
 from lib.optimizers.trees import polar
 from lib.runtime.devices import AXIS
 
@@ -21,7 +34,7 @@ THETA32 = jax.tree.map(np.float32, THETA)
 
 
 def transcribed(p, start=0, stop=STEPS):
-    """(parameters, rates, rates before the cap)."""
+    """Runs the rule: (parameters, rates, rates before the cap)."""
     theta, rates, wanted = flat(THETA), [], []
     for t in range(STEPS):
         _, g = value_and_gradient(theta)
@@ -35,34 +48,68 @@ def transcribed(p, start=0, stop=STEPS):
 def test_the_hessian_by_hand_is_the_hessian():
     with jax.enable_x64(True):
         vector, unravel = jax.flatten_util.ravel_pytree(THETA)
-        hessian = jax.hessian(lambda v: loss(unravel(v)))(vector)
+        hessian = jax.jit(jax.hessian(lambda v: loss(unravel(v))))(vector)
         direction = np.arange(1.0, 18.0)
-        found = hessian_vector_product(flat(THETA), direction)
-        np.testing.assert_allclose(found, hessian @ direction, rtol=1e-11, atol=1e-11)
+        product = hessian_vector_product(flat(THETA), direction)
+        np.testing.assert_allclose(product, hessian @ direction, rtol=1e-11, atol=1e-11)
 
 
-@pytest.mark.usefixtures("float64")
-@pytest.mark.parametrize(("start", "stop"), [(0, None), (4, None), (0, 30), (4, 30)])
-@pytest.mark.parametrize(("hvp", "atol"), [("exact", 1e-10), ("finite_differences", 1e-8)])
-@pytest.mark.parametrize("p", [0.0, 0.5, 1.0, 2.0])
-def test_fifty_steps_equal_the_rule(p, hvp, atol, start, stop):
-    window = {"start": start, "stop": stop, "plain_rate": PLAIN} if (start, stop) != (0, None) else {}
+POWERS, WINDOWS = (0.0, 0.5, 1.0, 2.0), ((0, None), (4, None), (0, 30), (4, 30))
+ATOL = {"exact": 1e-10, "finite_differences": 1e-8}
+
+
+def with_power(optimizer, p):
+    """Returns the optimiser with another power in its first state."""
+
+    def init(params):
+        state = optimizer.init(params)
+        return state._replace(hyperparams=state.hyperparams | {"p": p})
+
+    return optimizer._replace(init=init)
+
+
+@pytest.fixture(scope="module")
+def runs():
+    """Runs fifty steps with either product, in all windows and with every power; in double precision.
+
+    Returns:
+      {name of product and window: (parameters, rates)}, each with a leading axis of POWERS.
+    """
+    chosen = {}
+    with jax.enable_x64(True):
+        for hvp, (start, stop) in itertools.product(ATOL, WINDOWS):
+            window = {"start": start, "stop": stop, "plain_rate": PLAIN} if start or stop else {}
+            kwargs = {"p": 1.0, "cap": CAP, "hvp": hvp, **window}
+            chosen[f"{hvp} {start} {stop}"] = optimizers.make("dal", H, kwargs)
+
+        def one(p):
+            return trained_all({x: (with_power(o, p), THETA) for x, o in chosen.items()}, STEPS)
+
+        return jax.device_get(jax.vmap(one)(jnp.array(POWERS)))
+
+
+@pytest.mark.parametrize(("start", "stop"), WINDOWS)
+@pytest.mark.parametrize("hvp", ATOL)
+@pytest.mark.parametrize("p", POWERS)
+def test_fifty_steps_equal_the_rule(runs, p, hvp, start, stop):
     expected, rates, wanted = transcribed(p, start, stop or STEPS)
     if p:
         assert np.ptp(rates[start:stop]) > 0.1
         assert wanted.min() < CAP
-    found, used = trained(
-        optimizers.make("dal", H, {"p": p, "cap": CAP, "hvp": hvp, **window}), THETA, STEPS
-    )
-    np.testing.assert_allclose(used, rates, rtol=0, atol=atol)
-    np.testing.assert_allclose(flat(found), expected, rtol=0, atol=atol)
+    theta, used = jax.tree.map(lambda x: x[POWERS.index(p)], runs[f"{hvp} {start} {stop}"])
+    np.testing.assert_allclose(used, rates, rtol=0, atol=ATOL[hvp])
+    np.testing.assert_allclose(flat(theta), expected, rtol=0, atol=ATOL[hvp])
 
 
 @pytest.mark.usefixtures("float64")
 def test_p_of_zero_is_sgd():
-    found, _ = trained(dal(H, p=0.0), THETA, STEPS)
-    expected, _ = trained(optax.sgd(H), THETA, STEPS)
-    np.testing.assert_array_equal(flat(found), flat(expected))
+    ends = trained_all({"dal": (dal(H, p=0.0), THETA), "sgd": (optax.sgd(H), THETA)}, STEPS)
+    assert np.abs(flat(ends["sgd"][0]) - flat(THETA)).max() > 0.1
+    np.testing.assert_array_equal(flat(ends["dal"][0]), flat(ends["sgd"][0]))
+
+
+def bowl(x):
+    return 3.0 * (jnp.sum(x["a"] ** 2) + x["b"] ** 2) / 2
 
 
 @pytest.mark.usefixtures("float64")
@@ -70,30 +117,29 @@ def test_p_of_zero_is_sgd():
 def test_a_quadratic_is_reflected(hvp):
     """f = (lam / 2) ||x||^2: H ghat = lam ghat, so the rate is 2 / lam and x <- -x."""
     x = {"a": np.array([0.3, -0.4]), "b": np.array(1.2)}
-    f = lambda x: 3.0 * (jnp.sum(x["a"] ** 2) + x["b"] ** 2) / 2
-    found, rates = trained(dal(2.0, hvp=hvp), x, 3, f)
+    end, rates = trained(dal(2.0, hvp=hvp), x, 3, bowl)
     tolerance = 1e-14 if hvp == "exact" else 1e-9
     np.testing.assert_allclose(rates, 2 / 3, rtol=tolerance)
-    np.testing.assert_allclose(flat(found), -flat(x), rtol=10 * tolerance)
+    np.testing.assert_allclose(flat(end), -flat(x), rtol=10 * tolerance)
 
 
-@pytest.mark.parametrize("hvp", PRODUCTS)
-@pytest.mark.parametrize("p", [0.0, 1.0])
-def test_a_gradient_of_zero_moves_nothing(p, hvp):
-    x = {"a": np.zeros(3, np.float32)}
-    for rate in (2.0, 0.0):  # as a schedule may end
+def test_a_gradient_of_zero_moves_nothing():
+    x, runs = {"a": np.zeros(3, np.float32)}, {}
+    for rate, p, hvp in itertools.product((2.0, 0.0), (0.0, 1.0), PRODUCTS):  # 0: as a schedule may end
         optimizer = optax.inject_hyperparams(dal)(learning_rate=jnp.float32(rate), p=p, hvp=hvp)
-        found, rates = trained(optimizer, x, 2, lambda x: jnp.sum(jnp.cosh(x["a"])))
-        np.testing.assert_array_equal(flat(found), 0)
+        runs[rate, p, hvp] = (optimizer, x)
+    for end, rates in trained_all(runs, 2, lambda x: jnp.sum(jnp.cosh(x["a"]))).values():
+        np.testing.assert_array_equal(flat(end), 0)
         assert np.isfinite(rates).all()
 
 
 def test_flat_directions_have_the_cap():
     """f = x^4 at x: H ghat = 12 x^2, below h / cap for small x."""
-    _, rates = trained(dal(2.0, cap=3.0), np.float32(0.1), 1, lambda x: x**4)
-    assert rates == pytest.approx(3.0)
-    _, rates = trained(dal(2.0, cap=3.0), np.float32(1.0), 1, lambda x: x**4)
-    assert rates == pytest.approx(2 / 12, rel=1e-5)
+    optimizer = dal(2.0, cap=3.0)
+    starts = {x: (optimizer, np.float32(x)) for x in (0.1, 1.0)}
+    runs = trained_all(starts, 1, lambda x: x**4)
+    assert runs[0.1][1] == pytest.approx(3.0)
+    assert runs[1.0][1] == pytest.approx(2 / 12, rel=1e-5)
 
 
 @pytest.mark.parametrize("scale", [1e-30, 1.0, 1e30])
@@ -105,13 +151,18 @@ def test_norms_and_directions_fit_float32(scale):
 
 
 LABELS = np.array([1.0, -1.0, 1.0])
-MARGIN = lambda t: LABELS * (X @ t["w"][:, 0] + t["out"]["c"])
+
+
+def margin(t):
+    return LABELS * (X @ t["w"][:, 0] + t["out"]["c"])
+
+
 FLAT = {
-    "hinge": lambda t: jnp.mean(jnp.maximum(0, 1 - MARGIN(t))),
-    "compiled": jax.jit(lambda t: jnp.mean(jax.nn.relu(1 - MARGIN(t)))),
-    "absolute": lambda t: jnp.mean(jnp.abs(MARGIN(t) - 1)),
-    "linear": lambda t: -jnp.mean(MARGIN(t)),
-    "scanned": lambda t: jax.lax.scan(lambda s, m: (s + jax.nn.relu(1 - m), None), 0.0, MARGIN(t))[0],
+    "hinge": lambda t: jnp.mean(jnp.maximum(0, 1 - margin(t))),
+    "compiled": jax.jit(lambda t: jnp.mean(jax.nn.relu(1 - margin(t)))),
+    "absolute": lambda t: jnp.mean(jnp.abs(margin(t) - 1)),
+    "linear": lambda t: -jnp.mean(margin(t)),
+    "scanned": lambda t: jax.lax.scan(lambda s, m: (s + jax.nn.relu(1 - m), None), 0.0, margin(t))[0],
 }
 
 
@@ -125,59 +176,66 @@ def test_a_loss_without_second_derivative_is_refused(name, hvp):
     assert "\n" not in str(caught.value)
 
 
+def hinge(t):
+    """Returns the hinge loss of a network of two layers with ReLU."""
+    outputs = jax.nn.relu(X.astype(np.float32) @ t["w"]) @ t["out"]["v"]
+    return jnp.mean(jax.nn.relu(3 - LABELS * outputs))
+
+
 def test_networks_with_kinks_are_not_refused():
     """The hinge of a network of two layers, and ReLU, have curvature between the layers."""
-    net = lambda t: jax.nn.relu(X.astype(np.float32) @ t["w"]) @ t["out"]["v"]
-    hinge = lambda t: jnp.mean(jax.nn.relu(3 - LABELS * net(t)))
     _, rates = trained(dal(2.0, cap=100.0), THETA32, 1, hinge)
     assert 0 < rates < 99
 
 
 def losses(params, state, batch, key):
-    """Of one player, on a batch (x, y)."""
+    """Returns the loss of one player, on a batch (x, y)."""
     del key
     return {"model": loss(params["model"], batch[:, :3], batch[:, 3])}, Aux(state, {})
 
 
+CHOSEN = {
+    **{hvp: optimizers.make("dal", 2.0, {"hvp": hvp, "cap": 100.0}) for hvp in PRODUCTS},
+    "alig": optimizers.make("alig", 100.0, {"momentum": 0.5, "max_norm": 3.0}),
+    "sps_max": optimizers.make("sps_max", 100.0, {}),
+    "polyak_sgd": optimizers.make("polyak_sgd", 100.0, {}),
+}
+
+
 @pytest.mark.usefixtures("float64")
-@pytest.mark.parametrize(
-    ("name", "rate", "kwargs"),
-    [
-        *(("dal", 2.0, {"hvp": hvp, "cap": 100.0}) for hvp in PRODUCTS),
-        ("alig", 100.0, {"momentum": 0.5, "max_norm": 3.0}),
-        ("sps_max", 100.0, {}),
-        ("polyak_sgd", 100.0, {}),
-    ],
-)
-def test_one_device_equals_two(name, rate, kwargs):
+def test_one_device_equals_two():
     """Losses, gradients and products are of the whole batch, though its halves differ."""
-    optimizer = {"model": optimizers.make(name, rate, kwargs)}
-    rule = updates.make(
-        "simultaneous", Game(("model",), losses), optimizer, updates.Regularizers.none(("model",))
-    )
+    game, none = Game(("model",), losses), updates.Regularizers.none(("model",))
+    rules = {x: updates.make("simultaneous", game, {"model": o}, none) for x, o in CHOSEN.items()}
+
+    def step(states, rows):
+        return {x: rule.step(states[x], rows, KEY) for x, rule in rules.items()}
+
     rows = np.random.default_rng(5).standard_normal((8, 4))
     halves = [loss(THETA, half[:, :3], half[:, 3]) for half in (rows[:4], rows[4:])]
     assert abs(halves[0] - halves[1]) > 0.1
-    on_two = jax.pmap(
-        rule.step, AXIS, in_axes=(None, 0, None), out_axes=None, devices=jax.local_devices()[:2]
-    )
-    one = two = rule.init({"model": jax.tree.map(jnp.asarray, THETA)}, {})
+    on_one = jax.jit(step)
+    on_two = jax.pmap(step, AXIS, in_axes=(None, 0), out_axes=None, devices=jax.local_devices()[:2])
+    start = {"model": jax.tree.map(jnp.asarray, THETA)}
+    one = two = {x: rule.init(start, {}) for x, rule in rules.items()}
     for _ in range(3):
-        before, (one, metrics) = one, jax.jit(rule.step)(one, rows, KEY)
-        two, on_both = on_two(two, rows.reshape(2, 4, 4), KEY)
-        assert np.abs(flat(one.params) - flat(before.params)).max() > 1e-4
-        assert metrics["model_learning_rate"] == pytest.approx(
-            float(on_both["model_learning_rate"]), rel=1e-8
-        )
-    assert 0 < metrics["model_learning_rate"] < 99
-    np.testing.assert_allclose(flat(two.params), flat(one.params), rtol=0, atol=1e-8)
+        after, on_both = on_one(one, rows), on_two(two, rows.reshape(2, 4, 4))
+        for x, (state, metrics) in after.items():
+            assert np.abs(flat(state.params) - flat(one[x].params)).max() > 1e-4
+            rate = float(on_both[x][1]["model_learning_rate"])
+            assert metrics["model_learning_rate"] == pytest.approx(rate, rel=1e-8)
+        one, two = ({x: state for x, (state, _) in ends.items()} for ends in (after, on_both))
+    for x, (state, metrics) in after.items():
+        assert 0 < metrics["model_learning_rate"] < 99
+        np.testing.assert_allclose(flat(two[x].params), flat(state.params), rtol=0, atol=1e-8)
 
 
 def test_in_a_chain_with_momentum_and_a_mask_behind():
     grads = jax.grad(loss)(THETA32)
     frozen = {"w": True, "out": False}
     chain = optax.chain(dal(2.0), optax.trace(0.9), optax.masked(optax.set_to_zero(), frozen))
-    moved, state = chain.update(grads, chain.init(THETA32), THETA32, value_fn=loss)
+    update = jax.jit(functools.partial(chain.update, value_fn=loss))
+    moved, state = update(grads, chain.init(THETA32), THETA32)
     rate = optax.tree.get(state, "step_size")
     np.testing.assert_allclose(flat(moved["out"]), -rate * flat(grads["out"]), rtol=1e-6)
     assert (moved["w"] == 0).all()
@@ -199,28 +257,34 @@ def test_vmapped_over_powers_in_the_state():
         return optax.tree.get(optimizer.update(grads, state, THETA32, value_fn=loss)[1], "step_size")
 
     powers = jnp.array([0.0, 1.0, 2.0])
-    rates = np.asarray(jax.vmap(rate)(powers))
+    rates = np.asarray(jax.jit(jax.vmap(rate))(powers))
     assert rates[0] == pytest.approx(0.1)
     assert abs(rates[1] - 0.1) > 0.01
     assert rates[2] == pytest.approx(rates[1] ** 2 / 0.1, rel=1e-4)
 
 
 @pytest.mark.parametrize(
-    ("rate", "kwargs", "line"),
+    ("rate", "kwargs", "text"),
     [
-        (-2.0, {}, r"learning_rate: -2.0 does not fit; use a positive one"),
-        (2.0, {"p": -1.0}, r"p: -1.0 does not fit; use 0 or more"),
-        (2.0, {"cap": 0.0}, r"cap: 0.0 does not fit; use a positive one"),
-        (2.0, {"start": -1, "plain_rate": 0.1}, r"start: -1 does not fit; use 0 or more"),
-        (2.0, {"start": 3, "stop": 3, "plain_rate": 0.1}, r"stop: 3 does not fit; use one above start"),
-        (2.0, {"stop": 3}, r"plain_rate: is needed .* set it"),
-        (2.0, {"plain_rate": 0.1}, r"plain_rate: has no effect .* leave it out"),
-        (2.0, {"hvp": "exakt"}, r"hvp: unknown name 'exakt'.*'exact'"),
+        (-2.0, {}, "learning_rate: -2.0 does not fit; use a positive one"),
+        (2.0, {"p": -1.0}, "kwargs.p: -1.0 does not fit; use 0 or more"),
+        (2.0, {"cap": 0.0}, "kwargs.cap: "),
+        (2.0, {"start": -1, "plain_rate": 0.1}, "kwargs.start: "),
+        (
+            2.0,
+            {"start": 3, "stop": 3, "plain_rate": 0.1},
+            "kwargs.stop: 3 does not fit; use one above start",
+        ),
+        (2.0, {"stop": 3}, "kwargs.plain_rate: is needed"),
+        (2.0, {"plain_rate": 0.1}, "kwargs.plain_rate: has no effect"),
+        (2.0, {"hvp": "exakt"}, "kwargs.hvp: unknown name 'exakt'; did you mean 'exact'?"),
     ],
 )
-def test_what_does_not_fit_is_one_line(rate, kwargs, line):
-    with pytest.raises(ConfigError, match=line) as caught:
+def test_what_does_not_fit_is_one_line(rate, kwargs, text):
+    with pytest.raises(ConfigError) as caught:
         optimizers.make("dal", rate, kwargs)
+    assert str(caught.value).startswith(text)
+    assert caught.value.field == text.split(":")[0]
     assert "\n" not in str(caught.value)
 
 
@@ -230,5 +294,5 @@ def test_the_loss_as_a_function_is_needed():
         optimizer.update(THETA32, optimizer.init(THETA32), THETA32)
     with pytest.raises(ValueError, match="dal needs params"):
         optimizer.update(THETA32, optimizer.init(THETA32), value_fn=loss)
-    with pytest.raises(ConfigError, match=r"f\.name: 'dal' .* have directions alone"):
+    with pytest.raises(ConfigError, match=r"^name: 'dal' .* have directions alone"):
         optimizers.make("dal", 2.0, {}, with_loss=False)
