@@ -15,7 +15,7 @@ from eval import sampling
 from eval.networks import Network
 from eval.scores import Gaussian, Reference
 from lib.data import Dataset
-from lib.data.rows import Rows
+from lib.data.dataset import Rows
 from lib.runtime.cache import cache_dir
 from lib.runtime.files import replacing
 

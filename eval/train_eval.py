@@ -28,7 +28,7 @@ def _training(argv: list[str]) -> Iterator[subprocess.Popen]:
     def stop(number, frame):
         raise SystemExit(128 + number)
 
-    signal.signal(signal.SIGTERM, stop)
+    before = signal.signal(signal.SIGTERM, stop)
     try:
         yield training
     finally:
@@ -38,6 +38,7 @@ def _training(argv: list[str]) -> Iterator[subprocess.Popen]:
                 training.wait(_SECONDS_TO_STOP)
             except subprocess.TimeoutExpired:
                 print(f"training, process {training.pid}, is still saving; it ends by itself")
+        signal.signal(signal.SIGTERM, before)
 
 
 def main(argv: list[str]) -> int:

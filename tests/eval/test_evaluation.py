@@ -10,36 +10,12 @@ from conftest import ROOT, refusal, small_config
 from eval import sampling
 from eval.evaluation import Evaluator
 from eval.main import main
-from experiments import catalogue, registry
-from lib.runtime import cache, checkpoints, records
+from experiments import registry
+from lib.runtime import checkpoints, records
 from lib.runtime.run_folder import RunFolder
 from lib.runtime.trainer import NotFiniteError
 
-CLASSIFIER = """
-from configs.classifier import digits
-
-def get_config():
-    config = digits.get_config()
-    config.num_steps = config.checkpoint_every = 60
-    config.eval_every = 0
-    return config
-"""
-
-
-@pytest.fixture(scope="module", autouse=True)
-def scoring_network(tmp_path_factory):
-    """Puts a classifier of few steps in the place of the scoring network; returns the cache that will have it."""
-    root = tmp_path_factory.mktemp("eval")
-    (root / "cache").mkdir()
-    (root / "cache" / "xla").symlink_to(cache.cache_dir() / "xla")
-    (root / "configs" / "classifier").mkdir(parents=True)
-    (root / "configs" / "classifier" / "digits.py").write_text(CLASSIFIER)
-    (root / "configs" / "classifier" / "base.py").touch()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("GRADIENT_DYNAMICS_CACHE", str(root / "cache"))
-        patch.setattr(catalogue, "CONFIGS", root / "configs")
-        yield root / "cache" / "networks"
-    cache.use_compilation_cache()
+pytestmark = pytest.mark.usefixtures("scoring_network")
 
 
 @pytest.fixture(scope="module")
@@ -94,28 +70,24 @@ def rows_of(printed):
     return rows
 
 
-def test_scores_floor_and_ceiling_from_the_run_s_own_config(run, scoring_network, capsys):
-    tables = []
-    for path in (run.path, run.checkpoints / "10"):
-        few = ["--config.eval.num_samples=400", "--config.eval.num_splits=2"]
-        assert main([f"--config.restore_path={path}", *few]) == 0
-        tables.append(capsys.readouterr().out)
-    assert "step 20 of" in tables[0]
-    assert "step 10 of" in tables[1]
-    scored = records.read_scores(run.metrics)
-    assert [r["step"] for r in scored] == [20, 10]
-    assert {"network", "network_checksum", "resize", "checkpoint"} <= scored[0].keys()
-    assert {"digits_cnn_score", "digits_cnn_frechet", "digits_cnn_kernel_std"} <= scored[0].keys()
-    assert not {"FID", "IS", "KID"} & scored[0].keys()
-    assert (scored[0]["per_split"], scored[0]["splits"], scored[0]["num_reference"]) == (200, 2, 297)
-    assert sum(scored[0]["classes"]) == 400
-    assert "classes of the samples: 0: " in tables[0]
-    # The scoring network is trained once.
-    assert "training the scoring network, once" in tables[0]
-    assert "training the scoring network" not in tables[1]
-    assert len(list(scoring_network.iterdir())) == 1
+def test_scores_floor_and_ceiling_from_the_run_s_own_config(run, capsys):
+    few = ["--config.eval.num_samples=400", "--config.eval.num_splits=2"]
+    assert main([f"--config.restore_path={run.path}", *few]) == 0
+    printed = capsys.readouterr().out
+    assert "training the scoring network, once" in printed
+    assert "step 20 of" in printed
+    (record,) = records.read_scores(run.metrics)
+    assert record["step"] == 20
+    assert {"network", "network_checksum", "resize", "checkpoint"} <= record.keys()
+    assert {"digits_cnn_score", "digits_cnn_frechet", "digits_cnn_kernel_std"} <= record.keys()
+    assert not {"FID", "IS", "KID"} & record.keys()
+    assert (record["per_split"], record["splits"], record["num_reference"]) == (200, 2, 297)
+    assert sum(record["classes"]) == 400
+    assert "classes of the samples: 0: " in printed
+    assert (run.figures / "eval_0000020.png").exists()
+    assert (run.figures / "scores.png").exists()
 
-    rows = rows_of(tables[0])
+    rows = rows_of(printed)
     floor, ceiling = rows["real (train)"], rows["noise"]
     assert floor[0] > ceiling[0]  # classifier score: higher is better
     assert 0 < floor[1] < rows["samples"][1]
@@ -123,9 +95,23 @@ def test_scores_floor_and_ceiling_from_the_run_s_own_config(run, scoring_network
     assert abs(floor[2]) < 0.5 < ceiling[2]
 
 
-def test_the_same_checkpoint_scores_the_same_twice_and_on_any_devices(gan, state, folder):
-    one, again, two = (floats(Evaluator(gan[n], folder).evaluate(state, 0)) for n in (1, 1, 2))
+@pytest.mark.parametrize(("path", "step"), [("checkpoints/10", 10), ("checkpoints", 20)])
+def test_a_path_names_a_step_or_the_newest(run, state, monkeypatch, path, step):
+    scored = {}
+    monkeypatch.setattr(Evaluator, "evaluate", lambda self, state, step: scored.update({step: state}))
+    assert main([f"--config.restore_path={run.path / path}"]) == 0
+    assert scored.keys() == {step}
+    assert checkpoints.checksum(scored[step]) == checkpoints.checksum(state)
+
+
+def test_the_same_checkpoint_scores_the_same_twice_and_on_any_devices(
+    gan, state, folder, scoring_network, capsys
+):
+    one, again, two = (floats(Evaluator(gan[n], folder).score(state, 0)) for n in (1, 1, 2))
     assert one == again
+    # The scoring network is trained once.
+    assert capsys.readouterr().out.count("training the scoring network") <= 1
+    assert len(list(scoring_network.iterdir())) == 1
     assert two == pytest.approx(one, rel=1e-4)
     assert one["digits_cnn_frechet"] > 1
 
