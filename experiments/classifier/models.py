@@ -99,7 +99,8 @@ def make(section: Named, inputs: normalization.Normalization, spec: DataSpec, da
             "model.name",
         )
     net = entry.module(num_classes=spec.num_classes, **options.model_dump())
-    return Model(net, normalization.constants(inputs, spec.channel_moments, "normalization"))
+    with within("normalization"):
+        return Model(net, normalization.constants(inputs, spec.channel_moments))
 
 
 def _collections(net_state: Mapping[str, Any]) -> dict[str, Any]:

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 
 from experiments.gan import modes
 from experiments.gan.nets import Nets
-from lib.data.mixtures import Mixture
+from lib.data.distributions import Mixture
 from lib.data.pipeline import to_signed
 from lib.experiment import Batch
 from lib.games.updates import GameState

@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lib.data.mixtures import Mixture
+from lib.data.distributions import Mixture
 from lib.pictures.artefacts import Points
 
 _STDS = 3.0

@@ -1,7 +1,7 @@
 """Sets of images and of points by name, and the batches that training steps see."""
 
-from lib.data.dataset import NOTHING, Dataset, load
-from lib.data.loading import Splits, load_split
+from lib.data.dataset import Dataset
+from lib.data.loading import NOTHING, Splits, load, load_split
 from lib.data.principal_components import PrincipalComponents, exact_pca
 from lib.data.spec import DataSpec
 

@@ -11,18 +11,23 @@ from lib.runtime.devices import device_share
 
 
 def pad_and_crop(image: jax.Array, key: jax.Array, padding: int) -> jax.Array:
-    """A window of the image's own size, uniform among those of the image with `padding` zeros on every side."""
-    draw = lambda n: jax.random.randint(key, (n, 2), 0, 2 * padding + 1)
+    """Crops a window of the image's own size out of the image with `padding` zeros on every side.
+
+    All windows are equally likely.
+    """
     sides = (padding, padding)
     padded = jnp.pad(image, ((0, 0), sides, sides, (0, 0)))
+
+    def corners(n: int) -> jax.Array:
+        return jax.random.randint(key, (n, 2), 0, 2 * padding + 1)
 
     def window(one: jax.Array, corner: jax.Array) -> jax.Array:
         return jax.lax.dynamic_slice(one, (*corner, 0), image.shape[1:])
 
-    return jax.vmap(window)(padded, device_share(draw, len(image)))
+    return jax.vmap(window)(padded, device_share(corners, len(image)))
 
 
 def flip(image: jax.Array, key: jax.Array) -> jax.Array:
-    """Half of the images with left and right exchanged."""
+    """Exchanges left and right in half of the images."""
     flipped = device_share(lambda n: jax.random.bernoulli(key, shape=(n,)), len(image))
     return jnp.where(flipped[:, None, None, None], image[:, :, ::-1], image)

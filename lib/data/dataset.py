@@ -1,18 +1,52 @@
-"""A set of labelled images or points in memory (or memory-mapped), by name."""
+"""A split of labelled images or points, in memory or mapped from disk, and some rows of one."""
 
-from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from lib.config import validate
-from lib.data import digits, gaussian, matrix, mixtures, tfds_images
-from lib.data.gaussian import Normal
-from lib.data.mixtures import Mixture
-from lib.data.rows import Rows
-from lib.errors import ConfigError
+from lib.data.distributions import Mixture, Normal
 
-NOTHING = "none"  # the name of the set of experiments that read no data
+
+class Rows:
+    """`array[rows]`, gathered only where it is indexed, so that a memory map stays on disk.
+
+    It has what pipelines ask of an array: shape, type, length, indexing by rows, and np.asarray.
+    """
+
+    def __init__(self, array: np.ndarray, rows: np.ndarray):
+        """Keeps an array and the numbers of some of its rows.
+
+        Args:
+          array: [N, ...].
+          rows: int [n], which rows of it these are.
+        """
+        self._array, self._rows = array, rows
+        self.shape, self.dtype = (len(rows), *array.shape[1:]), array.dtype
+
+    @property
+    def ndim(self) -> int:
+        return len(self.shape)
+
+    @property
+    def size(self) -> int:
+        return int(np.prod(self.shape))
+
+    @property
+    def nbytes(self) -> int:
+        """Returns the bytes that a copy takes."""
+        return self.size * self.dtype.itemsize
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __getitem__(self, index: Any) -> np.ndarray:
+        """Gathers the rows that an integer, a slice or an array of integers names."""
+        return self._array[self._rows[index]]
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        if copy is False:
+            raise ValueError("rows are gathered: they cannot be had without a copy")
+        return np.asarray(self[:], dtype)
 
 
 class Dataset(NamedTuple):
@@ -40,37 +74,14 @@ class Dataset(NamedTuple):
 
     @property
     def image_shape(self) -> tuple[int, ...]:
-        """(h, w, c), or (d,) of points."""
+        """Returns (h, w, c), or (d,) of points."""
         return self.image.shape[1:]
 
+    def take(self, rows: np.ndarray) -> "Dataset":
+        """Returns the examples that int rows [n] name, without a copy of their images."""
+        return self._replace(image=Rows(self.image, rows), label=self.label[rows])
 
-def load(name: str, split: str, data_dir: str = "", kwargs: Mapping[str, Any] | None = None) -> Dataset:
-    """Loads one split of a set.
 
-    Args:
-      name: of a built-in set, of a matrix's file, of any TFDS image set, or NOTHING: one example without meaning.
-      split: train or test, or what TFDS knows; also slices like `train[:1000]`.
-      data_dir: of TFDS; empty for TFDS_DATA_DIR or TFDS's own default.
-      kwargs: of a spectrum; other sets take none.
-
-    Raises:
-      lib.config.ConfigError: unknown name, split or argument, or data that is not prepared here.
-    """
-    if name in gaussian.SPECTRA:
-        arguments = validate(gaussian.Arguments, kwargs or {}, "config.dataset.kwargs")
-        image, label, source = gaussian.load(name, split, arguments)
-        return Dataset(image, label, 1, source=source, name=name)
-    if kwargs:
-        raise ConfigError(
-            f"config.dataset.kwargs.{next(iter(kwargs))}: '{name}' takes no arguments; leave it out "
-            f"(only {' and '.join(gaussian.SPECTRA)} take some)"
-        )
-    if name == NOTHING:
-        return Dataset(np.zeros((1, 1), np.float32), np.zeros(1, np.int32), 1, name=name)
-    if name == "digits":
-        return Dataset(*digits.load(split), name=name)
-    if mixture := mixtures.MIXTURES.get(name):
-        return Dataset(*mixtures.load(name, split), len(mixture.means), mixture, name=name)
-    if matrix.is_matrix(name):
-        return Dataset(*matrix.load(name, split), name=name)
-    return Dataset(*tfds_images.load(name, split, data_dir), name=name)
+def unlabelled(image: np.ndarray, name: str, source: Normal | None = None) -> Dataset:
+    """Returns a split of points [n, d] that are all of one class."""
+    return Dataset(image, np.zeros(len(image), np.int32), 1, source=source, name=name)

@@ -2,12 +2,12 @@
 
     x = U diag(sqrt(lam)) z,    z ~ N(0, I_d),    E[x x^T] = U diag(lam) U^T
 
-Gemp et al., 'EigenGame: PCA as a Nash Equilibrium', ICLR 2021, section 5: lam falls from 1000 to 1, linearly
-or exponentially, in d = 50 dimensions.
+Gemp et al., 'EigenGame: PCA as a Nash Equilibrium', ICLR 2021, section 5: lam falls from 1000 to 1,
+linearly or exponentially, in d = 50 dimensions.
 """
 
 import functools
-from typing import Annotated, NamedTuple
+from typing import Annotated
 
 import numpy as np
 import pydantic
@@ -15,6 +15,8 @@ from pydantic import Field, PositiveFloat
 
 from lib.config import Section
 from lib.data import splits
+from lib.data.dataset import Dataset, unlabelled
+from lib.data.distributions import Normal
 from lib.errors import ConfigError
 
 _LARGEST_D = 8192  # an orthogonal matrix of that size takes a minute, and 0.5 GB
@@ -50,26 +52,9 @@ class Arguments(Section):
         return self
 
 
-class Normal(NamedTuple):
-    """N(0, V^T diag(lam) V).
-
-    Attributes:
-      eigenvalues: lam, float64 [d], the largest first.
-      eigenvectors: V = U^T, float64 [d, d]: the i-th row belongs to the i-th eigenvalue.
-    """
-
-    eigenvalues: np.ndarray
-    eigenvectors: np.ndarray
-
-    @property
-    def factor(self) -> np.ndarray:
-        """Returns diag(sqrt(lam)) V, float32 [d, d]: rows z of independent normals become rows z @ factor."""
-        return (np.sqrt(self.eigenvalues)[:, None] * self.eigenvectors).astype(np.float32)
-
-
 @functools.lru_cache(maxsize=2)
 def make(name: str, arguments: Arguments) -> Normal:
-    """Returns the distribution of that name; its eigenvectors are uniform over all rotations, fixed by the seed."""
+    """Returns the distribution of that name; the seed draws its eigenvectors, uniform over rotations."""
     from scipy.stats import ortho_group  # takes two seconds to import
 
     d = arguments.d
@@ -78,8 +63,8 @@ def make(name: str, arguments: Arguments) -> Normal:
     return Normal(eigenvalues, ortho_group.rvs(d, random_state=generator))
 
 
-def load(name: str, split: str, arguments: Arguments) -> tuple[np.ndarray, np.ndarray, Normal | None]:
-    """Returns a fixed sample of float32 rows [n, d], labels 0 [n], and for the whole of `train` its source.
+def load(name: str, split: str, arguments: Arguments) -> Dataset:
+    """Draws a fixed sample of float32 rows [n, d]; the whole of `train` has a source as well.
 
     `train` is drawn anew in every step, without end; `test`, and slices of either, are just that sample.
 
@@ -92,5 +77,5 @@ def load(name: str, split: str, arguments: Arguments) -> tuple[np.ndarray, np.nd
     normal = make(name, arguments)
     generator = np.random.Generator(np.random.Philox(key=[arguments.seed, 1 + list(sizes).index(base)]))
     z = generator.standard_normal((n, arguments.d), dtype=np.float32)
-    image = (z @ normal.factor)[rows]
-    return image, np.zeros(len(image), np.int32), normal if split == "train" else None
+    source = normal if split == "train" else None
+    return unlabelled((z @ normal.factor)[rows], name, source)

@@ -1,12 +1,19 @@
-"""The splits that a config names: what a run trains on, and what it is evaluated on."""
+"""Data by name: a split of a set, and the splits of a config, some examples held out of training."""
 
-import functools
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
 
 from lib import schema
-from lib.data import validation
-from lib.data.dataset import Dataset, load
+from lib.config import validate
+from lib.data import digits, gaussian, matrix, mixtures, tfds_images
+from lib.data.dataset import Dataset, unlabelled
 from lib.errors import ConfigError
+from lib.runtime import streams
+
+NOTHING = "none"  # the name of the set of experiments that read no data
+VALIDATION = "validation"  # the name of the split of held-out examples
 
 
 class Splits(NamedTuple):
@@ -21,20 +28,75 @@ class Splits(NamedTuple):
     held_out: Dataset
 
 
-def load_split(section: schema.Dataset, split: str) -> Dataset:
-    """Loads one split: `train_split` is without what is held out of it, which is `validation`.
+def load(name: str, split: str, data_dir: str = "", kwargs: Mapping[str, Any] | None = None) -> Dataset:
+    """Loads one split of a set.
+
+    Args:
+      name: of a built-in set, of a matrix's file, of any TFDS image set, or NOTHING: one example without
+        meaning.
+      split: train or test, or what TFDS knows; also slices like `train[:1000]`.
+      data_dir: of TFDS; empty for TFDS_DATA_DIR or TFDS's own default.
+      kwargs: of a spectrum; other sets take none.
 
     Raises:
-      ConfigError: see `lib.data.load`; or so many examples cannot be held out, or none are.
+      ConfigError: unknown name, split or argument, or data that is not prepared here.
     """
-    load_named = functools.partial(load, section.name, data_dir=section.data_dir, kwargs=section.kwargs)
-    n = section.validation_size
-    if n and split in (section.train_split, validation.SPLIT):
-        parts = validation.hold_out(load_named(section.train_split), n, section.validation_seed)
-        return parts[split == validation.SPLIT]
+    if name in gaussian.SPECTRA:
+        return gaussian.load(
+            name, split, validate(gaussian.Arguments, kwargs or {}, "config.dataset.kwargs")
+        )
+    if kwargs:
+        raise ConfigError(
+            f"'{name}' takes no arguments; leave it out (only {' and '.join(gaussian.SPECTRA)} take some)",
+            f"config.dataset.kwargs.{next(iter(kwargs))}",
+        )
+    if name == NOTHING:
+        return unlabelled(np.zeros((1, 1), np.float32), name)
+    if name == digits.NAME:
+        return digits.load(split)
+    if name in mixtures.MIXTURES:
+        return mixtures.load(name, split)
+    if matrix.is_matrix(name):
+        return matrix.load(name, split)
+    return tfds_images.load(name, split, data_dir)
+
+
+def load_split(section: schema.Dataset, split: str) -> Dataset:
+    """Loads one split of a config: `train_split` without what is held out of it, which is `validation`.
+
+    Raises:
+      ConfigError: see `load`; or so many examples cannot be held out, or none are.
+    """
+    n, train_split = section.validation_size, section.train_split
+    if n and split in (train_split, VALIDATION):
+        whole = load(section.name, train_split, section.data_dir, section.kwargs)
+        return hold_out(whole, n, section.validation_seed)[split == VALIDATION]
     try:
-        return load_named(split)
+        return load(section.name, split, section.data_dir, section.kwargs)
     except ConfigError as error:
-        if split != validation.SPLIT:
+        if split != VALIDATION:
             raise
-        raise ConfigError(f"{error}; or hold some out: config.dataset.validation_size") from error
+        text = f"{error.message}; or hold some out: config.dataset.validation_size"
+        raise ConfigError(text, error.field) from error
+
+
+def hold_out(train: Dataset, n: int, seed: int) -> tuple[Dataset, Dataset]:
+    """Splits off n validation examples, chosen at random; both parts keep the set's order.
+
+    Where training draws points without end, it goes on to; the validation examples are of its fixed sample.
+
+    Returns:
+      (the training examples that are left, the validation examples).
+
+    Raises:
+      ConfigError: no example would be left.
+    """
+    if n >= train.size:
+        raise ConfigError(
+            f"{n:,} leaves nothing of the {train.size:,} training examples; use at most {train.size - 1:,}",
+            "config.dataset.validation_size",
+        )
+    held_out = np.zeros(train.size, bool)
+    held_out[streams.hold_out_generator(seed).permutation(train.size)[:n]] = True
+    kept, validation = (train.take(np.flatnonzero(mask)) for mask in (~held_out, held_out))
+    return kept, validation._replace(source=None)

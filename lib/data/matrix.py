@@ -13,22 +13,24 @@ import numpy as np
 from numpy.lib import format as npy
 
 from lib.data import splits
+from lib.data.dataset import Dataset, unlabelled
 from lib.errors import ConfigError, nearest
 from lib.runtime.cache import cache_dir
 from lib.runtime.files import replacing
 
+_FIELD = "config.dataset.name"
 _NAME = re.compile(r"(.+?\.np[yz])(?::(.+))?")
 _HEADERS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
 _DAMAGE = (OSError, EOFError, ValueError, RuntimeError, zipfile.BadZipFile, zlib.error)
 
 
 def is_matrix(name: str) -> bool:
-    """Whether a set's name is a file's: FILE.npy, FILE.npz or FILE.npz:KEY."""
+    """Tells whether a set's name is a file's: FILE.npy, FILE.npz or FILE.npz:KEY."""
     return _NAME.fullmatch(name) is not None
 
 
-def load(name: str, split: str) -> tuple[np.ndarray, np.ndarray, int]:
-    """Rows [n, d] of any real type, memory-mapped, labels 0 [n], and 1. The only split is train.
+def load(name: str, split: str) -> Dataset:
+    """Maps rows [n, d] of any real type from a file into memory. The only split is train.
 
     Raises:
       ConfigError: no such file, array or split, or no matrix of real numbers.
@@ -38,7 +40,7 @@ def load(name: str, split: str) -> tuple[np.ndarray, np.ndarray, int]:
     if not path.is_file():
         close = difflib.get_close_matches(path.name, [p.name for p in path.parent.glob("*.np[yz]")], n=1)
         hint = f"did you mean '{path.with_name(close[0])}'?" if close else f"paths begin at '{Path.cwd()}'"
-        raise ConfigError(f"config.dataset.name: no file '{path}'; {hint}")
+        raise ConfigError(f"no file '{path}'; {hint}", _FIELD)
     try:
         image = np.load(_plain_file(path, key, name), mmap_mode="r")
     except ConfigError:
@@ -46,16 +48,16 @@ def load(name: str, split: str) -> tuple[np.ndarray, np.ndarray, int]:
     except _DAMAGE as error:
         reason = " ".join(str(error).split())[:200]
         hint = "" if isinstance(error, OSError) else "; save it again"
-        raise ConfigError(f"config.dataset.name: cannot read '{name}': {reason}{hint}") from error
+        raise ConfigError(f"cannot read '{name}': {reason}{hint}", _FIELD) from error
     _, rows = splits.parse(split, {"train": len(image)}, name)
-    return image[rows], np.zeros(len(image[rows]), np.int32), 1
+    return unlabelled(image[rows], name)
 
 
 def _plain_file(path: Path, key: str | None, name: str) -> Path:
-    """The .npy file of a matrix: of an archive, whose arrays cannot be mapped, one in the cache."""
+    """Returns the .npy file of a matrix: of an archive, whose arrays cannot be mapped, one in the cache."""
     if path.suffix == ".npy":
         if key:
-            raise ConfigError(f"config.dataset.name: '{path}' holds one array; leave out ':{key}'")
+            raise ConfigError(f"'{path}' holds one array; leave out ':{key}'", _FIELD)
         with path.open("rb") as file:
             _check_matrix(file, name)
         return path
@@ -64,33 +66,35 @@ def _plain_file(path: Path, key: str | None, name: str) -> Path:
         if key is None and len(keys) == 1:
             key = keys[0]
         if key is None:
-            raise ConfigError(
-                f"config.dataset.name: '{path}' holds {len(keys)} arrays ({', '.join(keys)}); "
-                "name one: FILE.npz:KEY"
-            )
+            text = f"'{path}' holds {len(keys)} arrays ({', '.join(keys)}); name one: FILE.npz:KEY"
+            raise ConfigError(text, _FIELD)
         if key not in keys:
-            raise ConfigError(f"config.dataset.name: '{path}' holds no array '{key}'{nearest(key, keys)}")
+            raise ConfigError(f"'{path}' holds no array '{key}'{nearest(key, keys)}", _FIELD)
         with archive.open(f"{key}.npy") as file:
             _check_matrix(file, name)
         return _unpacked(archive, path, key)
 
 
 def _check_matrix(file: IO[bytes], name: str) -> None:
-    """Reads an array's header, and raises a ConfigError for what is no matrix of real numbers."""
+    """Checks by its header that an array is a matrix of real numbers.
+
+    Raises:
+      ConfigError: it is not.
+      ValueError: the file is in no format for numbers.
+    """
     version = npy.read_magic(file)
     if version not in _HEADERS:
         raise ValueError(f"format {version} is not for numbers")
     shape, _, dtype = _HEADERS[version](file)
     if dtype.kind not in "buif":
-        raise ConfigError(f"config.dataset.name: '{name}' is of type {dtype}; use one of real numbers")
+        raise ConfigError(f"'{name}' is of type {dtype}; use one of real numbers", _FIELD)
     if len(shape) != 2 or not all(shape):
-        raise ConfigError(
-            f"config.dataset.name: '{name}' has shape {shape}; use a matrix with one example in each row"
-        )
+        text = f"'{name}' has shape {shape}; use a matrix with one example in each row"
+        raise ConfigError(text, _FIELD)
 
 
 def _unpacked(archive: zipfile.ZipFile, path: Path, key: str) -> Path:
-    """The cached file of an archive's array; an archive that is written again is unpacked again."""
+    """Returns the cached file of an archive's array; an archive that is written again is unpacked again."""
     stat = path.stat()
     identity = repr((str(path.resolve()), stat.st_size, stat.st_mtime_ns, key))
     digest = hashlib.sha256(identity.encode()).hexdigest()[:16]

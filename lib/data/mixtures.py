@@ -2,28 +2,18 @@
 
 import itertools
 import math
-from typing import NamedTuple
 
 import numpy as np
 
 from lib.data import splits
+from lib.data.dataset import Dataset
+from lib.data.distributions import Mixture
 
 _SIZES = {"train": 100_000, "test": 10_000}
 
 
-class Mixture(NamedTuple):
-    """Equally likely round Gaussians.
-
-    Attributes:
-      means: (x, y) of each mode.
-      std: of both coordinates, the same for all modes.
-    """
-
-    means: tuple[tuple[float, float], ...]
-    std: float
-
-
 def _ring(k: int, radius: float) -> tuple[tuple[float, float], ...]:
+    """Returns k points (x, y) evenly spaced on a circle."""
     angles = [2 * math.pi * i / k for i in range(k)]
     return tuple((radius * math.cos(a), radius * math.sin(a)) for a in angles)
 
@@ -37,8 +27,8 @@ MIXTURES = {
 }
 
 
-def load(name: str, split: str) -> tuple[np.ndarray, np.ndarray]:
-    """float32 points [n, 2] and int32 modes [n]; train (100,000) and test (10,000) share no noise.
+def load(name: str, split: str) -> Dataset:
+    """Draws float32 points [n, 2] labelled by mode; train (100,000) and test (10,000) share no noise.
 
     Raises:
       ConfigError: another split.
@@ -48,4 +38,4 @@ def load(name: str, split: str) -> tuple[np.ndarray, np.ndarray]:
     generator = np.random.Generator(np.random.Philox(key=[0, list(_SIZES).index(base)]))
     mode = generator.integers(len(mixture.means), size=n, dtype=np.int32)
     points = np.asarray(mixture.means)[mode] + mixture.std * generator.standard_normal((n, 2))
-    return points.astype(np.float32)[rows], mode[rows]
+    return Dataset(points.astype(np.float32)[rows], mode[rows], len(mixture.means), mixture, name=name)

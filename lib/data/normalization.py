@@ -1,4 +1,4 @@
-"""How a network's inputs are scaled: (x - mean) / std of images x in [-1, 1], with numbers for each channel."""
+"""How a network's inputs are scaled: (x - mean) / std of images x in [-1, 1], channel by channel."""
 
 from collections.abc import Callable, Mapping
 from typing import Literal
@@ -14,9 +14,12 @@ _CHUNK = 2**24  # numbers read at a time
 
 
 def channel_moments(dataset: Dataset) -> tuple[np.ndarray, np.ndarray]:
-    """(mean [c], standard deviation [c]), float64, of all pixels of uint8 images, scaled to [-1, 1].
+    """Computes mean and standard deviation of each channel of uint8 images, scaled to [-1, 1].
 
     Exact but for the last rounding: pixels are counted by their level.
+
+    Returns:
+      (mean [c], standard deviation [c]), float64.
     """
     h, w, c = dataset.image_shape
     counts = np.zeros((c, 256), np.int64)
@@ -32,15 +35,14 @@ def channel_moments(dataset: Dataset) -> tuple[np.ndarray, np.ndarray]:
 
 
 def constants(
-    name: Normalization, moments: Callable[[], tuple[np.ndarray, np.ndarray]], field: str
+    name: Normalization, moments: Callable[[], tuple[np.ndarray, np.ndarray]]
 ) -> dict[str, np.ndarray]:
-    """{"mean", "std"}, float32 [1, 1, 1, c or 1]; {} where images stay as they are.
+    """Returns the numbers that `apply` needs: {"mean", "std"}, float32 [1, 1, 1, c or 1]; {} for `signed`.
 
     Args:
-      name: `signed` leaves images in [-1, 1], `unit` scales them to [0, 1], `standard` to mean 0 and standard
-        deviation 1 of each channel over the data set.
+      name: `signed` leaves images in [-1, 1], `unit` scales them to [0, 1], `standard` to mean 0 and
+        standard deviation 1 of each channel over the data set.
       moments: `channel_moments` of that set; only called where it is needed.
-      field: the config's name for `name`, for error messages.
 
     Raises:
       ConfigError: a channel does not vary, and so has no standard form.
@@ -50,12 +52,12 @@ def constants(
     mean, std = moments() if name == "standard" else (np.full(1, -1.0), np.full(1, 2.0))
     if not std.all():
         raise ConfigError(
-            f"{field}: channel {int(np.argmin(std))} of the training images is constant and cannot be scaled to "
-            "a standard deviation of 1; use 'signed' or 'unit'"
+            f"channel {int(np.argmin(std))} of the training images is constant and cannot be scaled to a "
+            "standard deviation of 1; use 'signed' or 'unit'"
         )
     return {k: v.astype(np.float32).reshape(1, 1, 1, -1) for k, v in {"mean": mean, "std": std}.items()}
 
 
 def apply(constants: Mapping[str, jax.Array], image: jax.Array) -> jax.Array:
-    """Images [b, h, w, c] in [-1, 1] as a network takes them."""
+    """Scales images [b, h, w, c] in [-1, 1] to what a network takes."""
     return (image - constants["mean"]) / constants["std"] if constants else image

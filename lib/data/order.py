@@ -16,7 +16,7 @@ def _epoch_order(size: int, seed: int, epoch: int) -> np.ndarray:
 
 
 def batch_indices(size: int, batch_size: int, seed: int, step: int) -> np.ndarray:
-    """int32 [batch_size]: which examples the batch of `step` (from 0) holds.
+    """Returns which examples the batch of `step` (from 0) holds, int32 [batch_size].
 
     Examples come in a new random order every epoch; batches run on over the epochs' ends, so that
     every example is seen equally often whether or not the batch size divides the set's size.

@@ -45,15 +45,15 @@ class Order(NamedTuple):
 
     @property
     def rows_per_step(self) -> int:
-        """Of all devices."""
+        """Returns how many examples a step takes on all devices."""
         return self.batches_per_step * self.batch_size
 
     def indices(self, step: int) -> np.ndarray:
-        """int32 [local, batches_per_step * b]: every local device's share of each batch in turn."""
+        """Returns every local device's share of each batch in turn, int32 [local, batches_per_step * b]."""
         return self.share(batch_indices(self.size, self.rows_per_step, self.seed, step))
 
     def share(self, rows: np.ndarray) -> np.ndarray:
-        """[local, batches_per_step * b] of a step's rows [rows_per_step], one batch after the other."""
+        """Returns the local devices' shares of a step's rows [rows_per_step], batch after batch."""
         shares = rows.reshape(self.batches_per_step, self.num_devices, self.batch_size // self.num_devices)
         return shares.swapaxes(0, 1).reshape(self.num_devices, -1)[self.local]
 
@@ -66,15 +66,16 @@ class Resident:
         self._order = order
 
     def feed(self, step: int) -> np.ndarray:
-        """int32 [local, b]: indices of the batch of `step`."""
+        """Returns the indices of the batch of `step`, int32 [local, b]."""
         return self._order.indices(step)
 
     def feeds(self, first: int, last: int) -> Iterator[np.ndarray]:
-        """The feeds of the steps first .. last - 1."""
+        """Yields the feeds of the steps first .. last - 1."""
         return map(self.feed, range(first, last))
 
     @staticmethod
     def batch(constants: Mapping[str, jax.Array], feed: jax.Array) -> dict[str, jax.Array]:
+        """Gathers this device's share of a batch by its indices."""
         return jax.tree.map(lambda x: x[feed], constants)
 
 
@@ -86,7 +87,7 @@ class Streamed:
         self._dataset, self._order = dataset, order
 
     def feed(self, step: int) -> dict[str, np.ndarray]:
-        """The batch of `step`: image [local, b, ..], label [local, b]."""
+        """Gathers the batch of `step` on the host: image [local, b, ..], label [local, b]."""
         indices = self._order.indices(step)
         # Sorted reads are kinder to a disk; the inverse puts the batch back in its order.
         ordered, inverse = np.unique(indices, return_inverse=True)
@@ -97,7 +98,7 @@ class Streamed:
         }
 
     def feeds(self, first: int, last: int) -> Iterator[dict[str, np.ndarray]]:
-        """The feeds of the steps first .. last - 1, made by a thread ahead of their use."""
+        """Yields the feeds of the steps first .. last - 1, which a thread gathers ahead of their use."""
         with concurrent.futures.ThreadPoolExecutor(1, "prefetch") as pool:
             ahead = collections.deque()
             try:
@@ -111,7 +112,8 @@ class Streamed:
                 pool.shutdown(cancel_futures=True)
 
     @staticmethod
-    def batch(constants: Mapping[str, jax.Array], feed: Mapping[str, jax.Array]):
+    def batch(constants: Mapping[str, jax.Array], feed: Mapping[str, jax.Array]) -> dict[str, jax.Array]:
+        """Returns the feed, which is this device's share."""
         del constants
         return dict(feed)
 
@@ -128,25 +130,33 @@ class Generated:
         self._order = order
 
     def feed(self, step: int) -> dict[str, np.ndarray]:
-        """uint32 numbers of the `step`, [local], and of its rows, [local, b]."""
+        """Returns the uint32 numbers of the `step`, [local], and of its rows, [local, b]."""
         row = self._order.share(np.arange(self._order.rows_per_step, dtype=np.uint32))
         return {"step": np.full(len(row), step, np.uint32), "row": row}
 
     def feeds(self, first: int, last: int) -> Iterator[dict[str, np.ndarray]]:
-        """The feeds of the steps first .. last - 1."""
+        """Yields the feeds of the steps first .. last - 1."""
         return map(self.feed, range(first, last))
 
     @staticmethod
     def batch(constants: Mapping[str, jax.Array], feed: Mapping[str, jax.Array]) -> dict[str, jax.Array]:
+        """Draws this device's rows."""
         factor, row = constants["factor"], feed["row"]
         key = jax.random.fold_in(constants["key"], feed["step"])
-        draw = lambda i: jax.random.normal(jax.random.fold_in(key, i), factor.shape[:1])
-        image = jnp.matmul(jax.vmap(draw)(row), factor, precision="highest")
+
+        def normal(i: jax.Array) -> jax.Array:
+            return jax.random.normal(jax.random.fold_in(key, i), factor.shape[:1])
+
+        image = jnp.matmul(jax.vmap(normal)(row), factor, precision="highest")
         return {"image": image, "label": jnp.zeros(row.shape, jnp.int32)}
 
 
 def make(dataset: Dataset, order: Order, device_limit_gb: float) -> Resident | Streamed | Generated:
-    """Generated from a source; else resident where the set, as batches hold it, fits the limit."""
+    """Chooses how batches reach the step.
+
+    Rows of a set with a source are drawn; else the set is resident where it fits the limit, as batches hold
+    it.
+    """
     if dataset.source:
         return Generated(dataset, order)
     bytes_each = 1 if _are_images(dataset.image) else 4
@@ -157,7 +167,7 @@ def make(dataset: Dataset, order: Order, device_limit_gb: float) -> Resident | S
 def eval_batches(
     dataset: Dataset, batch_size: int, part: slice = slice(None)
 ) -> Iterator[dict[str, np.ndarray]]:
-    """The whole set in order, in batches of one size; `mask` [b] is 0 for the last one's padding.
+    """Yields the whole set in order, in batches of one size; `mask` [b] is 0 for the last one's padding.
 
     Args:
       dataset: n examples.
@@ -176,23 +186,23 @@ def eval_batches(
 
 
 def _are_images(array: np.ndarray | jax.Array) -> bool:
-    """Whether an array holds images, [n, h, w, c] in 0 .. 255; all else are points, numbers of any size."""
+    """Tells whether an array holds images, [n, h, w, c] in 0 .. 255; all others are points of any size."""
     return array.ndim == 4
 
 
 def _as_batch(rows: np.ndarray) -> np.ndarray:
-    """Images as they are, points as float32."""
+    """Returns images as they are, and points as float32."""
     return np.asarray(rows) if _are_images(rows) else np.asarray(rows, np.float32)
 
 
 def to_rows(image: Any, dtype: Any = np.float32) -> Any:
-    """NumPy's or JAX's [n, ...] to floats [n, d]: images scaled to [0, 1], points as they are."""
+    """Flattens NumPy's or JAX's [n, ...] to floats [n, d]: images scaled to [0, 1], points as they are."""
     rows = image.reshape(len(image), -1).astype(dtype)
     return rows / 255 if _are_images(image) else rows
 
 
 def to_signed(image: jax.Array) -> jax.Array:
-    """uint8 in 0 .. 255 to float32 in [-1, 1]. Points, which are floats, stay what they are."""
+    """Scales uint8 in 0 .. 255 to float32 in [-1, 1]; points, which are floats, stay what they are."""
     if jnp.issubdtype(image.dtype, jnp.floating):
         return image
     return image.astype(jnp.float32) * (2 / 255) - 1

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from lib.data.dataset import Dataset
-from lib.data.mixtures import Mixture
+from lib.data.distributions import Mixture
 from lib.data.normalization import channel_moments
 from lib.data.principal_components import PrincipalComponents, exact_pca_for_training
 
@@ -21,9 +21,9 @@ class DataSpec:
       num_classes: labels are 0 .. num_classes - 1.
       train_size: examples in the training split.
       mixture: what the points are drawn from, where that is known.
-      principal_components: `(k, ...) -> PrincipalComponents` of the training split, all of which it reads if the
-        answer is not cached: `lib.data.principal_components.exact_pca_for_training`. None where there are no
-        data, as in benchmarks.
+      principal_components: `(k, ...) -> PrincipalComponents` of the training split, all of which it reads
+        if the answer is not cached: `lib.data.principal_components.exact_pca_for_training`. None where
+        there are no data, as in benchmarks.
       channel_moments: `() -> (mean [c], std [c])`: `lib.data.normalization.channel_moments` of the training
         images, all of which it reads. None likewise.
     """
@@ -41,6 +41,7 @@ class DataSpec:
 
     @classmethod
     def of(cls, train: Dataset) -> "DataSpec":
+        """Returns the facts of a training split."""
         return cls(
             train.image_shape,
             train.num_classes,

@@ -13,17 +13,20 @@ from pathlib import Path
 
 import numpy as np
 
+from lib.data import digits, splits
+from lib.data.dataset import Dataset
 from lib.data.gaussian import SPECTRA
 from lib.data.mixtures import MIXTURES
 from lib.errors import ConfigError
 from lib.runtime.cache import cache_dir
 from lib.tensorflow import tensorflow_datasets
 
-_BUILT_IN = ("digits", *MIXTURES, *SPECTRA)
+_BUILT_IN = (digits.NAME, *MIXTURES, *SPECTRA)
+_DATASET, _NAME = "config.dataset", "config.dataset.name"  # fields
 
 
-def load(name: str, split: str, data_dir: str = "") -> tuple[np.ndarray, np.ndarray, int]:
-    """uint8 images [n, h, w, c] (memory-mapped), int32 labels [n], and the number of classes.
+def load(name: str, split: str, data_dir: str = "") -> Dataset:
+    """Maps uint8 images [n, h, w, c] into memory; prepares them first where that was not done before.
 
     Args:
       name: of the TFDS set, for instance `mnist`, or `cifar10:3.0.2` for one version.
@@ -41,11 +44,11 @@ def load(name: str, split: str, data_dir: str = "") -> tuple[np.ndarray, np.ndar
         _prepare(builder, name, split, folder)
     meta = json.loads((folder / "meta.json").read_text())
     image = np.load(folder / "image.npy", mmap_mode="r")
-    return image, np.load(folder / "label.npy"), meta["num_classes"]
+    return Dataset(image, np.load(folder / "label.npy"), meta["num_classes"], name=name)
 
 
 def _cache_folder(root: Path, name: str, split: str) -> Path | None:
-    """Where the arrays of a split are kept; None if TFDS holds nothing of that name.
+    """Returns where the arrays of a split are kept; None if TFDS holds nothing of that name.
 
     The key is the set's name, the split, and a digest of where TFDS keeps the set and of the names, sizes
     and times of its files: a set that is written again is read again.
@@ -63,93 +66,116 @@ def _cache_folder(root: Path, name: str, split: str) -> Path | None:
 
 
 def _builder(name: str, root: Path):
-    """The prepared TFDS builder of a set."""
+    """Returns the TFDS builder of an image-classification set, downloaded if TFDS can.
+
+    Raises:
+      ConfigError: an unknown set, one of other data, or one that is not here.
+    """
     tfds = tensorflow_datasets()
     try:
         builder = tfds.builder(name, data_dir=root)
     except tfds.core.DatasetNotFoundError as error:
-        known = tfds.list_builders(with_community_datasets=False)
-        close = difflib.get_close_matches(name, [*_BUILT_IN, *known], n=1)
-        hint = f"; did you mean '{close[0]}'?" if close else ""
-        raise ConfigError(
-            f"config.dataset.name: no set '{name}'{hint} (known: {', '.join(_BUILT_IN)}, and TFDS's image sets)"
-        ) from error
+        raise _unknown_set(name, tfds.list_builders(with_community_datasets=False)) from error
     except Exception as error:  # TFDS raises many kinds here: bad versions, bad configs, bad files
-        raise ConfigError(f"config.dataset.name: TFDS cannot use '{name}': {_first(error)}") from error
+        raise ConfigError(f"TFDS cannot use '{name}': {_first_line(error)}", _NAME) from error
     if builder.name != name.split(":")[0].split("/")[0]:  # TFDS takes CamelCase too; folders are snake_case
-        raise ConfigError(f"config.dataset.name: unknown name '{name}'; did you mean '{builder.name}'?")
+        raise ConfigError(f"unknown name '{name}'; did you mean '{builder.name}'?", _NAME)
     features = builder.info.features or {}
     if "image" not in features or "label" not in features or None in features["image"].shape:
-        raise ConfigError(
-            f"config.dataset.name: '{name}' is no image-classification set with images of one size"
-        )
+        raise ConfigError(f"'{name}' is no image-classification set with images of one size", _NAME)
     if not builder.info.splits:
-        print(f"'{name}' is not in '{root}': asking TFDS to download it")
-        try:
-            _check_network()
-            builder.download_and_prepare()
-        except Exception as error:  # no network, no space, a manual download: TFDS says which
-            raise ConfigError(
-                f"config.dataset: '{name}' is not in '{root}' and cannot be downloaded "
-                f"({_first(error)}); set TFDS_DATA_DIR or config.dataset.data_dir to a folder that holds "
-                "it, or prepare it on a machine with network and carry that folder over"
-            ) from error
+        _download(builder, name, root)
     return builder
 
 
+def _unknown_set(name: str, known: list[str]) -> ConfigError:
+    """Returns the error of a name that is none of a built-in set or of TFDS's known ones."""
+    close = difflib.get_close_matches(name, [*_BUILT_IN, *known], n=1)
+    hint = f"; did you mean '{close[0]}'?" if close else ""
+    built_in = ", ".join(_BUILT_IN)
+    return ConfigError(f"no set '{name}'{hint} (known: {built_in}, and TFDS's image sets)", _NAME)
+
+
+def _download(builder, name: str, root: Path) -> None:
+    """Asks TFDS to download a set into its folder.
+
+    Raises:
+      ConfigError: it cannot.
+    """
+    print(f"'{name}' is not in '{root}': asking TFDS to download it")
+    try:
+        _check_network()
+        builder.download_and_prepare()
+    except Exception as error:  # no network, no space, a manual download: TFDS says which
+        raise ConfigError(
+            f"'{name}' is not in '{root}' and cannot be downloaded ({_first_line(error)}); "
+            "set TFDS_DATA_DIR or config.dataset.data_dir to a folder that holds it, "
+            "or prepare it on a machine with network and carry that folder over",
+            _DATASET,
+        ) from error
+
+
 def _prepare(builder, name: str, split: str, folder: Path) -> None:
-    """Writes image.npy, label.npy and, last, meta.json: so a cache is whole or absent."""
-    tfds = tensorflow_datasets()
+    """Writes image.npy, label.npy and, last, meta.json: so a cache is whole or absent.
+
+    Raises:
+      ConfigError: an unknown split, or damaged files.
+    """
     try:
         size = builder.info.splits[split].num_examples
         batches = builder.as_dataset(split=split, batch_size=1024, shuffle_files=False)
     except (ValueError, KeyError, AssertionError) as error:
-        raise ConfigError(
-            f"config.dataset: '{name}' has no split '{split}'; known: {', '.join(builder.info.splits)}, "
-            "and slices of them like train[:1000]"
-        ) from error
+        raise splits.unknown(f"'{name}'", split, builder.info.splits) from error
     print(f"preparing {name} {split}: {size:,} images, once, in {folder}")
     folder.mkdir(parents=True, exist_ok=True)
     names = ("image.npy", "label.npy", "meta.json")
     temporary = [folder / f"{leaf}.{os.getpid()}.tmp" for leaf in names]
-    shape = (size, *builder.info.features["image"].shape)
-    image = np.lib.format.open_memmap(temporary[0], mode="w+", dtype=np.uint8, shape=shape)
-    label = np.empty(size, np.int32)
-    at = 0
+    features = builder.info.features
     try:
-        for batch in tfds.as_numpy(batches):
-            n = len(batch["label"])
-            image[at : at + n], label[at : at + n] = batch["image"], batch["label"]
-            at += n
-        if at != size:
-            raise ValueError(f"{at} examples instead of {size}")
+        label = _copy(batches, temporary[0], (size, *features["image"].shape))
     except Exception as error:  # TensorFlow has a class for every kind of damage
         temporary[0].unlink()
         raise ConfigError(
-            f"config.dataset: the files of '{name}' in '{builder.data_dir}' are damaged ({_first(error)}); "
-            "prepare the set again"
+            f"the files of '{name}' in '{builder.data_dir}' are damaged ({_first_line(error)}); "
+            "prepare the set again",
+            _DATASET,
         ) from error
-    image.flush()
     with temporary[1].open("wb") as file:
         np.save(file, label)
-    num_classes = builder.info.features["label"].num_classes
-    meta = {
-        "name": name,
-        "version": str(builder.version),
-        "split": split,
-        "num_classes": num_classes,
-    }
+    num_classes = features["label"].num_classes
+    meta = {"name": name, "version": str(builder.version), "split": split, "num_classes": num_classes}
     temporary[2].write_text(json.dumps(meta))
     for source, leaf in zip(temporary, names, strict=True):
         source.replace(folder / leaf)
 
 
+def _copy(batches, path: Path, shape: tuple[int, ...]) -> np.ndarray:
+    """Writes the images of TFDS's batches into an .npy file [n, h, w, c]; returns their labels, int32 [n].
+
+    Raises:
+      ValueError: there are not n examples.
+      Exception: TensorFlow's, where the files are damaged.
+    """
+    image = np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=shape)
+    size = shape[0]
+    label = np.empty(size, np.int32)
+    at = 0
+    for batch in tensorflow_datasets().as_numpy(batches):
+        n = len(batch["label"])
+        image[at : at + n], label[at : at + n] = batch["image"], batch["label"]
+        at += n
+    if at != size:
+        raise ValueError(f"{at} examples instead of {size}")
+    image.flush()
+    return label
+
+
 def _check_network() -> None:
-    """Raises an OSError at once where TFDS would retry for minutes."""
+    """Checks that there is a network; raises an OSError at once where TFDS would retry for minutes."""
     if not any(os.environ.get(name) for name in ("HTTPS_PROXY", "https_proxy")):
         socket.getaddrinfo("storage.googleapis.com", 443)
 
 
-def _first(error: Exception) -> str:
-    """The first line of an error's text."""
+def _first_line(error: Exception) -> str:
+    """Returns an error's class and the first line of its text."""
     return f"{type(error).__name__}: {error}".splitlines()[0][:200]

@@ -11,10 +11,12 @@ from eval.best_checkpoint import BestCheckpoint
 from eval.evaluation import Evaluator
 from experiments.gan import modes
 from lib.data import load
-from lib.data.mixtures import MIXTURES, Mixture
+from lib.data.distributions import Mixture
+from lib.data.mixtures import MIXTURES
 from lib.errors import ConfigError
 from lib.runtime import records
 
+SMALL = ("gan.nets.kwargs.num_layers=1", "gan.nets.kwargs.num_units=4", "gan.num_latents=4")
 PAIR = Mixture(((0.0, 0.0), (1.0, 0.0)), std=0.1)
 
 
@@ -60,7 +62,7 @@ def test_both_are_better_when_higher():
 
 
 def constant_generator(trainer):
-    """A state whose samples are all one point, mode 2 of the ring."""
+    """Returns a state whose samples are all one point, mode 2 of the ring."""
     state = trainer.programs.init()
     gen = jax.tree.map(jnp.zeros_like, state.params["gen"])
     gen["Dense_0"]["bias"] = jnp.asarray(MIXTURES["ring8"].means[2], jnp.float32)
@@ -69,8 +71,8 @@ def constant_generator(trainer):
 
 @pytest.mark.parametrize("num_devices", [1, 2])
 def test_evaluation_over_the_whole_split_whatever_the_devices(make, num_devices):
-    """3,000 does not divide 10,000: the last batch is padded, and its padding must not count."""
-    trainer = make("gan/ring8", "batch_size=3000", num_devices=num_devices)
+    # 3,000 does not divide 10,000: the last batch is padded, and its padding must not count.
+    trainer = make("gan/ring8", *SMALL, "batch_size=3000", num_devices=num_devices)
     scores = trainer.programs.evaluate(constant_generator(trainer))
     assert (scores["captured_modes"], scores["high_quality"]) == (1, 1)
     assert "mode_shares" not in scores
@@ -79,7 +81,7 @@ def test_evaluation_over_the_whole_split_whatever_the_devices(make, num_devices)
 def test_evaluation_is_the_same_on_two_devices(make):
     scores = []
     for n in (1, 2):
-        trainer = make("gan/ring8", "batch_size=1000", num_devices=n, workdir=str(n))
+        trainer = make("gan/ring8", *SMALL, "batch_size=1000", num_devices=n, workdir=str(n))
         state = trainer.programs.init()  # samples around the origin, magnified to reach the ring
         gen = jax.tree.map(lambda x: 3 * x, state.params["gen"])
         scores.append(trainer.programs.evaluate(state._replace(params=state.params | {"gen": gen})))
@@ -89,7 +91,7 @@ def test_evaluation_is_the_same_on_two_devices(make):
 
 
 def test_a_run_logs_modes_draws_them_and_is_scored_by_them(make, capsys):
-    trainer = make("gan/ring8", "figures_every=2", "batch_size=500")
+    trainer = make("gan/ring8", *SMALL, "figures_every=2", "batch_size=500")
     trainer.train(trainer.programs.init(), 0)
     records = [json.loads(line) for line in (trainer.folder.metrics / "eval.jsonl").open()]
     assert {"captured_modes", "high_quality", "real_accuracy"} <= records[-1].keys()

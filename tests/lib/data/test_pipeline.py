@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from lib.data import Dataset
+from lib.data.dataset import Rows
 from lib.data.order import batch_indices
 from lib.data.pipeline import Order, Resident, Streamed, eval_batches, make, to_rows, to_signed
-from lib.data.rows import Rows
 
 KINDS = [Resident, Streamed]
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from lib.data import Dataset, load_split
-from lib.data.rows import Rows
-from lib.data.validation import hold_out
+from lib.data.dataset import Rows
+from lib.data.loading import hold_out
 from lib.errors import ConfigError
 from lib.schema import Dataset as Section
 

@@ -10,7 +10,7 @@ import pytest
 from conftest import largest_difference, states_equal, trained
 
 from lib.data import load
-from lib.data.rows import Rows
+from lib.data.dataset import Rows
 from lib.errors import ConfigError
 from lib.runtime import checkpoints, records
 from lib.runtime.trainer import NotFiniteError
