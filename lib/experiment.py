@@ -49,7 +49,8 @@ class Experiment:
           experiment without it has no images to score, and is evaluated by its own metrics alone;
         `logits`: `(state, images) -> (logits [b, classes], features [b, d])`, images as of `samples`;
         `artefacts`: `(state, key, means) -> {name: lib.pictures.artefacts.Artefact}`: pictures and
-          arrays of a whole state; `means() -> {name: mean over the held-out split}` is computed if it is called.
+          arrays of a whole state; `means() -> {name: mean over the held-out split}` is computed if
+          it is called.
       state_axes: a pytree prefix of State for pmap: None replicated, 0 split over devices: a step sees its
         device's equal share of the leading axis.
       check_devices: raises a ConfigError where the experiment does not fit a number of devices.
