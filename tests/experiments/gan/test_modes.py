@@ -57,7 +57,7 @@ def test_real_points_capture_every_mode_and_collapsed_ones_few(name):
 
 def test_both_are_better_when_higher():
     for name in ("captured_modes", "high_quality"):
-        assert records.is_score(name)
+        assert records.is_judged(name)
         assert not records.lower_is_better(name)
 
 
