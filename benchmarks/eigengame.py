@@ -228,7 +228,7 @@ def main(argv: list[str]) -> int:
         print(
             f"{jax.devices()[0].device_kind}, float32, SGD with Nesterov momentum 0.9, random rows. "
             "Operations of a step:\n"
-            "4 b k d + 2 b k^2 + 2 k^2 d, without those of oja's QR decomposition. Rates are of best times.\n"
+            "4 b k d + 2 b k^2 + 2 k^2 d, without those of oja's QR. Rates are of best times.\n"
             f"{os.cpu_count()} cores, load before the start {os.getloadavg()[0]:.1f}"
         )
         for shape in shapes:

@@ -13,11 +13,12 @@ def base() -> ConfigDict:
     section = config.eigengame = ConfigDict()
     section.rule = "mu"  # mu (EigenGame Unloaded), alpha (EigenGame), oja (with QR), sanger (GHA)
     section.k = 16  # vectors, one player each; must divide by the number of devices
-    # What rows are centred by: none, data (their exact mean), online (the mean so far), or a .npy file with one
-    # number for each feature.
+    # What rows are centred by: none, data (their exact mean), online (the mean so far), or a .npy file with
+    # one number for each feature.
     section.mean = "data"
     section.riemannian = False  # mu, alpha: project directions on the sphere's tangent space
-    # Groups of devices that each see rows of their own, among which they split the players; 0: as many as devices.
+    # Groups of devices that each see rows of their own, among which they split the players; 0: as many as
+    # devices.
     section.groups = 0
     section.exact_limit = 4096  # features up to which the true eigenvectors are computed, for the metrics
     section.optimizer = common.optimizer("sgd", 1e-4, momentum=0.9, nesterov=True)  # of each player

@@ -1,4 +1,4 @@
-"""A 50 x 50 covariance whose eigenvalues fall exponentially from 1000 to 1, the paper's synthetic experiment.
+"""A 50 x 50 covariance whose eigenvalues fall exponentially from 1000 to 1: synthetic data of the paper.
 
     ./run.sh train --config=configs/eigengame/exponential_spectrum.py
 

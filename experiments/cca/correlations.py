@@ -32,7 +32,7 @@ def quotients(grams: Mapping[str, np.ndarray]) -> np.ndarray:
 
 
 def captured(grams: Mapping[str, np.ndarray]) -> float:
-    """Returns the sum of all k correlations between the span of the w_i and that of the z_i (pls: covariances).
+    """Returns the sum of all k correlations (pls: covariances) between the spans of the w_i and the z_i.
 
     Those of exact vectors over their sum is the 'proportion of correlations captured' of Ma, Lu, Foster,
     'Finding linear structure in large datasets with scalable canonical correlation analysis', ICML 2015.

@@ -1,4 +1,4 @@
-"""Canonical correlations as an experiment: players, their optimisers and the rows are split over devices."""
+"""Canonical correlations as an experiment; players, their optimisers and rows are split over devices."""
 
 import dataclasses
 import math
@@ -129,7 +129,7 @@ class CcaGame:
         return psum({name: (gram * count, count) for name, gram in means.items()})
 
     def eval_summary(self, means: dict[str, Any]) -> dict[str, Any]:
-        """Returns the sum of correlations and, on the training rows, how near they are to the exact ones."""
+        """Returns the sum of correlations and, on the training rows, how near they are to exact ones."""
         total = captured(means)
         summary = {"total": total}
         data = self.config.dataset

@@ -42,7 +42,8 @@ def build(config: EigenGameConfig, spec: DataSpec) -> Experiment:
     """Builds the experiment of a validated config.
 
     Raises:
-      ConfigError: more vectors than features, a mean that does not fit, or data with NaN or without variance.
+      ConfigError: more vectors than features, a mean that does not fit, or data with NaN or without
+        variance.
     """
     section = config.eigengame
     k, d = section.k, math.prod(spec.image_shape)
@@ -94,7 +95,7 @@ class PcaGame:
         return EigenState(vectors, opt_state, Mean(jnp.asarray(self.mean, jnp.float32), jnp.zeros([])))
 
     def train_step(self, state: EigenState, batch: Batch, key: jax.Array):
-        """Makes one step of the players on rows less their mean, which follows the rows where it is online."""
+        """Makes one step of the players on rows less their mean, which is updated where it is online."""
         del key
         rows = to_rows(batch["image"])
         mean = state.mean.updated(rows) if self.section.mean == ONLINE else state.mean

@@ -47,8 +47,8 @@ def exact_pca(
 ) -> PrincipalComponents:
     """Returns the m = min(k + 1, d) leading pairs in float64; the one after the k-th shows the gap.
 
-    Of a set with a `source` and no centre elsewhere these are the source's own. Else the set (of a source: its
-    sample) is read once, and the answer cached.
+    Of a set with a `source` and no centre elsewhere these are the source's own. Else the set (of a source:
+    its sample) is read once, and the answer cached.
 
     Args:
       dataset: rows [n, d], flattened and scaled by `lib.data.pipeline.to_rows`.
@@ -88,8 +88,8 @@ def exact_pca_for_training(dataset: Dataset, *args, **kwargs) -> PrincipalCompon
     components = exact_pca(dataset, *args, **kwargs)
     if components.total_variance <= (np.finfo(np.float32).eps * np.linalg.norm(components.mean)) ** 2:
         raise ConfigError(
-            f"the rows of '{dataset.name}' do not differ from their centre by more than float32's rounding; "
-            "use others",
+            f"the rows of '{dataset.name}' do not differ from their centre by more than float32's "
+            "rounding; use others",
             "config.dataset.name",
         )
     return components

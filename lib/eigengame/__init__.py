@@ -1,7 +1,7 @@
 """EigenGame: eigenvectors as the equilibrium of a game of k players, one vector each.
 
-Two halves of one shape, products of a batch -> direction and utility -> step: `pca` for principal components,
-`generalized` for A v = lambda B v. Both build on `players` and `ascent`.
+Two halves of one shape, products of a batch -> direction and utility -> step: `pca` for principal
+components, `generalized` for A v = lambda B v. Both build on `players` and `ascent`.
 """
 
 from lib.eigengame.ascent import initial_optimizers, initial_vectors

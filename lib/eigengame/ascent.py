@@ -3,6 +3,7 @@
 So optimisers that use norms or inner products take the same steps on any number of devices.
 """
 
+import functools
 from typing import Any
 
 import jax
@@ -22,6 +23,7 @@ def initial_vectors(key: jax.Array, k: int, d: int) -> jax.Array:
     return normalized(jax.random.normal(key, (k, d), jnp.float32))
 
 
+@functools.partial(jax.jit, static_argnums=0)
 def initial_optimizers(optimizer: Optimizer, vectors: jax.Array) -> Any:
     """Returns the optimiser states of all players; every leaf has a leading axis k."""
     return jax.vmap(optimizer.init)(vectors)

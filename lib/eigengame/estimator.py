@@ -38,18 +38,19 @@ class EigenGamePCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
 
     Args:
       n_components: k; None: min(n_samples, n_features), of the first batch for `partial_fit`.
-      rule: mu or alpha; alpha is biased by batches that are parts of the data, and many components over many
-        orders of magnitude make it slow.
+      rule: mu or alpha; alpha is biased by batches that are parts of the data, and many components over
+        many orders of magnitude make it slow.
       learning_rate: relative to 1 / eigenvalue. With momentum 0.9, steps near the solution are stable
         below 4/3.
       momentum: Nesterov's, 0 .. 1.
-      decay: step t has the rate learning_rate / (1 + decay t). Batches of all of X have no noise: their rates
-        do not decay.
+      decay: step t has the rate learning_rate / (1 + decay t). Batches of all of X have no noise: their
+        rates do not decay.
       batch_size: rows in a step of `fit`; None: all of X. With smaller batches the angle by which vectors
         turn in an epoch falls only as 1 / t: a `tol` of about 1e-2 suits them. `partial_fit` makes one step
         on all that it is given.
       max_iter: epochs after which `fit` ends with a ConvergenceWarning.
-      tol: `fit` ends when no component that holds variance turns by more than this many radians in an epoch.
+      tol: `fit` ends when no component that holds variance turns by more than this many radians in an
+        epoch.
       random_state: seed of the first vectors and of the order of rows, as everywhere in scikit-learn.
 
     Attributes:
@@ -211,7 +212,10 @@ class EigenGamePCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
         return X - self._moments.mean_.astype(X.dtype)
 
     def _basis(self):
-        """Returns the players' vectors after Gram-Schmidt in order, [k, d]: a rank below k leaves some oblique."""
+        """Returns the players' vectors after Gram-Schmidt in order, [k, d].
+
+        Data of a rank below k leave some of them oblique.
+        """
         vectors = self._players.vectors
         if not np.isfinite(vectors).all():
             raise ValueError(f"X has squares that are too large for {vectors.dtype}; scale X down")
@@ -231,5 +235,8 @@ class EigenGamePCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
 
 @functools.cache
 def _optimizer(momentum: float) -> Optimizer:
-    """Returns plain Nesterov descent, whose rate is set at each step; cached, for a new one would compile again."""
+    """Returns plain Nesterov descent, whose rate is set at each step.
+
+    Cached: a new optimiser would compile again.
+    """
     return make("sgd", 1.0, {"momentum": float(momentum), "nesterov": True})

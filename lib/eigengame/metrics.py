@@ -14,9 +14,10 @@ _ANGLES = 16  # of so many vectors each angle is a metric of its own
 
 
 def angles(vectors: jax.Array, exact: jax.Array) -> jax.Array:
-    """Returns the angle between v_i and the i-th exact eigenvector, [k], radians in 0 .. pi / 2; both [k, d].
+    """Returns the angles between v_i and the i-th exact eigenvector, [k], radians in 0 .. pi / 2.
 
-    By 2 arcsin of half the distance of the unit vectors, which is exact where the arc cosine is not: near 0.
+    By 2 arcsin of half the distance of the unit vectors, which is exact where the arc cosine is not: near
+    0. Both are [k, d].
     """
     unit = vectors / jnp.linalg.norm(vectors, axis=1, keepdims=True)
     sign = jnp.where(jnp.sum(unit * exact, 1, keepdims=True) < 0, -1, 1)
@@ -24,12 +25,15 @@ def angles(vectors: jax.Array, exact: jax.Array) -> jax.Array:
 
 
 def longest_streak(vectors: jax.Array, exact: jax.Array) -> jax.Array:
-    """Counts the vectors, from the first on without a gap, within pi / 8 of the exact ones; an integer, 0 .. k."""
+    """Counts the vectors, from the first on without a gap, that are within pi / 8 of the exact ones."""
     return jnp.sum(jnp.cumprod(angles(vectors, exact) <= STREAK_ANGLE))
 
 
 def subspace_distance(vectors: jax.Array, exact: jax.Array) -> jax.Array:
-    """Returns 1 - Tr(U* P) / k, in 0 .. 1: U* projects on the exact subspace, P on the span of the vectors."""
+    """Returns 1 - Tr(U* P) / k, in 0 .. 1.
+
+    U* projects on the exact subspace, P on the span of the vectors.
+    """
     basis, _ = jnp.linalg.qr(vectors.T)
     return jnp.maximum(1 - jnp.sum((exact @ basis) ** 2) / len(vectors), 0)  # rounding goes below
 

@@ -2,18 +2,21 @@
 
 Player i has `utility` u_i, the Rayleigh quotient of its vector less what is explained by its parents j < i.
 
-Einsum legend: b rows of a batch, d features, k players (j), l players of one device (i); y_j = v_j / |v_j|_B.
+Einsum legend: d features, k players (j), l players of one device (i). y_j = v_j / |v_j|_B.
 
     (|v_i|_B^4 / 2) grad u_i = |v_i|_B^2 A v_i - (v_i^T A v_i) B v_i
                                - sum_{j<i} lambda_j (v_i^T B y_j) (|v_i|_B^2 B y_j - (v_i^T B y_j) B v_i)
 
-In the equilibrium lambda_j B y_j = A y_j. With this v_i^T A y_j in place of lambda_j (v_i^T B y_j) every term is
-`reward` or `penalty`: one factor of A times one of B, and B y_j. Batches leave the mean of such products as it is if
+In the equilibrium lambda_j B y_j = A y_j. With this v_i^T A y_j in place of lambda_j (v_i^T B y_j) every
+term is `reward` or `penalty`: one factor of A times one of B, and B y_j. Batches leave the mean of such
+products as it is if
 
-- the factors come from different rows: A from one half of a batch, B from the other, then the other way round;
+- the factors come from different rows: A from one half of a batch, B from the other, then the other way
+  round;
 - B y_j, whose denominator is no mean, comes from batches before: from running means, `Auxiliary`.
 
-Whatever the batch, the direction is orthogonal to v_i, as gradients of quotients are: no projection is needed.
+Whatever the batch, the direction is orthogonal to v_i, as gradients of quotients are: no projection is
+needed.
 """
 
 import jax

@@ -34,7 +34,7 @@ def matrices(problem: Problem, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray
 
 
 def representatives(components: PrincipalComponents) -> np.ndarray:
-    """Returns d rows of mean zero and with the covariance of a whole set, [d, d], from all d of its eigenpairs.
+    """Returns d rows with mean zero and the covariance of a whole set, [d, d], from all its eigenpairs.
 
     R^T R / d = sum_i lambda_i u_i u_i^T for the rows sqrt(d lambda_i) u_i.
     """
@@ -43,7 +43,7 @@ def representatives(components: PrincipalComponents) -> np.ndarray:
 
 
 def exact_eigenpairs(problem: Problem, rows: np.ndarray, k: int) -> ExactEigenpairs:
-    """Returns the k leading pairs of a problem whose A and B are those of rows [n, d]; B is positive definite."""
+    """Returns the k leading pairs of a problem on rows [n, d], whose B must be positive definite."""
     a, b = matrices(problem, rows)
     d = len(a)
     values, vectors = scipy.linalg.eigh(a, b, subset_by_index=[d - k, d - 1])

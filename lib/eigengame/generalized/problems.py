@@ -1,6 +1,7 @@
-"""Problems A v = lambda B v: two views of the same rows, x [b, p] and y [b, q], side by side in rows [b, p + q].
+"""Problems A v = lambda B v: canonical correlations and partial least squares.
 
-Both maximise what x w and y z have in common over v = (w, z), d = p + q:
+Rows [b, p + q] hold two views of the same examples side by side, x [b, p] and y [b, q]. Both maximise
+what x w and y z have in common over v = (w, z), d = p + q:
 
     A = [[0, Cxy], [Cyx, 0]]
 
@@ -22,12 +23,15 @@ Problem = Callable[[jax.Array, jax.Array], tuple[jax.Array, jax.Array]]
 
 
 def cca(p: int, epsilon: float) -> Problem:
-    """Returns canonical correlations of the first p features with the others; epsilon is added to B's diagonal."""
+    """Returns the problem of canonical correlations of the first p features with the others.
+
+    epsilon is added to the diagonal of B.
+    """
     return functools.partial(_cca, p, epsilon)
 
 
 def pls(p: int) -> Problem:
-    """Returns partial least squares: the largest covariances of the first p features with the others."""
+    """Returns the problem of partial least squares, covariances of the first p features with the others."""
     return functools.partial(_pls, p)
 
 

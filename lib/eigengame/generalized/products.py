@@ -1,6 +1,6 @@
 """A batch's products with the players' vectors: A v_i and B v_i, of either half of its rows.
 
-Players are split over devices, and so are rows, in as many groups as devices: see `lib.eigengame.pca.products`.
+Players are split over devices, and so are rows, in as many groups as devices: `lib.eigengame.pca.products`.
 """
 
 from typing import NamedTuple

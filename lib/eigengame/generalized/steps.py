@@ -1,4 +1,4 @@
-"""A step of gamma-EigenGame: products -> direction and utility -> ascent and normalisation."""
+"""A step of gamma-EigenGame: products -> direction, utility -> ascent, normalisation."""
 
 from typing import Any
 

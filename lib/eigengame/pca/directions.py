@@ -1,7 +1,8 @@
 """The directions in which the players of EigenGame and its relatives move, term by term.
 
-Einsum legend: d features, k players (j), l players of one device (i). C = X^T X / b is the batch's second moment.
-All take the products of `lib.eigengame.pca.products` and return [l, d], a direction of ascent for each player.
+Einsum legend: d features, k players (j), l players of one device (i). C = X^T X / b is the second moment
+of a batch. All take the products of `lib.eigengame.pca.products` and return [l, d], a direction of ascent
+for each player.
 
 mu (EigenGame Unloaded): Gemp et al., 'EigenGame Unloaded', ICLR 2022, equation 5 and algorithm 1.
 alpha (EigenGame): Gemp et al., 'EigenGame: PCA as a Nash Equilibrium', ICLR 2021, equations 6 and 7.
@@ -16,7 +17,10 @@ from lib.eigengame.players import all_players
 
 
 def reward(p: Products) -> jax.Array:
-    """Returns C v_i: each player alone would become the first eigenvector. With a QR retraction: Oja's method."""
+    """Returns C v_i, by which each player alone would become the first eigenvector.
+
+    With a QR retraction it is Oja's method.
+    """
     return p.reward
 
 
@@ -61,6 +65,6 @@ def tangential(direction: jax.Array, vectors: jax.Array) -> jax.Array:
 
 
 def _projections(p: Products) -> jax.Array:
-    """Returns (v_i^T C v_j) / (v_j^T C v_j), [l, k]; 0 where a batch has no variance along v_j, its limit."""
+    """Returns (v_i^T C v_j) / (v_j^T C v_j), [l, k]; 0, its limit, where v_j has no variance in a batch."""
     variance = all_players(jnp.sum(p.players.selves * p.gram, 1))[None]
     return jnp.where(variance > 0, p.gram / jnp.where(variance > 0, variance, 1), 0)

@@ -1,17 +1,17 @@
-"""A batch's products with the players' vectors: C V^T and V C V^T with C = X^T X / b, on one device or many.
+"""A batch's products with the players' vectors: C V^T and V C V^T with C = X^T X / b, on any devices.
 
 Einsum legend: b rows of a batch, d features, k players, l players of one device.
 
-C is never formed: Y = X V^T, then C V^T = X^T Y / b and V C V^T = Y^T Y / b, 4 b k d + 2 b k^2 operations. On n
-devices the players and the rows are both split, in g groups of m = n / g devices, as in the parallel algorithm
-of the papers:
+C is never formed: Y = X V^T, then C V^T = X^T Y / b and V C V^T = Y^T Y / b, 4 b k d + 2 b k^2 operations.
+On n devices the players and the rows are both split, in g groups of m = n / g devices, as in the parallel
+algorithm of the papers:
 
 - a group sees b / g rows, the ones of its members; each member multiplies them with k / m players;
-- the g devices with the same players, one in each group, are copies: the sum over their products is the whole
-  batch's, and each of them keeps the k / n players that are its own.
+- the g devices with the same players, one in each group, are copies: the sum over their products is the
+  whole batch's, and each of them keeps the k / n players that are its own.
 
-g = n splits the rows alone, g = 1 the players alone; any g does the same work on each device and gives the same
-products. Groups differ in what they send: g = n vectors and products, [k, d]; g = 1 rows, [b, d].
+g = n splits the rows alone, g = 1 the players alone; any g does the same work on each device and gives the
+same products. Groups differ in what they send: g = n vectors and products, [k, d]; g = 1 rows, [b, d].
 """
 
 from typing import NamedTuple

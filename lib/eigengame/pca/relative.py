@@ -50,7 +50,7 @@ class PlayerStates(NamedTuple):
 
 
 def initial_players(optimizer: Optimizer, seed: int, k: int, d: int, dtype: Any) -> PlayerStates:
-    """Returns k players at random unit vectors of d features; the optimiser is one of `lib.optimizers.make`."""
+    """Returns k players at random unit vectors of d features; the optimiser is of `lib.optimizers.make`."""
     vectors = initial_vectors(jax.random.key(seed), k, d).astype(dtype)
     opt_state, zeros = initial_optimizers(optimizer, vectors), jnp.zeros(k, dtype)
     return PlayerStates(vectors, opt_state, zeros, zeros, jnp.zeros((), jnp.int32))
@@ -87,7 +87,10 @@ def epoch(
     learning_rate: float,
     decay: float,
 ) -> PlayerStates:
-    """Makes steps over all of n rows [n, d] in a random order; the last n mod batch_size of it are left out."""
+    """Makes steps over all of n rows [n, d] in a random order.
+
+    The last n mod batch_size of the order are left out.
+    """
     if batch_size == len(rows):
         return advance(rule, optimizer, players, rows, learning_rate, decay=0)  # no noise to average
     batches = len(rows) // batch_size
@@ -113,7 +116,9 @@ def play(
     max_epochs: int,
     tol: float,
 ) -> tuple[PlayerStates, jax.Array, jax.Array]:
-    """Makes epochs over rows [n, d] until no component turns by more than `tol` radians in one, or for max_epochs.
+    """Makes epochs over rows [n, d], until no component turns by more than `tol` radians in one.
+
+    At most max_epochs.
 
     Components are the vectors after Gram-Schmidt; those without variance beyond rounding may turn for ever.
 

@@ -35,9 +35,9 @@ def unchanged(vectors: jax.Array) -> jax.Array:
 
 
 def orthonormalized(vectors: jax.Array) -> jax.Array:
-    """Returns the own ones, [l, d], of all players' vectors after Gram-Schmidt in their order, by a QR decomposition.
+    """Orthonormalises all players' vectors in their order; returns the own ones, [l, d].
 
-    The signs of QR are arbitrary: those of the vectors are kept.
+    As Gram-Schmidt does, by a QR decomposition, whose arbitrary signs are replaced by the vectors'.
     """
     q, r = jnp.linalg.qr(all_players(vectors).T)
     basis = (q * jnp.where(jnp.diagonal(r) < 0, -1, 1)[None]).T

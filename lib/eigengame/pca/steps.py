@@ -1,4 +1,4 @@
-"""A step of the game of principal components: products -> direction and utility -> ascent and retraction."""
+"""A step of the game of principal components: products -> direction, utility -> ascent, retraction."""
 
 from typing import Any
 
@@ -27,7 +27,8 @@ def step(
 
     Args:
       rule: one of PCA_RULES.
-      optimizer: of each player; it gets the player's `value`, E||x||^2 - u_i, never negative for unit vectors.
+      optimizer: of each player; it gets the player's `value`, E||x||^2 - u_i, never negative for unit
+        vectors.
       vectors: [l, d].
       opt_state: of this device's players, see `lib.eigengame.initial_optimizers`.
       rows: [b, d], centred if they ought to be.

@@ -1,4 +1,4 @@
-"""Canonical correlations on the trainer: views, metrics against dense matrices, results, devices, refusals."""
+"""Canonical correlations: views, metrics against dense matrices, results, devices, refusals."""
 
 import json
 
@@ -13,12 +13,14 @@ from experiments.cca.correlations import captured, quotients
 from experiments.cca.experiment import split_features
 from lib.data import load
 from lib.data.pipeline import to_rows
+from lib.runtime import results
 
 P, EPSILON = 32, 0.01
+BASE = ("batch_size=100", "cca.epsilon=0.01", "log_every=1000", "checkpoint_every=1000")
 
 
 def matrices(mean, split="train"):
-    """A and B of the digits' halves in the order of their pixels, float64."""
+    """Computes A and B of the digits' halves in the order of their pixels, float64."""
     rows = np.asarray(to_rows(load("digits", split).image), np.float64) - mean
     left = np.tile(np.arange(8) < 4, 8)
     c = rows.T @ rows / len(rows)
@@ -40,8 +42,8 @@ def test_captured_correlations_are_those_between_the_spans():
     generator = np.random.default_rng(0)
     s, t = generator.standard_normal((2, 50, 3))
     t += s
-    q = lambda x: np.linalg.qr(x)[0]
-    expected = np.linalg.svd(q(s).T @ q(t), compute_uv=False).sum()
+    orthonormal = [np.linalg.qr(x)[0] for x in (s, t)]
+    expected = np.linalg.svd(orthonormal[0].T @ orthonormal[1], compute_uv=False).sum()
     assert 0.5 < expected < 2.9
     mixed = t @ generator.standard_normal((3, 3))
     for x, y in ((s, t), (s, mixed), (np.hstack([s, s[:, :1]]), np.hstack([mixed, t[:, :1]]))):
@@ -49,22 +51,23 @@ def test_captured_correlations_are_those_between_the_spans():
 
 
 @pytest.fixture
-def trained(make):
-    """A function that trains digits and gives (the work directory, its last line of metrics)."""
+def train(make, monkeypatch):
+    """Returns a function that trains on digits, without curves: (the folder, its last line of metrics)."""
+    monkeypatch.setattr(results, "_draw_curves", lambda *args: None)
 
-    def train(*overrides, **kwargs):
-        trainer = make("cca/digits", "batch_size=100", "cca.epsilon=0.01", *overrides, **kwargs)
+    def run(*overrides, **kwargs):
+        trainer = make("cca/digits", *BASE, *overrides, **kwargs)
         trainer.train(trainer.programs.init(), 0)
         lines = (trainer.folder.path / "metrics" / "eval.jsonl").read_text().splitlines()
         return trainer.folder.path, json.loads(lines[-1])
 
-    return train
+    return run
 
 
 @pytest.mark.parametrize("split", ("train", "test"))
-def test_results_are_those_of_dense_matrices(split, trained):
+def test_results_are_those_of_dense_matrices(split, train):
     """Also of a split whose last batch is padded, and which is not the one that was trained on."""
-    folder, found = trained("num_steps=40", "eval_every=40", "batch_size=64", f"dataset.eval_split={split}")
+    folder, metrics = train("num_steps=40", "eval_every=40", "batch_size=64", f"dataset.eval_split={split}")
     vectors, values, mean = (np.load(folder / f"{n}.npy") for n in ("eigenvectors", "eigenvalues", "mean"))
     a, b = matrices(mean, split)
     norm = np.einsum("kd,kd->k", vectors, vectors @ b)
@@ -73,67 +76,69 @@ def test_results_are_those_of_dense_matrices(split, trained):
     left = np.tile(np.arange(8) < 4, 8)
     w, z = vectors * left, vectors * ~left
     grams = {"cross": w @ a @ z.T, "first": w @ b @ w.T, "second": z @ b @ z.T}
-    assert 0.5 < found["total"] == pytest.approx(captured(grams), rel=1e-4)
+    assert 0.5 < metrics["total"] == pytest.approx(captured(grams), rel=1e-4)
     np.testing.assert_allclose(quotients(grams), values, rtol=1e-4)
     a, b = matrices(mean, "train")
-    exact, truth = (x[..., ::-1][..., :8] for x in scipy.linalg.eigh(a, b))
+    exact, eigenvectors = (x[..., ::-1][..., :8] for x in scipy.linalg.eigh(a, b))
     root = np.linalg.cholesky(b)
-    cosine = np.einsum("kd,dk->k", vectors @ b, truth) / np.sqrt(
+    cosine = np.einsum("kd,dk->k", vectors @ b, eigenvectors) / np.sqrt(
         np.einsum("kd,kd->k", vectors, vectors @ b)
     )
     expected = np.arccos(np.abs(cosine))
     np.testing.assert_allclose(
-        [found[f"angle/{i + 1:02}"] for i in range(8)], expected, rtol=1e-3, atol=1e-3
+        [metrics[f"angle/{i + 1:02}"] for i in range(8)], expected, rtol=1e-3, atol=1e-3
     )
-    angles = scipy.linalg.subspace_angles(root.T @ vectors.T, root.T @ truth)
-    assert 0.001 < found["subspace_distance"] == pytest.approx(np.mean(np.sin(angles) ** 2), abs=1e-5)
+    angles = scipy.linalg.subspace_angles(root.T @ vectors.T, root.T @ eigenvectors)
+    assert 0.001 < metrics["subspace_distance"] == pytest.approx(np.mean(np.sin(angles) ** 2), abs=1e-5)
     if split == "train":
-        assert found["captured"] == pytest.approx(found["total"] / exact.sum(), rel=1e-5)
-        assert found["eigenvalue_error"] == pytest.approx(np.abs(values / exact - 1).max(), rel=1e-3)
+        assert metrics["captured"] == pytest.approx(metrics["total"] / exact.sum(), rel=1e-5)
+        assert metrics["eigenvalue_error"] == pytest.approx(np.abs(values / exact - 1).max(), rel=1e-3)
     else:
-        assert "captured" not in found and "eigenvalue_error" not in found
+        assert "captured" not in metrics and "eigenvalue_error" not in metrics
 
 
-def test_digits_have_eight_correlations(trained):
+def test_digits_have_eight_correlations(train):
     """An eighth of the config's steps, without its schedule: enough for the first four."""
-    every = (f"{n}_every=1000" for n in ("log", "eval", "checkpoint"))
-    _, found = trained("num_steps=1000", "batch_size=128", *every)
-    assert found["streak"] >= 4
-    assert found["captured"] > 0.99
+    _, metrics = train("num_steps=1000", "batch_size=128", "eval_every=1000")
+    assert metrics["streak"] >= 4
+    assert metrics["captured"] > 0.99
 
 
-def test_pls_runs_on_its_first_columns(trained):
-    folder, found = trained("cca.problem=pls", "cca.epsilon=0.0", "cca.split=3", "cca.k=4")
+def test_pls_runs_on_its_first_columns(train):
+    folder, metrics = train("cca.problem=pls", "cca.epsilon=0.0", "cca.split=3", "cca.k=4")
     assert np.load(folder / "eigenvectors.npy").shape == (4, 64)
     np.testing.assert_allclose(np.linalg.norm(np.load(folder / "eigenvectors.npy"), axis=1), 1, rtol=1e-5)
-    assert 0 < found["captured"] <= 1
+    assert 0 < metrics["captured"] <= 1
 
 
-def test_one_device_is_two(trained):
-    one, two = (trained(num_devices=n, workdir=str(n))[0] / "eigenvectors.npy" for n in (1, 2))
+def test_one_device_is_two(train):
+    one, two = (train(num_devices=n, workdir=str(n))[0] / "eigenvectors.npy" for n in (1, 2))
     np.testing.assert_allclose(np.load(one), np.load(two), rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize(
-    "overrides, line",
+    "overrides, field, part",
     [
-        (["cca.k=33"], "config.cca.k: 33 pairs of views of 32 and 32 features; use at most 32"),
-        (["cca.split=7", "cca.k=9"], "config.cca.k: 9 pairs of views of 56 and 8 features; use at most 8"),
-        (["cca.split=8"], "config.cca.split: 8 of 8 columns leave none for the second view; use at most 7"),
-        (["cca.epsilon=0.0"], "config.cca.epsilon: constant features have no correlation"),
-        (["cca.problem=pls"], "config.cca.epsilon: 'pls' divides by no covariance; set it to 0.0"),
-        (["cca.problem=ccc"], "config.cca.problem: unknown name 'ccc'"),
-        (["cca.gamma=0.0"], "config.cca.gamma: "),
-        (["cca.gamma=1.5"], "config.cca.gamma: "),
+        (["cca.k=33"], "cca.k", "33 pairs of views of 32 and 32 features; use at most 32"),
+        (["cca.split=7", "cca.k=9"], "cca.k", "use at most 8"),
+        (["cca.split=8"], "cca.split", "8 of 8 columns leave none for the second view; use at most 7"),
+        (["cca.epsilon=0.0"], "cca.epsilon", "constant features"),
+        (["cca.problem=pls"], "cca.epsilon", "0.0"),
+        (["cca.problem=ccc"], "cca.problem", "unknown name 'ccc'"),
+        (["cca.gamma=0.0"], "cca.gamma", "0"),
+        (["cca.gamma=1.5"], "cca.gamma", "1.5"),
         (
             ["batch_size=9"],
-            "config.batch_size: 9 rows make no two equal halves on each of the 2 devices; use 12",
+            "batch_size",
+            "9 rows make no two equal halves on each of the 2 devices; use 12",
         ),
-        (["cca.k=7"], "config.cca.k: 7 vectors do not divide by the 2 devices; use 6"),
+        (["cca.k=7"], "cca.k", "use 6"),
     ],
 )
-def test_contradictions_are_one_line(overrides, line, tmp_path, capsys):
+def test_contradictions_are_one_line(overrides, field, part, tmp_path, capsys):
     assert len(jax.devices()) == 2
     arguments = [f"--config.{override}" for override in overrides]
     config = f"--config={main.__file__.replace('experiments/main.py', 'configs/cca/digits.py')}"
-    assert line in refusal(main.main, capsys, config, f"--workdir={tmp_path}", *arguments)
+    line = refusal(main.main, capsys, config, f"--workdir={tmp_path}", *arguments)
+    assert line.startswith(f"error: config.{field}: ")
+    assert part in line

@@ -1,5 +1,7 @@
 """Directions, utilities and products against a transcription of the papers' formulas in NumPy, float64."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -10,6 +12,7 @@ from lib.eigengame.pca.products import products
 from lib.runtime import devices
 
 K, D, B = 4, 7, 12
+NAMES = ("reward", "mu", "alpha", "sanger", "utility")
 pytestmark = pytest.mark.usefixtures("float64")
 
 
@@ -24,8 +27,27 @@ def rows():
     return np.random.default_rng(1).standard_normal((B, D)) * np.linspace(3, 1, D)
 
 
+def all_directions(v, x, groups=0) -> dict[str, jax.Array]:
+    """Returns every direction, and the utility, by name."""
+    p = products(v, x, groups)
+    return {name: getattr(directions, name)(p) for name in NAMES}
+
+
+on_one_device = jax.jit(all_directions)
+
+
+@functools.cache
+def on_two_devices(groups: int):
+    """Returns the program of two devices in some groups."""
+    return jax.pmap(
+        functools.partial(all_directions, groups=groups),
+        axis_name=devices.AXIS,
+        devices=jax.local_devices()[:2],
+    )
+
+
 def loops(name: str, v: np.ndarray, x: np.ndarray) -> np.ndarray:
-    """The formula of a direction, or of the utility, vector by vector with the whole matrix C."""
+    """Computes a direction, or the utility, vector by vector with the whole matrix C."""
     c = sum(np.outer(row, row) for row in x) / len(x)
     out = []
     for i in range(len(v)):
@@ -45,82 +67,74 @@ def loops(name: str, v: np.ndarray, x: np.ndarray) -> np.ndarray:
     return np.array(out)
 
 
-NAMES = ("reward", "mu", "alpha", "sanger", "utility")
-
-
 @pytest.mark.parametrize("name", NAMES)
 def test_equals_the_papers_formula(name, vectors, rows):
     expected = loops(name, vectors, rows)
-    found = getattr(directions, name)(products(jnp.asarray(vectors), jnp.asarray(rows)))
     assert np.abs(expected).min() > 1e-3
-    np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-12)
+    np.testing.assert_allclose(on_one_device(vectors, rows)[name], expected, rtol=1e-12, atol=1e-12)
 
 
 def test_alpha_is_the_gradient_of_the_utility(vectors, rows):
-    def own_utility(vector, i):
-        return directions.utility(products(jnp.asarray(vectors).at[i].set(vector), jnp.asarray(rows)))[i]
-
-    found = directions.alpha(products(jnp.asarray(vectors), jnp.asarray(rows)))
-    for i in range(K):
-        expected = jax.grad(own_utility)(jnp.asarray(vectors[i]), i)
-        np.testing.assert_allclose(found[i], expected, rtol=1e-12, atol=1e-12)
+    """Of each player's own utility along its own vector."""
+    jacobian = jax.jit(jax.jacrev(lambda v: directions.utility(products(v, rows))))(vectors)
+    expected = jacobian[np.arange(K), np.arange(K)]
+    assert np.abs(expected).min() > 1e-3
+    np.testing.assert_allclose(on_one_device(vectors, rows)["alpha"], expected, rtol=1e-12, atol=1e-12)
 
 
 def test_with_exact_parents_both_point_at_the_exact_eigenvector(rows):
     """With v_j = u_j for j < i: alpha = 2 mu, and the only stable direction left is u_i."""
     eigenvalues, eigenvectors = np.linalg.eigh(rows.T @ rows / B)
-    truth = eigenvectors.T[::-1][:K]
+    exact = eigenvectors.T[::-1][:K]
     last = np.random.default_rng(2).standard_normal(D)
-    v = jnp.asarray(np.vstack([truth[:-1], last / np.linalg.norm(last)]))
-    p = products(v, jnp.asarray(rows))
-    mu, alpha = directions.mu(p), directions.alpha(p)
-    np.testing.assert_allclose(alpha, 2 * mu, rtol=1e-10, atol=1e-10)
-    np.testing.assert_allclose(truth[:-1] @ mu[-1], 0, atol=1e-10)  # nothing towards the parents
-    exact = products(jnp.asarray(truth), jnp.asarray(rows))
-    assert np.abs(exact.reward).max() > 1
-    np.testing.assert_allclose(directions.tangential(directions.mu(exact), exact.players.own), 0, atol=1e-10)
-    np.testing.assert_allclose(directions.utility(exact), eigenvalues[::-1][:K], rtol=1e-12)
+    nearly = on_one_device(np.vstack([exact[:-1], last / np.linalg.norm(last)]), rows)
+    np.testing.assert_allclose(nearly["alpha"], 2 * nearly["mu"], rtol=1e-10, atol=1e-10)
+    np.testing.assert_allclose(exact[:-1] @ nearly["mu"][-1], 0, atol=1e-10)  # nothing towards the parents
+    at_exact = on_one_device(exact, rows)
+    assert np.abs(at_exact["reward"]).max() > 1
+    np.testing.assert_allclose(directions.tangential(at_exact["mu"], jnp.asarray(exact)), 0, atol=1e-10)
+    np.testing.assert_allclose(at_exact["utility"], eigenvalues[::-1][:K], rtol=1e-12)
 
 
 def test_the_tangential_part_is_orthogonal(vectors, rows):
-    direction = directions.mu(products(jnp.asarray(vectors), jnp.asarray(rows)))
+    direction = on_one_device(vectors, rows)["mu"]
     part = directions.tangential(direction, jnp.asarray(vectors))
     assert np.abs(np.sum(vectors * direction, 1)).min() > 1e-2
     np.testing.assert_allclose(np.sum(vectors * part, 1), 0, atol=1e-13)
 
 
 def test_a_batch_without_variance_along_a_parent_has_no_penalty_for_it(rows):
-    v = jnp.eye(D)[:2]
-    flat = jnp.asarray(rows).at[:, 0].set(0)
+    flat = rows.copy()
+    flat[:, 0] = 0
+    at_axes = on_one_device(np.eye(D)[:K], flat)
     for name in ("alpha", "utility"):
-        assert np.isfinite(getattr(directions, name)(products(v, flat))).all()
+        assert np.isfinite(at_axes[name]).all()
 
 
 @pytest.mark.parametrize("groups", (1, 2))
 @pytest.mark.parametrize("name", NAMES)
 def test_two_devices_in_one_group_or_two_give_what_one_gives(name, groups, vectors, rows):
-    def on_device(v, x):
-        return getattr(directions, name)(products(v, x, groups))
-
-    split = jax.pmap(on_device, axis_name=devices.AXIS, devices=jax.local_devices()[:2])
-    found = split(vectors.reshape(2, K // 2, D), rows.reshape(2, B // 2, D))
-    alone = on_device(jnp.asarray(vectors), jnp.asarray(rows))
+    split = on_two_devices(groups)(vectors.reshape(2, K // 2, D), rows.reshape(2, B // 2, D))[name]
+    alone = on_one_device(vectors, rows)[name]
     assert np.abs(alone).max() > 0.1
-    np.testing.assert_allclose(found.reshape(alone.shape), alone, rtol=1e-12, atol=1e-13)
-
-
-def mean_over_batches(name: str, vectors, rows, size: int) -> jax.Array:
-    one = lambda batch: getattr(directions, name)(products(jnp.asarray(vectors), batch))
-    return jax.vmap(one)(jnp.asarray(rows).reshape(-1, size, D)).mean(0)
+    np.testing.assert_allclose(split.reshape(alone.shape), alone, rtol=1e-12, atol=1e-13)
 
 
 def test_batches_bias_alpha_and_not_mu(vectors):
     rows = np.random.default_rng(3).standard_normal((4096, D)) * np.linspace(3, 1, D)
-    whole = {name: mean_over_batches(name, vectors, rows, 4096) for name in ("mu", "alpha")}
+
+    @functools.partial(jax.jit, static_argnums=0)
+    def mean_over_batches(size):
+        batches = jnp.asarray(rows).reshape(-1, size, D)
+        p = jax.vmap(lambda batch: products(jnp.asarray(vectors), batch))(batches)
+        return {name: jax.vmap(getattr(directions, name))(p).mean(0) for name in ("mu", "alpha")}
+
+    whole = mean_over_batches(4096)
     bias = {
-        (name, size): np.abs(mean_over_batches(name, vectors, rows, size) - whole[name]).max()
-        for name in whole
+        (name, size): np.abs(mean[name] - whole[name]).max()
         for size in (4, 32)
+        for mean in (mean_over_batches(size),)
+        for name in whole
     }
     assert bias["mu", 4] < 1e-12 and bias["mu", 32] < 1e-12
     assert bias["alpha", 4] > bias["alpha", 32] > 0.01
