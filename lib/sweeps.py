@@ -8,17 +8,19 @@ A sweep is a list of runs, and a run a dict {field of the config: value}. A swee
 where h is this module.
 """
 
+import collections
 import hashlib
 import os
 import re
 import runpy
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from lib.errors import ConfigError
+from lib.errors import ConfigError, one_line
 
 Overrides = dict[str, Any]
 Sweep = list[Overrides]
@@ -27,27 +29,27 @@ _LONGEST_NAME = 120  # of a run's folder
 
 
 def values(field: str, values: Iterable[Any]) -> Sweep:
-    """One run for every value of a field."""
+    """Returns one run for every value of a field."""
     return [{field: value} for value in values]
 
 
 def fixed(field: str, value: Any) -> Sweep:
-    """One run; in a product, the same value of a field in all runs."""
+    """Returns one run; in a product, the same value of a field in all runs."""
     return [{field: value}]
 
 
 def log_spaced(field: str, low: float, high: float, n: int) -> Sweep:
-    """n values from low to high with equal ratios, to three significant digits."""
+    """Returns n values from low to high with equal ratios, to three significant digits."""
     return values(field, [float(f"{value:.3g}") for value in np.geomspace(low, high, n)])
 
 
 def seeds(n: int, first: int = 0) -> Sweep:
-    """n seeds, first, first + 1, ..; results are averaged over them."""
+    """Returns n seeds, first, first + 1, ..; results are averaged over them."""
     return values("seed", range(first, first + n))
 
 
 def product(*sweeps: Sweep) -> Sweep:
-    """Every combination of one run of each; the last one varies fastest.
+    """Returns every combination of one run of each; the last one varies fastest.
 
     Raises:
       ValueError: two of them set the same field.
@@ -59,7 +61,7 @@ def product(*sweeps: Sweep) -> Sweep:
 
 
 def zipped(*sweeps: Sweep) -> Sweep:
-    """The first runs of each together, the second ones together, and so on.
+    """Joins the first runs of each, the second ones, and so on.
 
     Raises:
       ValueError: they are not equally long, or set the same field.
@@ -68,7 +70,7 @@ def zipped(*sweeps: Sweep) -> Sweep:
 
 
 def chain(*sweeps: Sweep) -> Sweep:
-    """The runs of one after those of the other."""
+    """Returns the runs of one after those of the other."""
     return [run for sweep in sweeps for run in sweep]
 
 
@@ -79,7 +81,7 @@ def _joined(a: Overrides, b: Overrides) -> Overrides:
 
 
 def load(path: str | os.PathLike) -> Sweep:
-    """The runs of a sweep file.
+    """Reads the runs of a sweep file.
 
     Raises:
       ConfigError: the file is missing or fails, has no get_sweep, gives no list of overrides, or gives the
@@ -88,19 +90,18 @@ def load(path: str | os.PathLike) -> Sweep:
     path = Path(path)
     if not path.is_file():
         known = ", ".join(str(p) for p in sorted(path.parent.glob("*.py")))
-        raise ConfigError(f"--sweep: no file '{path}'{f'; there are {known}' if known else ''}")
-    import lib.sweeps as helpers
-
+        raise ConfigError(f"no file '{path}'{f'; there are {known}' if known else ''}", "--sweep")
     try:
-        runs = runpy.run_path(str(path)).get("get_sweep", _absent)(helpers)
+        runs = runpy.run_path(str(path)).get("get_sweep", _absent)(sys.modules[__name__])
     except Exception as error:  # whatever a user's file may raise
-        text = " ".join(f"{type(error).__name__}: {error}".split())
-        raise ConfigError(f"--sweep: '{path}' fails: {text}") from error
+        raise ConfigError(f"'{path}' fails: {one_line(error)}", "--sweep") from error
     if not (isinstance(runs, list) and runs and all(isinstance(run, Mapping) for run in runs)):
-        raise ConfigError(f"--sweep: get_sweep of '{path}' must return a list of dicts, one for every run")
+        raise ConfigError(
+            f"get_sweep of '{path}' must return a list of dicts, one for every run", "--sweep"
+        )
     for i, run in enumerate(runs):
         if run in runs[:i]:
-            raise ConfigError(f"--sweep: '{path}' has the same run twice: {run}")
+            raise ConfigError(f"'{path}' has the same run twice: {run}", "--sweep")
     return [dict(run) for run in runs]
 
 
@@ -109,20 +110,27 @@ def _absent(helpers: Any) -> Sweep:
 
 
 def short_names(names: Iterable[str], reserved: Sequence[str] = ()) -> dict[str, str]:
-    """{name: its shortest end, at dots and slashes, that means no other of `names`, and none of `reserved`}."""
+    """Returns {name: its shortest end, at dots and slashes, that no other of `names` has}.
+
+    Args:
+      reserved: what no name is shortened to.
+    """
     ends = {name: name_ends(name) for name in names}  # each once
-    meant = [*reserved, *(end for found in ends.values() for end in found)]
-    return {name: next((e for e in found if meant.count(e) == 1), name) for name, found in ends.items()}
+    taken = collections.Counter([*reserved, *(end for ends_of_one in ends.values() for end in ends_of_one)])
+    return {
+        name: next((end for end in ends_of_one if taken[end] == 1), name)
+        for name, ends_of_one in ends.items()
+    }
 
 
 def name_ends(name: str) -> list[str]:
-    """The ends of a name, shortest first: of a.b/c they are c, b/c and a.b/c."""
+    """Lists the ends of a name, shortest first: of a.b/c they are c, b/c and a.b/c."""
     begins = [0, *(match.end() for match in re.finditer(r"[./]", name))]
     return [name[begin:] for begin in reversed(begins)]
 
 
 def names(runs: Sequence[Overrides]) -> list[str]:
-    """A folder's name for every run: its overrides, with the fields as short as they can be."""
+    """Returns a folder's name for every run: its overrides, with the fields as short as they can be."""
     short = short_names(field for run in runs for field in run)
     texts = [",".join(f"{short[field]}={value}" for field, value in run.items()) for run in runs]
     return [_as_folder(text or "base") for text in texts]

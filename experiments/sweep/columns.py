@@ -20,8 +20,8 @@ class Column(NamedTuple):
     texts: Sequence[str]
 
 
-def of_runs(runs: pd.DataFrame) -> list[Column]:
-    """The fields that vary, status, step and metrics of each run."""
+def per_run(runs: pd.DataFrame) -> list[Column]:
+    """Returns the fields that vary, status, step and metrics of each run."""
     status_and_step = [_column(name, name, runs[name]) for name in ("status", "step")]
     metrics = [
         Column(name, name, runs[name].tolist(), runs[name].map(_number).tolist())
@@ -30,8 +30,8 @@ def of_runs(runs: pd.DataFrame) -> list[Column]:
     return _fields(runs, runs) + status_and_step + metrics
 
 
-def of_seeds(runs: pd.DataFrame) -> list[Column]:
-    """Means +- standard deviations over the seed of runs that have not failed; [] without seeds or metrics.
+def over_seeds(runs: pd.DataFrame) -> list[Column]:
+    """Returns means +- standard deviations over the seed of finished runs; [] without seeds or metrics.
 
     Where a metric has fewer values than the column `seeds` says, their number is in brackets.
     """
@@ -51,7 +51,7 @@ def of_seeds(runs: pd.DataFrame) -> list[Column]:
 
 
 def summary(runs: pd.DataFrame) -> tuple[str, str]:
-    """(how many runs have which status, the fields that all runs set alike)."""
+    """Returns (how many runs have which status, the fields that all runs set alike)."""
     fields = frames.fields(runs)
     short, varying = shorten(fields), frames.varying(runs, fields)
     statuses = ", ".join(f"{n} {status}" for status, n in Counter(runs["status"]).items())
@@ -60,7 +60,7 @@ def summary(runs: pd.DataFrame) -> tuple[str, str]:
 
 
 def _fields(runs: pd.DataFrame, rows: pd.DataFrame) -> list[Column]:
-    """Those of the fields of `rows` that vary among the runs."""
+    """Returns the columns of those fields of `rows` that vary among the runs."""
     fields = frames.fields(runs)
     short = shorten(fields)
     return [_column(f, short[f], rows[f]) for f in frames.varying(runs, fields) if f in rows]

@@ -4,16 +4,16 @@ from pathlib import Path
 
 import pandas as pd
 
-from experiments.sweep import records
+from experiments.sweep import sweep_folder
 from experiments.sweep.names import resolve
-from experiments.sweep.records import Sweep
+from experiments.sweep.sweep_folder import Sweep
 from lib.errors import ConfigError
 
 SEED = "seed"
 
 
 def gather(folder: Path, select: str = "last", metric: str | None = None) -> pd.DataFrame:
-    """One row per run: name, each overridden field, status, step, error, and the run's metrics.
+    """Returns one row per run: name, each overridden field, status, step, error, and the run's metrics.
 
     Args:
       folder: of the sweep.
@@ -21,19 +21,19 @@ def gather(folder: Path, select: str = "last", metric: str | None = None) -> pd.
       metric: for "best"; a suffix will do.
 
     Returns:
-      Columns of metrics are called `eval/...`, `test/...` and `train/...`, see `SweepRun`. `step` is how far
-      the run is, or the best step. What a run does not have is missing (NaN).
+      Columns of metrics are called `eval/...`, `test/...` and `train/...`, see `SweepRun`. `step` is how
+      far the run is, or the best step. What a run does not have is missing (NaN).
 
     Raises:
       ConfigError: no sweep is in the folder, or "best" without a known metric.
     """
-    return of_runs(records.read(folder), select, metric)
+    return per_run(sweep_folder.read_sweep(folder), select, metric)
 
 
-def of_runs(sweep: Sweep, select: str = "last", metric: str | None = None) -> pd.DataFrame:
-    """`gather` of a sweep that has been read."""
+def per_run(sweep: Sweep, select: str = "last", metric: str | None = None) -> pd.DataFrame:
+    """Returns `gather` of a sweep that has been read."""
     if select not in ("last", "best"):
-        raise ConfigError(f"--select: '{select}' is neither last nor best")
+        raise ConfigError(f"'{select}' is neither last nor best", "--select")
     if select == "best":
         metric = resolve(metric or "", sweep.metrics, "--best")
     rows = [
@@ -46,8 +46,8 @@ def of_runs(sweep: Sweep, select: str = "last", metric: str | None = None) -> pd
     return frame.astype({"step": "Int64"} | dict.fromkeys(sweep.metrics, float))
 
 
-def of_records(sweep: Sweep, metric: str) -> pd.DataFrame:
-    """One row per run and step that has a value of `metric`: the fields, `step` and the metric."""
+def per_record(sweep: Sweep, metric: str) -> pd.DataFrame:
+    """Returns one row per run and step that has a value of `metric`: the fields, `step` and the metric."""
     rows = []
     for run in sweep.runs:
         by_step = {record["step"]: record[metric] for record in run.records if metric in record}
@@ -56,34 +56,34 @@ def of_records(sweep: Sweep, metric: str) -> pd.DataFrame:
 
 
 def fields(frame: pd.DataFrame) -> list[str]:
-    """The overridden fields of a table of runs: the columns between `name` and `status`."""
+    """Lists the overridden fields of a table of runs: the columns between `name` and `status`."""
     return list(frame.columns[1 : frame.columns.get_loc("status")])
 
 
 def metrics(frame: pd.DataFrame) -> list[str]:
-    """The metrics of a table of runs: the columns behind `error`."""
+    """Lists the metrics of a table of runs: the columns behind `error`."""
     return list(frame.columns[frame.columns.get_loc("error") + 1 :])
 
 
 def varying(frame: pd.DataFrame, among: list[str]) -> list[str]:
-    """The fields that do not have one value in all rows."""
+    """Lists the fields that do not have one value in all rows."""
     return [field for field in among if frame[field].nunique(dropna=False) > 1]
 
 
 def only_finished(frame: pd.DataFrame) -> pd.DataFrame:
-    """A table of runs where others than finished ones have no metrics: theirs are of where they are."""
+    """Returns a table of runs without the metrics of unfinished runs: theirs are of where they are."""
     sound = frame["status"] == "finished"
     return frame.assign(**{name: frame[name].where(sound) for name in metrics(frame)})
 
 
 def spread(frame: pd.DataFrame, by: list[str], values: str | list[str]) -> pd.DataFrame:
-    """Mean, standard deviation (n - 1; missing for one) and count of columns, in groups of equal `by`."""
+    """Returns mean, standard deviation (n - 1; missing for one) and count of columns, grouped by `by`."""
     keys = by or [pd.Series(0, frame.index)]  # one group of all
     return frame.groupby(keys, dropna=False, sort=False)[values].agg(["mean", "std", "count"])
 
 
 def over_seeds(frame: pd.DataFrame) -> pd.DataFrame:
-    """`spread` of all metrics of a table of runs over the seed; only finished runs count.
+    """Returns `spread` of all metrics of a table of runs over the seed; only finished runs count.
 
     Returns:
       Index: the other fields. Columns: (metric, "mean" | "std" | "count").

@@ -1,6 +1,7 @@
 """One run of a sweep, as the launcher sends it away. Its programs run in processes of their own.
 
-Nothing heavy is imported here: this process only starts them, passes signals on, and writes down how it went.
+Nothing heavy is imported here: this process only starts them, passes signals on, and writes down how it
+  went.
 """
 
 import dataclasses
@@ -15,25 +16,25 @@ from typing import IO
 
 import submitit
 
+from experiments.catalogue import ROOT
 from lib.runtime import files
 from lib.runtime.run_folder import RunFolder
 
-ROOT = Path(__file__).resolve().parents[2]
 LOG = "log.txt"
 
 
 @dataclasses.dataclass(frozen=True)
 class Job:
-    """Trains a run, and scores it if asked to. Called in the job; pickled there and back by submitit.
+    """Training of a run, and its scoring if asked for; called in the job, pickled there and back.
 
     Attributes:
-      workdir: of the run.
+      folder: of the run.
       programs: command lines, `(module, *arguments)`, run one after another until one fails.
       cores: numbers of the cores it may use; empty: all that it is given.
       env: what its programs see in their environment; None: without that variable.
     """
 
-    workdir: str
+    folder: str
     programs: tuple[tuple[str, ...], ...]
     cores: tuple[int, ...] = ()
     env: Mapping[str, str | None] = dataclasses.field(default_factory=dict)
@@ -42,8 +43,8 @@ class Job:
         """Runs the programs; returns the exit code of the last one."""
         if self.cores:
             os.sched_setaffinity(0, self.cores)
-        Path(self.workdir).mkdir(parents=True, exist_ok=True)
-        with files.lock(lock_of(Path(self.workdir))) as lock:
+        Path(self.folder).mkdir(parents=True, exist_ok=True)
+        with files.lock(lock_of(Path(self.folder))) as lock:
             if lock is None:  # a launcher that was killed has left it running
                 return 0
             for module, *arguments in self.programs:
@@ -54,17 +55,17 @@ class Job:
         return 0
 
     def checkpoint(self) -> submitit.helpers.DelayedSubmission:
-        """Before a preemption or the end of the time: the program saves and stops, and is queued again."""
+        """Lets the program save and stop, and queues it again; submitit calls it before the job's end."""
         if _children:
             _children[-1].terminate()
             _ended(_children[-1])
         return submitit.helpers.DelayedSubmission(self)
 
     def _run(self, command: list[str], lock: IO) -> int:
-        """The program's exit code. It holds the lock too: if this process is killed, it may live on."""
+        """Runs a program to its exit code; it holds the lock too, for it may outlive this process."""
         env = os.environ | {"PYTHONPATH": str(ROOT)} | self.env
         env = {name: value for name, value in env.items() if value is not None}
-        with (Path(self.workdir) / LOG).open("ab") as log:
+        with (Path(self.folder) / LOG).open("ab") as log:
             child = subprocess.Popen(
                 command,
                 stdout=log,
@@ -75,12 +76,12 @@ class Job:
             )
         _children.append(child)
         signal.signal(signal.SIGTERM, lambda number, frame: child.terminate())  # a program saves first
-        signal.signal(signal.SIGINT, lambda number, frame: None)  # the terminal has told the program too
+        signal.signal(signal.SIGINT, lambda number, frame: None)  # the terminal sends the program one too
         return _ended(child)
 
     def _write_down(self, code: int, module: str) -> None:
-        """A program that failed before it could say so itself; what is trained but not scored stays that."""
-        run = RunFolder(self.workdir)
+        """Records a program that failed before it could say so; what is trained stays that."""
+        run = RunFolder(self.folder)
         status = run.status()
         stopped = code in (128 + signal.SIGINT, 128 + signal.SIGTERM, -signal.SIGTERM, -signal.SIGKILL)
         if not stopped and status.get("status") not in ("failed", "finished"):
@@ -93,17 +94,20 @@ _children: list[subprocess.Popen] = []  # of this job's process; submitit calls 
 
 
 def _ended(child: subprocess.Popen) -> int:
-    """Waits for a process. Popen.wait holds a lock, on which checkpoint(), a signal's handler, would hang."""
+    """Waits for a process to end.
+
+    Popen.wait holds a lock, on which checkpoint(), a signal's handler, would hang.
+    """
     while child.poll() is None:
         time.sleep(0.1)
     return child.returncode
 
 
 def _ignore_preemption() -> None:
-    """Slurm sends SIGUSR2 to every process of a job; the job's own tells the program what to do."""
+    """Ignores SIGUSR2, which Slurm sends to every process of a job; the job stops its program."""
     signal.signal(signal.SIGUSR2, signal.SIG_IGN)
 
 
-def lock_of(run: Path) -> Path:
-    """The file that the job of a run, and its program, hold locked while they work on it."""
-    return run / ".job"
+def lock_of(folder: Path) -> Path:
+    """Returns the file that the job of a run, and its program, hold locked while they work on it."""
+    return folder / ".job"

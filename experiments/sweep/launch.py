@@ -13,14 +13,12 @@ from pathlib import Path
 import submitit
 
 from experiments.sweep.job import LOG, Job, lock_of
+from experiments.sweep.plan import Planned
 from lib.errors import ConfigError
 from lib.runtime.files import is_locked, replacing
 from lib.runtime.progress import Progress
-from lib.runtime.records import read_scores
-from lib.runtime.run_folder import RunFolder
-from lib.sweeps import Overrides
 
-_SECONDS_BETWEEN_LOOKS = 1.0
+_SECONDS_BETWEEN_POLLS = 1.0
 _SECONDS_BETWEEN_QUESTIONS = 10.0  # to a Slurm that does not answer
 _MINUTES = {"local": 60 * 24 * 365, "slurm": 60 * 24}  # where none are asked for
 _JOB = "slurm_job.txt"
@@ -46,40 +44,18 @@ class Resources:
     cores: int = 0
 
 
-@dataclasses.dataclass(frozen=True)
-class Planned:
-    """A run of a sweep: its folder, overrides, its last step, and whether it is scored when trained."""
-
-    workdir: RunFolder
-    overrides: Overrides
-    num_steps: int
-    evaluate: bool
-    programs: tuple[tuple[str, ...], ...]
-
-    def status(self) -> str:
-        """As RunFolder.status; "new" if it never began, and "trained" if it is not scored yet."""
-        found = self.workdir.status()
-        status = found.get("status", "new")
-        if status == "finished" and found["step"] < self.num_steps:
-            return "stopped"  # config.num_steps was raised
-        return "trained" if status == "finished" and self.evaluate and not self._is_scored() else status
-
-    def _is_scored(self) -> bool:
-        return any(record["step"] == self.num_steps for record in read_scores(self.workdir.metrics))
-
-
 class Launcher:
     """Keeps up to `resources.jobs` runs going until all have ended."""
 
     def __init__(self, folder: Path, resources: Resources):
-        """Takes the sweep's folder.
+        """Prepares to run what belongs in a sweep's folder.
 
         Raises:
           ConfigError: there is no Slurm here, though it is asked for.
         """
         if resources.cluster == "slurm" and not shutil.which("sbatch"):
             raise ConfigError(
-                "--cluster: no Slurm here (no sbatch); use local, or a login node of a cluster"
+                "no Slurm here (no sbatch); use local, or a login node of a cluster", "--cluster"
             )
         self._resources = resources
         # A job may run out of its time, and be queued again, as often as it takes.
@@ -107,7 +83,7 @@ class Launcher:
                 for name in [name for name in self._running if not self._is_going(name)]:
                     self._end(name, progress)
                 if waiting or self._running:
-                    time.sleep(_SECONDS_BETWEEN_LOOKS)
+                    time.sleep(_SECONDS_BETWEEN_POLLS)
         except KeyboardInterrupt:
             self._stop()
             raise
@@ -120,24 +96,24 @@ class Launcher:
         starting: list[tuple[Planned, int]] = []
         while waiting and len(self._running) < self._resources.jobs:
             run = waiting.pop(0)
-            name = run.workdir.path.name
+            name = run.name
             slot = min(set(range(self._resources.jobs)) - {slot for _, slot in self._running.values()})
             self._running[name], self._begun[name] = (run, slot), time.monotonic()
             if not (_is_alive(run) or _job_id(run) in self._queued()):
                 starting.append((run, slot))
         if self._resources.cluster == "local":
-            self._jobs |= {run.workdir.path.name: self._submit_here(run, slot) for run, slot in starting}
+            self._jobs |= {run.name: self._submit_here(run, slot) for run, slot in starting}
         elif starting:
             with self._executor.batch():
                 jobs = [self._executor.submit(_job(run)) for run, _ in starting]
             for (run, _), job in zip(starting, jobs, strict=True):  # a launcher that comes later finds them
-                run.workdir.path.mkdir(parents=True, exist_ok=True)
-                with replacing(run.workdir.path / _JOB) as temporary:
+                run.folder.path.mkdir(parents=True, exist_ok=True)
+                with replacing(run.folder.path / _JOB) as temporary:
                     temporary.write_text(job.job_id)
             self._asked = -math.inf
 
     def _submit_here(self, run: Planned, slot: int) -> submitit.Job:
-        """A job with the slot's share of the cores and of the accelerators."""
+        """Submits a job with the slot's share of the cores and of the accelerators."""
         jobs, gpus = self._resources.jobs, self._resources.gpus
         cores = sorted(os.sched_getaffinity(0))
         share = max(1, len(cores) // jobs)
@@ -157,10 +133,10 @@ class Launcher:
         return _is_alive(run) or (job is not None and not job.done())
 
     def _queued(self) -> set[str]:
-        """Jobs that Slurm knows, asked for at most once a look; waits for a controller that is busy."""
+        """Lists the jobs that Slurm knows, asked at most once a poll; waits while it does not answer."""
         if self._resources.cluster != "slurm":
             return set()
-        if time.monotonic() - self._asked > _SECONDS_BETWEEN_LOOKS:
+        if time.monotonic() - self._asked > _SECONDS_BETWEEN_POLLS:
             command = ["squeue", "--me", "--noheader", "--array", "--format=%i"]
             while (done := subprocess.run(command, capture_output=True, text=True)).returncode:
                 print(f"waiting for Slurm: {done.stderr.strip()}", flush=True)
@@ -170,13 +146,14 @@ class Launcher:
         return self._queue
 
     def _end(self, name: str, progress: Progress) -> None:
+        """Frees the slot of a run that has ended, and says how it ended."""
         run, _ = self._running.pop(name)
         seconds = time.monotonic() - self._begun[name]
-        status, error = run.status(), run.workdir.status().get("error", "")
+        status, error = run.status(), run.folder.status().get("error", "")
         if status == "new":
-            error = f"it never began; see {run.workdir.path.parent / 'jobs'} and {run.workdir.path / LOG}"
+            error = f"it never began; see {run.folder.path.parent / 'jobs'} and {run.folder.path / LOG}"
         if status == "trained":
-            error = f"not scored; see {run.workdir.path / LOG}"
+            error = f"not scored; see {run.folder.path / LOG}"
         progress.advance(1)
         progress.print(f"{status:9} {name}  ({seconds:.0f} s){f': {error}' if error else ''}")
         progress.show({})
@@ -196,7 +173,7 @@ class Launcher:
 
 
 def _parameters(resources: Resources) -> dict:
-    """submitit's names of what a run gets."""
+    """Returns what a run gets, by submitit's names."""
     named = {
         "timeout_min": resources.minutes or _MINUTES[resources.cluster],
         "mem_gb": resources.memory_gb,
@@ -212,16 +189,16 @@ def _parameters(resources: Resources) -> dict:
 
 
 def _job(run: Planned, cores: tuple[int, ...] = (), env: Mapping[str, str | None] | None = None) -> Job:
-    return Job(str(run.workdir.path), run.programs, cores, env or {})
+    return Job(str(run.folder.path), run.programs, cores, env or {})
 
 
 def _is_alive(run: Planned) -> bool:
-    """Whether a process, of whatever launcher, works on a run."""
-    return is_locked(lock_of(run.workdir.path))
+    """Tells whether a process, of whatever launcher, works on a run."""
+    return is_locked(lock_of(run.folder.path))
 
 
 def _job_id(run: Planned) -> str | None:
-    file = run.workdir.path / _JOB
+    file = run.folder.path / _JOB
     return file.read_text() if file.exists() else None
 
 

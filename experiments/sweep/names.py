@@ -12,28 +12,28 @@ ABOUT_RUN = ("name", "status", "step", "error")
 
 
 def shorten(names: Sequence[str]) -> dict[str, str]:
-    """{name: its shortest suffix, at dots and slashes, that means no other of `names`}."""
+    """Returns {name: its shortest suffix, at dots and slashes, that means no other of `names`}."""
     return short_names(names, ABOUT_RUN)
 
 
 def resolve(name: str, known: Sequence[str], flag: str) -> str:
-    """The one of `known` that is called `name`, or ends in it.
+    """Resolves a name to the one of `known` that is called so, or ends in it.
 
     Raises:
       ConfigError: none is, or several are.
     """
     if name in known:
         return name
-    found = [full for full in known if name in name_ends(full)]
-    if len(found) > 1:
-        raise ConfigError(f"{flag}: '{name}' may be {' or '.join(found)}; write more of it")
-    if not found:
-        raise ConfigError(f"{flag}: unknown name '{name}'{nearest(name, shorten(known).values())}")
-    return found[0]
+    matches = [full for full in known if name in name_ends(full)]
+    if len(matches) > 1:
+        raise ConfigError(f"'{name}' may be {' or '.join(matches)}; write more of it", flag)
+    if not matches:
+        raise ConfigError(f"unknown name '{name}'{nearest(name, shorten(known).values())}", flag)
+    return matches[0]
 
 
 def text(value: object) -> str:
-    """A value of a field, short where that loses nothing; "" where a run does not set it."""
+    """Returns a value of a field, short where that loses nothing; "" where a run does not set it."""
     if pd.isna(value):
         return ""
     if isinstance(value, float):

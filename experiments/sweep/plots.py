@@ -9,9 +9,9 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from experiments.sweep import frames, records
+from experiments.sweep import frames
 from experiments.sweep.names import resolve, shorten, text
-from experiments.sweep.records import Sweep
+from experiments.sweep.sweep_folder import Sweep, read_sweep
 from lib.errors import ConfigError
 from lib.pictures.colours import COLOURS
 
@@ -24,31 +24,31 @@ _DODGE = 0.5  # of the space of one category, over which its colours are spread
 
 
 def draw(folder: Path, x: str, y: str, hue: str = "", select: str = "last") -> Figure:
-    """The picture that names of fields and metrics ask for; suffixes will do.
+    """Draws the picture that names of fields and metrics ask for; suffixes will do.
 
-    Curves of the metric `y` against the field `x` or "step", one colour per value of the field `hue`; or, if
-    `y` is a field, a heat map of the metric `hue` over both fields.
+    Curves of the metric `y` against the field `x` or "step", one colour per value of the field `hue`; or,
+    if `y` is a field, a heat map of the metric `hue` over both fields.
 
     Raises:
       ConfigError: unknown or ambiguous names, or names that make no picture together.
     """
-    sweep = records.read(folder)
+    sweep = read_sweep(folder)
     if not sweep.metrics:
         raise ConfigError(f"no run in '{folder}' has metrics yet")
     y = resolve(y, [*sweep.metrics, *sweep.fields], "--y")
     x = resolve(x, [*sweep.fields, STEP], "--x")
     is_map = y in sweep.fields
     if is_map and not hue:
-        raise ConfigError(f"--hue: name the metric that a heat map over {x} and {y} shows")
+        raise ConfigError(f"name the metric that a heat map over {x} and {y} shows", "--hue")
     hue = resolve(hue, sweep.metrics if is_map else sweep.fields, "--hue") if hue else None
     if x in (y, hue):
-        raise ConfigError(f"--x: {x} is {'--y' if x == y else '--hue'} as well; name two fields")
+        raise ConfigError(f"{x} is {'--y' if x == y else '--hue'} as well; name two fields", "--x")
     if x == STEP and (is_map or select == "best"):
-        raise ConfigError("--x: learning curves against the step show every record of a metric")
+        raise ConfigError("learning curves against the step show every record of a metric", "--x")
     if x == STEP:
         return learning_curves(sweep, y, hue)
     metric = hue if is_map else y
-    runs = frames.only_finished(frames.of_runs(sweep, select, metric))
+    runs = frames.only_finished(frames.per_run(sweep, select, metric))
     if runs[metric].isna().all():
         raise ConfigError(f"no run that has not failed has {metric}")
     label = f"best {metric}" if select == "best" else metric
@@ -56,7 +56,7 @@ def draw(folder: Path, x: str, y: str, hue: str = "", select: str = "last") -> F
 
 
 def curves(runs: pd.DataFrame, x: str, y: str, hue: str | None, label: str) -> Figure:
-    """Means of the metric `y`, with standard deviations as bars, at each value of the field `x`."""
+    """Draws means of the metric `y`, with standard deviations as bars, at each value of the field `x`."""
     figure, axis = _axes()
     values = _ordered(runs[x])
     numeric = _is_numeric(runs[x])
@@ -92,13 +92,13 @@ def curves(runs: pd.DataFrame, x: str, y: str, hue: str | None, label: str) -> F
 
 
 def learning_curves(sweep: Sweep, y: str, hue: str | None) -> Figure:
-    """Means of the metric `y` at each recorded step; the band is one standard deviation wide each way.
+    """Draws means of the metric `y` at each recorded step, in a band of one standard deviation each way.
 
     Failed runs count up to where they broke.
     """
     figure, axis = _axes()
-    history = frames.of_records(sweep, y)
-    values = _ordered(frames.of_runs(sweep)[hue]) if hue else []
+    history = frames.per_record(sweep, y)
+    values = _ordered(frames.per_run(sweep)[hue]) if hue else []
     for name, colour, marker, group in _groups(history, hue, values):
         stats = frames.spread(group, [STEP], y).sort_index()
         every = max(1, len(stats) // _MARKED)
@@ -114,7 +114,7 @@ def learning_curves(sweep: Sweep, y: str, hue: str | None) -> Figure:
 
 
 def heat_map(runs: pd.DataFrame, x: str, y: str, metric: str, label: str) -> Figure:
-    """Means of a metric over two fields, as colours and numbers; a cell without runs has a dash."""
+    """Draws means of a metric over two fields, as colours and numbers; a cell without runs has a dash."""
     rows, columns = ([_label(v) for v in _ordered(runs[name])] for name in (y, x))
     cells = runs.assign(**{name: runs[name].map(_label) for name in (x, y)})
     means = frames.spread(cells, [y, x], metric)["mean"].unstack(x).reindex(index=rows, columns=columns)
@@ -146,7 +146,7 @@ def _axes(size: tuple[float, float] = (5.6, 3.6)) -> tuple[Figure, Axes]:
 def _groups(
     frame: pd.DataFrame, hue: str | None, values: list
 ) -> Iterator[tuple[str, str, str, pd.DataFrame]]:
-    """(label, colour, marker, rows) of each value of a field that has rows; without a field, of all rows.
+    """Yields (label, colour, marker, rows) of each value of a field that has rows; of all without a field.
 
     The style is that of the value's place in `values`: the same in every picture of a sweep.
     """
@@ -175,13 +175,13 @@ def _say_over(axis: Axes, what: str, rows: pd.DataFrame, fields: list[str], by: 
 
 
 def _ordered(column: pd.Series) -> list:
-    """The distinct values: numbers by size, others as they first appear."""
+    """Lists the distinct values: numbers by size, others as they first appear."""
     values = list(column.unique())
     return sorted(values) if _is_numeric(column) else values
 
 
 def _is_numeric(column: pd.Series) -> bool:
-    """Whether all values are numbers, which an axis can place."""
+    """Tells whether all values are numbers, which an axis can place."""
     kind = pd.api.types
     return kind.is_numeric_dtype(column) and not kind.is_bool_dtype(column) and column.notna().all()
 
@@ -191,10 +191,13 @@ def _label(value: object) -> str:
 
 
 def _is_log_spaced(values: list[float]) -> bool:
-    """Whether steps between sorted positive values are more alike as ratios than as differences."""
+    """Tells whether steps between sorted positive values are more alike as ratios than as differences."""
     if len(values) < 2 or values[0] <= 0:
         return False
     if len(values) == 2:
         return values[1] >= 10 * values[0]
-    unevenness = lambda steps: np.std(steps) / np.mean(steps)
-    return unevenness(np.diff(np.log(values))) < unevenness(np.diff(values))
+    return _unevenness(np.diff(np.log(values))) < _unevenness(np.diff(values))
+
+
+def _unevenness(steps: np.ndarray) -> float:
+    return np.std(steps) / np.mean(steps)

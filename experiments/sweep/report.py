@@ -1,4 +1,4 @@
-"""report.html: one file with the tables, learning curves and samples of a sweep, which opens without network."""
+"""report.html: one file with a sweep's tables, learning curves and samples, which opens without network."""
 
 import base64
 import io
@@ -12,7 +12,7 @@ from PIL import Image
 
 from experiments.sweep import columns, frames, plots
 from experiments.sweep.columns import Column
-from experiments.sweep.records import Sweep
+from experiments.sweep.sweep_folder import Sweep
 from lib.runtime.files import replacing
 
 _TEMPLATE = Path(__file__).with_name("report_template.html")
@@ -25,7 +25,7 @@ def write(sweep: Sweep, runs: pd.DataFrame, path: Path) -> None:
 
     Args:
       sweep: what its runs have written.
-      runs: `frames.of_runs` of it.
+      runs: `frames.per_run` of it.
       path: of the HTML file.
     """
     statuses, alike = columns.summary(runs)
@@ -36,8 +36,8 @@ def write(sweep: Sweep, runs: pd.DataFrame, path: Path) -> None:
         error if s == "failed" else "" for s, error in zip(runs["status"], runs["error"], strict=True)
     ]
     parts = {
-        "Runs": _table(columns.of_runs(runs), errors),
-        "Mean ± standard deviation over seeds": _table(columns.of_seeds(runs)),
+        "Runs": _table(columns.per_run(runs), errors),
+        "Mean ± standard deviation over seeds": _table(columns.over_seeds(runs)),
         "Learning curves": _pictures("curves", _learning_curves(sweep, runs)),
         "Samples": _pictures("samples", _samples(sweep)),
     }
@@ -50,12 +50,13 @@ def write(sweep: Sweep, runs: pd.DataFrame, path: Path) -> None:
 
 
 def _table(table: Sequence[Column], errors: Sequence[str] = ()) -> str:
-    """A table that sorts by the columns' values; a failed run's error stands below its status."""
+    """Returns a table that sorts by the columns' values; a failed run's error stands below its status."""
     if not table:
         return ""
     kinds = ["text" if any(isinstance(v, str) for v in column.values) else "" for column in table]
     head = "".join(
-        f'<th scope="col" class="{kind}" title="{escape(column.name)}"><button>{escape(column.title)}</button></th>'
+        f'<th scope="col" class="{kind}" title="{escape(column.name)}">'
+        f"<button>{escape(column.title)}</button></th>"
         for column, kind in zip(table, kinds, strict=True)
     )
     rows = []
@@ -77,9 +78,10 @@ def _table(table: Sequence[Column], errors: Sequence[str] = ()) -> str:
 
 
 def _pictures(kind: str, pictures: Iterable[tuple[str, bytes]]) -> str:
-    """Pictures with captions below, from (caption, PNG)."""
+    """Returns pictures with captions below, from (caption, PNG)."""
     html = "\n".join(
-        f'<figure><img alt="{escape(caption)}" src="data:image/png;base64,{base64.b64encode(png).decode()}">'
+        f'<figure><img alt="{escape(caption)}" '
+        f'src="data:image/png;base64,{base64.b64encode(png).decode()}">'
         f"<figcaption>{escape(caption).replace(',', ',<wbr>')}</figcaption></figure>"
         for caption, png in pictures
     )
@@ -87,17 +89,17 @@ def _pictures(kind: str, pictures: Iterable[tuple[str, bytes]]) -> str:
 
 
 def _learning_curves(sweep: Sweep, runs: pd.DataFrame) -> Iterable[tuple[str, bytes]]:
-    """The main metrics against the step, a colour for each value of the first field that varies."""
+    """Draws the main metrics against the step, a colour for each value of the first field that varies."""
     hue = next((f for f in frames.varying(runs, sweep.fields) if f != frames.SEED), None)
-    steps = lambda metric: frames.of_records(sweep, metric)[plots.STEP].nunique()
-    for metric in [m for m in sweep.main_metrics if steps(m) > 1][:_CURVES]:
+    several = [m for m in sweep.main_metrics if frames.per_record(sweep, m)[plots.STEP].nunique() > 1]
+    for metric in several[:_CURVES]:
         png = io.BytesIO()
         plots.learning_curves(sweep, metric, hue).savefig(png, format="png", dpi=100)
         yield metric, png.getvalue()
 
 
 def _samples(sweep: Sweep) -> Iterable[tuple[str, bytes]]:
-    """Each run's newest picture of samples, made small."""
+    """Reads each run's newest picture of samples, made small."""
     for run in sweep.runs:
         if run.samples:
             with Image.open(run.samples) as image:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from experiments.sweep import columns, frames, records, report
+from experiments.sweep import columns, frames, report, sweep_folder
 from experiments.sweep.columns import Column
 from lib.runtime.files import replacing
 from lib.tables import aligned
@@ -22,8 +22,8 @@ def show(folder: Path, best: str = "") -> None:
     Raises:
       ConfigError: no sweep is in the folder, or no such metric.
     """
-    sweep = records.read(folder)
-    runs = frames.of_runs(sweep, "best" if best else "last", best)
+    sweep = sweep_folder.read_sweep(folder)
+    runs = frames.per_run(sweep, "best" if best else "last", best)
     with replacing(folder / "results.csv") as temporary:
         runs.to_csv(temporary, index=False)
     report.write(sweep, runs, folder / "report.html")
@@ -33,16 +33,16 @@ def show(folder: Path, best: str = "") -> None:
 
 
 def tables(runs: pd.DataFrame, width: int) -> str:
-    """The table of runs, that of means over seeds, and the failed runs with the last line of their errors.
+    """Returns the tables of runs and of means over seeds, and the failed runs with their last lines.
 
     Args:
-      runs: as `frames.of_runs` makes it.
+      runs: as `frames.per_run` makes it.
       width: of the terminal; metrics that do not fit are left out.
     """
     statuses, alike = columns.summary(runs)
     parts = [statuses + (f"\nall with {alike}" if alike else "")]
-    parts.append(_fitting(columns.of_runs(runs), frames.metrics(runs), width))
-    if seeds := columns.of_seeds(runs):
+    parts.append(_fitting(columns.per_run(runs), frames.metrics(runs), width))
+    if seeds := columns.over_seeds(runs):
         parts.append(
             f"mean +- standard deviation over seeds\n{_fitting(seeds, frames.metrics(runs), width)}"
         )
@@ -55,11 +55,14 @@ def tables(runs: pd.DataFrame, width: int) -> str:
 
 
 def _fitting(table: Sequence[Column], metrics: Sequence[str], width: int) -> str:
-    """A table without the last of its metrics if it is too wide, which it then says."""
+    """Returns a table as text, without the last of its metrics if it is too wide, which it then says."""
     shown = list(table)
-    as_text = lambda: aligned(list(zip(*([c.title, *c.texts] for c in shown), strict=True)))
-    while len(as_text().split("\n", 1)[0]) > width and shown[-1].name in metrics:
+    while len(_as_text(shown).split("\n", 1)[0]) > width and shown[-1].name in metrics:
         shown.pop()
     left_out = len(table) - len(shown)
     note = f"\n({left_out} more columns in results.csv and report.html)" if left_out else ""
-    return as_text() + note
+    return _as_text(shown) + note
+
+
+def _as_text(table: Sequence[Column]) -> str:
+    return aligned(list(zip(*([column.title, *column.texts] for column in table), strict=True)))

@@ -25,7 +25,7 @@ OPTIONS += ["disable-background-networking", "disable-component-update", "window
 
 @pytest.fixture
 def page(sweep):
-    """The report of six runs, one of which failed before it had a metric."""
+    """Writes the report of six runs, one of which failed before it had a metric."""
     for seed, value in ((1, 10.0), (2, 1e-3), (3, None), (4, 9.0), (5, 0.02), (6, 1e-6)):
         if value is None:
             sweep.run({"a.b": EVIL, "seed": seed}, status="failed", error=f"no such thing: {EVIL}")
@@ -63,7 +63,7 @@ def test_samples_are_the_newest_picture_that_is_no_curve(page, sweep):
 
 @pytest.fixture
 def browser(tmp_path):
-    """Chromium without a window, which logs what it says and asks for."""
+    """Opens Chromium without a window; it logs what it says and asks for."""
     missing = [name for name, path in (("chromium", CHROMIUM), ("chromedriver", DRIVER)) if not path]
     if missing:
         pytest.skip(f"no {' and no '.join(missing)} on the PATH")
@@ -78,17 +78,23 @@ def browser(tmp_path):
 
 
 def column(browser, title: str) -> list[str]:
-    """The cells' texts of a column of the first table, from top to bottom."""
+    """Returns the cells' texts of a column of the first table, from top to bottom."""
     table = browser.find_element(By.TAG_NAME, "table")
     titles = [th.text.strip() for th in table.find_elements(By.TAG_NAME, "th")]
     rows = table.find_elements(By.CSS_SELECTOR, "tbody tr")
     return [row.find_elements(By.TAG_NAME, "td")[titles.index(title)].text for row in rows]
 
 
+@pytest.mark.program
 def test_the_report_opens_and_sorts_without_network(page, browser):
     browser.get(page.as_uri())
-    header = lambda title: browser.find_element(By.XPATH, f"(//table)[1]//th[contains(., '{title}')]")
-    click = lambda title: header(title).find_element(By.TAG_NAME, "button").click()
+
+    def header(title):
+        return browser.find_element(By.XPATH, f"(//table)[1]//th[contains(., '{title}')]")
+
+    def click(title):
+        header(title).find_element(By.TAG_NAME, "button").click()
+
     assert column(browser, "seed") == ["1", "2", "3", "4", "5", "6"]
     assert header("train/loss").get_attribute("aria-sort") is None
     click("train/loss")
@@ -114,6 +120,11 @@ def test_the_report_opens_and_sorts_without_network(page, browser):
     assert [url for url in asked if url.startswith(("http", "ws", "ftp"))] == []
 
 
+def brightness(colour: str) -> int:
+    return sum(map(int, re.findall(r"\d+", colour)[:3]))
+
+
+@pytest.mark.program
 def test_the_report_follows_the_colour_scheme(page, browser):
     browser.get(page.as_uri())
     seen = []
@@ -122,7 +133,6 @@ def test_the_report_follows_the_colour_scheme(page, browser):
         browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
         root = browser.find_element(By.TAG_NAME, "html")
         seen += [[root.value_of_css_property(name) for name in ("background-color", "color")]]
-    brightness = lambda colour: sum(map(int, re.findall(r"\d+", colour)[:3]))
     (light, dark_text), (dark, light_text) = seen
     assert brightness(light) > 700 > 150 > brightness(dark_text)
     assert brightness(light_text) > 600 > 150 > brightness(dark)

@@ -72,9 +72,11 @@ def test_best_values_are_those_of_the_step_of_the_best_record(sweep):
         by_eval=[{"step": 10, "FID": 5.0}, {"step": 30, "FID": 3.0}],
     )
     sweep.run({"seed": 2}, status="failed")
-    values = lambda metric: gather(sweep.folder, "best", metric).iloc[0][
-        ["step", "train/loss", "test/accuracy", "eval/FID"]
-    ]
+
+    def values(metric):
+        columns = ["step", "train/loss", "test/accuracy", "eval/FID"]
+        return gather(sweep.folder, "best", metric).iloc[0][columns]
+
     assert values("accuracy").tolist() == [20, 2.0, 0.9, 5.0]  # the FID of the newest score by then
     assert values("eval/FID").tolist() == [30, 3.0, 0.4, 3.0]  # lower is better
     assert values("loss").tolist()[:3] == [10, 1.0, 0.2]

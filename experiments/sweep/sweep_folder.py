@@ -30,11 +30,11 @@ class SweepRun:
     samples: Path | None  # the newest picture of samples
 
     def last(self) -> dict:
-        """{"step": how far the run is, metric: its last value}."""
+        """Returns {"step": how far the run is, metric: its last value}."""
         return {"step": self.step} | _merged(self.records)
 
     def best(self, metric: str) -> dict:
-        """`last` as it was at the step with the best value of a metric; without metrics if there is none."""
+        """Returns `last` as of the step with the best value of a metric; no metrics if there is none."""
         having = [record for record in self.records if metric in record]
         if not having:
             return {"step": self.step}
@@ -59,9 +59,8 @@ class Sweep:
     @property
     def metrics(self) -> list[str]:
         """Every metric that a run has recorded: the main ones first."""
-        found = self._recorded()
         main = self.main_metrics
-        return main + [name for name in found if name not in main]
+        return main + [name for name in self._recorded() if name not in main]
 
     @property
     def main_metrics(self) -> list[str]:
@@ -69,18 +68,18 @@ class Sweep:
 
         What the evaluator repeats of the run's own held-out metrics is not among them.
         """
-        found = self._recorded()
-        repeated = [name.replace("test/", "eval/", 1) for name in found if name.startswith("test/")]
-        return [name for name in found if is_judged(name) and name not in repeated] or found
+        names = self._recorded()
+        repeated = [name.replace("test/", "eval/", 1) for name in names if name.startswith("test/")]
+        return [name for name in names if is_judged(name) and name not in repeated] or names
 
     def _recorded(self) -> list[str]:
-        """Names of metrics, by source."""
-        found = dict.fromkeys(name for run in self.runs for record in run.records for name in record)
-        found.pop("step", None)
-        return sorted(found, key=lambda name: _SOURCES.index(name.split("/")[0]))
+        """Lists the names of metrics, by source."""
+        names = dict.fromkeys(name for run in self.runs for record in run.records for name in record)
+        names.pop("step", None)
+        return sorted(names, key=lambda name: _SOURCES.index(name.split("/")[0]))
 
 
-def read(folder: Path) -> Sweep:
+def read_sweep(folder: Path) -> Sweep:
     """Reads a sweep's folder.
 
     Raises:
@@ -102,15 +101,16 @@ def read(folder: Path) -> Sweep:
 
 
 def _read_run(folder: Path, name: str, overrides: Mapping) -> SweepRun:
-    workdir = RunFolder(folder / name)
-    status = workdir.status()
+    """Reads what one run has written."""
+    run_folder = RunFolder(folder / name)
+    status = run_folder.status()
     sources = {"train": read_training, "test": read_held_out, "eval": read_scores}
     records = [
-        _numbers(source, record) for source, read in sources.items() for record in read(workdir.metrics)
+        _numbers(source, record) for source, read in sources.items() for record in read(run_folder.metrics)
     ]
     records.sort(key=lambda record: record["step"])
     steps = [record["step"] for record in (status, *records[-1:]) if record]
-    pictures = [p for p in workdir.figures.glob("*.png") if p.stem not in _CURVES]
+    pictures = [p for p in run_folder.figures.glob("*.png") if p.stem not in _CURVES]
     return SweepRun(
         name,
         {field: _scalar(value) for field, value in overrides.items()},
@@ -123,17 +123,17 @@ def _read_run(folder: Path, name: str, overrides: Mapping) -> SweepRun:
 
 
 def _numbers(source: str, record: Mapping) -> dict:
-    """A record's metrics; `<metric>_std` beside <metric> is the spread of one record's score, and left out."""
-    spread = lambda n: n.endswith("_std") and n.removesuffix("_std") in record
-    found = {n: v for n, v in record.items() if isinstance(v, float) and not spread(n)}
-    return {"step": record["step"]} | {f"{source}/{name}": value for name, value in found.items()}
+    """Returns a record's metrics, without the spreads `<metric>_std` of one record's scores."""
+    spreads = {f"{name}_std" for name in record}
+    metrics = {n: v for n, v in record.items() if isinstance(v, float) and n not in spreads}
+    return {"step": record["step"]} | {f"{source}/{name}": value for name, value in metrics.items()}
 
 
 def _merged(records: list[dict]) -> dict:
-    """The last value of each metric."""
+    """Returns the last value of each metric."""
     return {n: v for record in records for n, v in record.items() if n != "step"}
 
 
 def _scalar(value: object) -> object:
-    """The value of a field, as JSON if it is a list or a dict: what tables can group by."""
+    """Returns the value of a field, as JSON if it is a list or a dict: what tables can group by."""
     return json.dumps(value) if isinstance(value, list | dict) else value
