@@ -11,12 +11,15 @@ from lib.errors import ConfigError
 def parse(
     argv: list[str], define: Callable[[flags.FlagValues], None], usage: str
 ) -> tuple[flags.FlagValues, list[str]]:
-    """(flags, overrides) of a program's command line.
+    """Parses a program's command line; prints its help and ends the program if --help is given.
 
     Args:
       argv: without the program's name.
       define: `(FlagValues) -> None` defines the program's own flags.
       usage: what --help prints above them.
+
+    Returns:
+      (flags, overrides of the config's fields).
 
     Raises:
       ConfigError: an unknown flag or a stray word.
@@ -30,14 +33,19 @@ def parse(
     except flags.Error as error:
         raise ConfigError(" ".join(str(error).split())) from error
     if values.help:
-        print(usage)
-        for name in values:
-            if values[name].name == name:  # not the short form
-                print(f"  --{name:10} {values[name].help}")
-        print(
-            "\nThe fields of a config and their defaults: configs/common.py and the base.py beside each config."
-        )
+        _print_help(values, usage)
         raise SystemExit(0)
     if rest:
         raise ConfigError(f"unexpected argument '{rest[0]}'; options look like --config.seed=1")
     return values, overrides
+
+
+def _print_help(values: flags.FlagValues, usage: str) -> None:
+    """Prints a program's usage and its flags."""
+    print(usage)
+    for name in values:
+        if values[name].name == name:  # not the short form
+            print(f"  --{name:10} {values[name].help}")
+    print(
+        "\nThe fields of a config and their defaults: configs/common.py and the base.py beside each config."
+    )

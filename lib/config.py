@@ -1,8 +1,8 @@
 """Configs: from a file and the command line to strict, typed, frozen sections.
 
-A config file is a Python file with `get_config() -> ml_collections.ConfigDict`. Everything that can
-be wrong with one is found here, before anything compiles, and raised as a `ConfigError`, which the programs
-print as one line, with exit code 2.
+A config file is a Python file with `get_config() -> ml_collections.ConfigDict`. What is wrong with one is
+raised here as a `ConfigError`, before anything compiles; the programs print it as one line, with exit code
+2.
 """
 
 import ast
@@ -32,7 +32,7 @@ class Section(pydantic.BaseModel):
 
 
 def load_file(path: str | os.PathLike) -> ml_collections.ConfigDict:
-    """Runs the config file at `path` and returns what its `get_config()` returns.
+    """Returns what the `get_config()` of a config file returns.
 
     Raises:
       ConfigError: the file is missing, fails, or has no `get_config`.
@@ -43,17 +43,17 @@ def load_file(path: str | os.PathLike) -> ml_collections.ConfigDict:
         names = [str(folder / p.name) for p in folder.glob("*.py")]
         close = difflib.get_close_matches(str(path), names, n=1)
         hint = f"; did you mean '{close[0]}'?" if close else "; './run.sh list' prints all configs"
-        raise ConfigError(f"--config: no file '{path}'{hint}")
+        raise ConfigError(f"no file '{path}'{hint}", "--config")
     try:
-        config = runpy.run_path(str(path))["get_config"]()
-    except KeyError as error:
-        if error.args == ("get_config",):
-            raise ConfigError(f"--config: '{path}' defines no function get_config()") from error
-        raise ConfigError(f"--config: '{path}' fails: {one_line(error)}") from error
+        functions = runpy.run_path(str(path))
+        config = functions["get_config"]() if "get_config" in functions else None
     except Exception as error:  # whatever a user's file may raise
-        raise ConfigError(f"--config: '{path}' fails: {one_line(error)}") from error
+        raise ConfigError(f"'{path}' fails: {one_line(error)}", "--config") from error
+    if "get_config" not in functions:
+        raise ConfigError(f"'{path}' defines no function get_config()", "--config")
     if not isinstance(config, ml_collections.ConfigDict):
-        raise ConfigError(f"--config: get_config() of '{path}' must return an ml_collections.ConfigDict")
+        text = f"get_config() of '{path}' must return an ml_collections.ConfigDict"
+        raise ConfigError(text, "--config")
     return config
 
 
@@ -67,7 +67,7 @@ def split_overrides(argv: Sequence[str]) -> tuple[list[str], list[str]]:
     for argument in argv:
         if re.match(r"--?config\.", argument):
             if "=" not in argument:
-                raise ConfigError(f"{argument}: write it as {argument}=VALUE")
+                raise ConfigError(f"write it as {argument}=VALUE", argument)
             overrides.append(re.sub(r"^--?", "--", argument))
         else:
             others.append(argument)
@@ -96,7 +96,7 @@ def apply_overrides(
             values(argv)
         except (flags.Error, TypeError, ValueError, KeyError) as error:
             kind = type(_get(config, field)).__name__
-            raise ConfigError(f"config.{field}: '{text}' is not of type {kind}") from error
+            raise ConfigError(f"'{text}' is not of type {kind}", f"config.{field}") from error
         config.unlock()
     return config
 
@@ -104,7 +104,12 @@ def apply_overrides(
 def validate(
     schema: type[T], config: Mapping[str, Any] | ml_collections.ConfigDict, section: str = "config"
 ) -> T:
-    """Turns a config, or a section of it, by its full name, into the frozen, typed object of class `schema`.
+    """Turns a config, or a section of it, into the frozen, typed object of class `schema`.
+
+    Args:
+      schema: a class of sections.
+      config: its fields.
+      section: the section's full name.
 
     Raises:
       ConfigError: the first unknown, missing or mistyped field, with its full name.
@@ -114,11 +119,11 @@ def validate(
     except pydantic.ValidationError as error:
         # An unknown name often explains a missing one: report it first.
         problems = sorted(error.errors(), key=lambda e: e["type"] != "extra_forbidden")
-        raise _of_field(problems[0], schema, section) from error
+        raise _error_of_field(problems[0], schema, section) from error
 
 
 def to_plain(config: Any) -> Any:
-    """A config as plain dicts and tuples, the form that schemas are validated against."""
+    """Returns a config as plain dicts and tuples, the form that schemas are validated against."""
     if isinstance(config, ml_collections.ConfigDict):
         config = config.to_dict()
     if isinstance(config, Mapping):
@@ -129,7 +134,7 @@ def to_plain(config: Any) -> Any:
 
 
 def flatten(config: Any, prefix: str = "") -> dict[str, Any]:
-    """`{"a.b": value}` for every leaf of a nested config."""
+    """Returns {"a.b": value} for every leaf of a nested config."""
     leaves = {}
     for key, value in to_plain(config).items():
         name = f"{prefix}{key}"
@@ -141,22 +146,26 @@ def flatten(config: Any, prefix: str = "") -> dict[str, Any]:
 
 
 def differences(ours: Any, theirs: Any, ignore: Sequence[str] = ()) -> list[str]:
-    """`field: ours, theirs` for every field in which two configs differ.
+    """Returns a line for every field in which two configs differ.
 
-    `ignore` holds names of fields or of whole sections that may differ.
+    Args:
+      ours: a config.
+      theirs: the other one.
+      ignore: names of fields, or of whole sections, that may differ.
     """
     ours, theirs = flatten(ours), flatten(theirs)
-    found = []
+    lines = []
     for name in sorted(ours.keys() | theirs.keys()):
         if any(name == field or name.startswith(f"{field}.") for field in ignore):
             continue
         a, b = ours.get(name, "(absent)"), theirs.get(name, "(absent)")
         if a != b:
-            found.append(f"config.{name}: {a!r} here, {b!r} there")
-    return found
+            lines.append(f"config.{name}: {a!r} here, {b!r} there")
+    return lines
 
 
 def _get(config: Any, field: str) -> Any:
+    """Returns the value of a dotted field."""
     for part in field.split("."):
         config = config[part]
     return config
@@ -176,17 +185,23 @@ def _set_kwarg(config: ml_collections.ConfigDict, field: str, text: str) -> None
 
 
 def _check_field(config: ml_collections.ConfigDict, field: str) -> None:
-    """Raises a ConfigError that names the first part of a dotted field that does not exist."""
+    """Checks that a dotted field exists.
+
+    Raises:
+      ConfigError: it does not; the text names the first part that is missing.
+    """
     at, walked = config, "config"
     for part in field.split("."):
         if not isinstance(at, ml_collections.ConfigDict):
-            raise ConfigError(f"config.{field}: {walked} is a value and has no fields")
+            raise ConfigError(f"{walked} is a value and has no fields", f"config.{field}")
         if part not in at:
-            raise ConfigError(f"{walked}.{part}: unknown field{nearest(part, at.keys())}")
+            raise ConfigError(f"unknown field{nearest(part, at.keys())}", f"{walked}.{part}")
         at, walked = at[part], f"{walked}.{part}"
 
 
-def _of_field(problem: Mapping[str, Any], schema: type[pydantic.BaseModel], section: str) -> ConfigError:
+def _error_of_field(
+    problem: Mapping[str, Any], schema: type[pydantic.BaseModel], section: str
+) -> ConfigError:
     """Turns one of pydantic's errors into a `ConfigError` that names its field in full."""
     location = [str(part) for part in problem["loc"]]
     kind, value = problem["type"], problem["input"]
@@ -203,22 +218,16 @@ def _of_field(problem: Mapping[str, Any], schema: type[pydantic.BaseModel], sect
     elif kind == "literal_error":
         known = re.findall(r"'([^']*)'", problem["ctx"]["expected"])
         message = f"unknown name {value!r}{nearest(str(value), known)}"
-    elif kind == "value_error":  # raised by a schema's own check
-        return _of_check(problem["ctx"]["error"], field)
+    elif kind == "value_error":  # raised by a section's own check, which names its fields from the section
+        error = problem["ctx"]["error"]
+        return error.within(field) if isinstance(error, ConfigError) else ConfigError(str(error), field)
     else:
         message = f"{problem['msg'].removeprefix('Input ')}, got {value!r}"
     return ConfigError(message, field)
 
 
-def _of_check(error: ValueError, section: str) -> ConfigError:
-    """Returns what a section's own check has raised, its field named in full."""
-    text = str(error)
-    if "{here}" in text or text.startswith("config."):
-        return ConfigError(text.replace("{here}", section))
-    return error.within(section) if isinstance(error, ConfigError) else ConfigError(text, section)
-
-
 def _fields_at(schema: Any, location: Sequence[str]) -> list[str]:
+    """Returns the names of the fields of the section at a location; none where it is no section."""
     for part in location:
         if typing.get_origin(schema) is dict:
             schema = typing.get_args(schema)[1]
@@ -232,4 +241,5 @@ def _fields_at(schema: Any, location: Sequence[str]) -> list[str]:
 
 
 def _is_section(schema: Any) -> bool:
+    """Tells whether a type is a class of sections."""
     return isinstance(schema, type) and issubclass(schema, pydantic.BaseModel)

@@ -7,6 +7,7 @@ import pydantic
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 
 from lib.config import Section
+from lib.errors import ConfigError
 
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 Scalar = bool | int | float | str | None
@@ -64,17 +65,20 @@ class Evaluation(Section):
 
     @pydantic.model_validator(mode="after")
     def _enough_in_a_split(self):
-        # TF-GAN's kernel distance takes blocks of at most 1,024 of the larger set, each with 2 of the smaller.
+        # TF-GAN's kernel distance takes blocks of at most 1,024 of the larger set, each with 2 of the
+        # smaller.
         least = 2 * math.ceil(self.kernel_samples / 1024)
         if self.num_samples < least * self.num_splits:
-            raise ValueError(
-                f"config.eval.num_samples: {self.num_samples} samples make no {self.num_splits} splits of at "
-                f"least {least}; use {least * self.num_splits} or more, or fewer config.eval.num_splits"
+            raise ConfigError(
+                f"{self.num_samples} samples make no {self.num_splits} splits of at least {least}; use "
+                f"{least * self.num_splits} or more, or fewer config.eval.num_splits",
+                "num_samples",
             )
         if rest := self.num_samples % self.num_splits:
-            raise ValueError(
-                f"config.eval.num_samples: {self.num_samples} samples do not divide into {self.num_splits} "
-                f"splits; use {self.num_samples + self.num_splits - rest}"
+            raise ConfigError(
+                f"{self.num_samples} samples do not divide into {self.num_splits} splits; use "
+                f"{self.num_samples + self.num_splits - rest}",
+                "num_samples",
             )
         return self
 
@@ -98,14 +102,14 @@ class Run(Section):
 
     @classmethod
     def upgraded(cls, config: dict[str, Any]) -> dict[str, Any]:
-        """Returns the config of an older run in today's form; experiments whose fields have changed say how."""
+        """Returns the config of an older run in today's form; an experiment whose fields changed says how."""
         return config
 
     @pydantic.field_validator("seed")
     @classmethod
     def _fits_a_key(cls, seed: int) -> int:
         if seed >= 2**32:
-            raise ValueError(f"config.seed: {seed} is too large; use one below 2**32")
+            raise ConfigError(f"{seed} is too large; use one below 2**32")
         return seed
 
 

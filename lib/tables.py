@@ -4,11 +4,11 @@ from collections.abc import Sequence
 
 
 def aligned(rows: Sequence[Sequence[str]]) -> str:
-    """Rows of equally many cells as columns, two spaces apart, each as wide as its widest cell."""
+    """Formats rows of equally many cells as columns, two spaces apart, each as wide as its widest cell."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return "\n".join("  ".join(f"{c:>{w}}" for c, w in zip(row, widths, strict=True)) for row in rows)
 
 
 def mean_and_spread(mean: float, spread: float) -> str:
-    """`mean +- spread`, or the mean alone where there is no spread (0 or NaN)."""
+    """Formats `mean +- spread`, or the mean alone where there is no spread (0 or NaN)."""
     return f"{mean:.4g} +- {spread:.2g}" if spread > 0 else f"{mean:.4g}"

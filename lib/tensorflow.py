@@ -8,7 +8,7 @@ from typing import Any
 
 
 def tensorflow() -> Any:
-    """The module tensorflow. The first call takes about ten seconds."""
+    """Imports and returns the module tensorflow. The first call takes about ten seconds."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     with _silent_standard_error():  # its C++ start-up messages heed no setting
         import tensorflow as tf
@@ -20,12 +20,12 @@ def tensorflow() -> Any:
 
 
 def tensorflow_datasets() -> Any:
-    """The module tensorflow_datasets."""
+    """Imports and returns the module tensorflow_datasets."""
     tensorflow()
     import tensorflow_datasets as tfds
 
     tfds.disable_progress_bar()
-    for name in ("urllib3", "absl"):  # a failed download is told once, in our words
+    for name in ("urllib3", "absl"):  # a failed download is reported once, in our words
         logging.getLogger(name).setLevel(logging.CRITICAL)
     return tfds
 
