@@ -1,12 +1,16 @@
 """Small games with closed forms, and one step of an update rule as a function of a vector."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
+import numpy as np
+from jax.flatten_util import ravel_pytree
 
 from lib import optimizers
 from lib.games import updates
 from lib.games.drift import Coefficients
-from lib.games.game import Aux, Game
+from lib.games.game import Aux, Game, gradients
 from lib.games.updates import Options, Regularizers, Weights
 
 PLAYERS = ("disc", "gen")
@@ -15,11 +19,12 @@ NO_DATA = jnp.zeros((12, 0))  # divides by all numbers of stages and updates her
 
 
 def toy_game(disc, gen) -> Game:
-    """A game of two scalars without data."""
-    losses = lambda p, s, b, k: (
-        {"disc": disc(p["disc"], p["gen"]), "gen": gen(p["disc"], p["gen"])},
-        Aux(s, {}),
-    )
+    """Makes a game without data of the losses `(x, y) -> scalar`."""
+
+    def losses(params, state, batch, key):
+        x, y = params["disc"], params["gen"]
+        return {"disc": disc(x, y), "gen": gen(x, y)}, Aux(state, {})
+
     return Game(PLAYERS, losses)
 
 
@@ -33,15 +38,20 @@ NONLINEAR = toy_game(
 DIRAC = toy_game(lambda x, y: jax.nn.log_sigmoid(x * y), lambda x, y: -jax.nn.log_sigmoid(x * y))
 
 
+@functools.cache
 def tanh_gan() -> tuple[Game, dict, jax.Array]:
-    """A GAN of two tiny tanh nets on data that is in the batch, latents included: no randomness."""
+    """Makes a GAN of two tiny tanh nets on data that is in the batch, latents included: no randomness."""
     keys = jax.random.split(KEY, 5)
     params = {
         "disc": {"a": jax.random.normal(keys[0], (2, 3)), "b": jax.random.normal(keys[1], (3,))},
         "gen": {"a": jax.random.normal(keys[2], (2, 2)), "c": jax.random.normal(keys[3], (2, 2))},
     }
-    disc = lambda p, x: jnp.tanh(x @ p["a"]) @ p["b"]
-    gen = lambda p, z: jnp.tanh(z @ p["a"]) @ p["c"]
+
+    def disc(p, x):
+        return jnp.tanh(x @ p["a"]) @ p["b"]
+
+    def gen(p, z):
+        return jnp.tanh(z @ p["a"]) @ p["c"]
 
     def losses(p, state, batch, key):
         real, fake = disc(p["disc"], batch[:, :2]), disc(p["disc"], gen(p["gen"], batch[:, 2:]))
@@ -51,8 +61,20 @@ def tanh_gan() -> tuple[Game, dict, jax.Array]:
     return Game(PLAYERS, losses), params, jax.random.normal(keys[4], (8, 4))
 
 
+@functools.cache
+def dense_tanh_gan() -> tuple[np.ndarray, np.ndarray]:
+    """Returns (xi, J), the joint gradient of `tanh_gan` at all parameters and its Jacobian, dense."""
+    game, params, batch = tanh_gan()
+    flat, unravel = ravel_pytree(params)
+
+    def xi(v):
+        return ravel_pytree(gradients(game, unravel(v), {}, batch, KEY)[0])[0]
+
+    return jax.tree.map(np.asarray, jax.jit(lambda v: (xi(v), jax.jacfwd(xi)(v)))(flat))
+
+
 def both(self_norm=0.0, other_norm=0.0, other_dot_prod=0.0) -> dict[str, Coefficients]:
-    """The same coefficients for both players."""
+    """Returns the same coefficients for both players."""
     return {x: Coefficients(self_norm, other_norm, other_dot_prod) for x in PLAYERS}
 
 
@@ -68,7 +90,7 @@ def make_rule(
     align=True,
     **weights,
 ) -> updates.BoundRule:
-    """A rule with SGD of rates (disc, gen) and the weights that are named; the others are zero."""
+    """Makes a rule with SGD of rates (disc, gen) and the weights that are named; the others are zero."""
     kwargs = {} if momentum is None else {"momentum": momentum}
     optimizer = {x: optimizers.make("sgd", h, kwargs) for x, h in zip(PLAYERS, rates, strict=True)}
     weights = Weights.none(PLAYERS)._replace(**weights)
@@ -76,28 +98,28 @@ def make_rule(
 
 
 def turns(disc=1, gen=1, first="disc") -> Options:
-    """Options of alternating updates."""
+    """Returns options of alternating updates."""
     return Options(PLAYERS if first == "disc" else PLAYERS[::-1], {"disc": disc, "gen": gen})
 
 
 def initial(rule, point):
-    """The rule's first state at a vector (x, y)."""
+    """Returns the rule's first state at a vector (x, y)."""
     return rule.init({x: jnp.asarray(v, float) for x, v in zip(PLAYERS, point, strict=True)}, {})
 
 
-def with_rates(state, rates):
-    """The state with other learning rates (disc, gen), which may be traced."""
-    opt_state = {
-        x: state.opt_state[x]._replace(
-            hyperparams=state.opt_state[x].hyperparams | {"learning_rate": jnp.asarray(h, float)}
-        )
-        for x, h in zip(PLAYERS, rates, strict=True)
-    }
+def with_rates(state, rates, **others):
+    """Returns the state with learning rates (disc, gen) and other hyper-parameters, which may be traced."""
+    opt_state = {}
+    for x, h in zip(PLAYERS, rates, strict=True):
+        new = {"learning_rate": h, **others}
+        new = {name: jnp.asarray(value, float) for name, value in new.items()}
+        hyperparams = state.opt_state[x].hyperparams | new
+        opt_state[x] = state.opt_state[x]._replace(hyperparams=hyperparams)
     return state._replace(opt_state=opt_state)
 
 
 def take(rule):
-    """`(point, rates) -> point` after one step of two scalars, as arrays [2]."""
+    """Returns the compiled `(point, rates) -> point` of one step of two scalars, as arrays [2]."""
 
     @jax.jit
     def step(point, rates):
