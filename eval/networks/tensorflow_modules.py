@@ -80,12 +80,13 @@ def _network(name: str, path: Path, size: int | None, data: Dataset, names: dict
       names: of its scores.
     """
     tf = tensorflow()
-    call, signature = _load(path)
+    module, signature = _load(path)
     size = size or _input_size(signature, data)
     resizes = data.image_shape[:2] != (size, size)
 
     @tf.function
     def run(images):
+        call = module if callable(module) else signature  # which needs the module, and does not keep it
         outputs = call(tf.image.resize(images, (size, size), "bilinear") if resizes else images)
         return {key: tf.reshape(value, (tf.shape(value)[0], -1)) for key, value in outputs.items()}
 
@@ -100,8 +101,8 @@ def _network(name: str, path: Path, size: int | None, data: Dataset, names: dict
     return Network(name, _checksum(path), resize, apply, names)
 
 
-def _load(path: Path) -> tuple[Callable, Any]:
-    """Loads a SavedModel; returns what to call with images, and its default signature or None."""
+def _load(path: Path) -> tuple[Any, Any]:
+    """Loads a SavedModel, and returns the module and its default signature or None; one of them is callable."""
     if not (path / "saved_model.pb").is_file():
         raise ConfigError(f"no saved_model.pb in '{path}': not a SavedModel's folder", _PATH)
     try:
@@ -111,10 +112,9 @@ def _load(path: Path) -> tuple[Callable, Any]:
     except Exception as error:  # TensorFlow has a class for every kind of damage
         raise ConfigError(f"cannot load '{path}': {_first_line(error)}", _PATH) from error
     signature = module.signatures.get("serving_default")
-    call = module if callable(module) else signature
-    if call is None:
+    if not callable(module) and signature is None:
         raise ConfigError(f"'{path}' has no signature serving_default", _PATH)
-    return call, signature
+    return module, signature
 
 
 def _features_name(run: Callable, data: Dataset, path: Path) -> str:

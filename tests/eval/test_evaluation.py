@@ -1,5 +1,7 @@
 """Evaluations of states that nobody has trained: samples of a GAN on digits, and a classifier's own metrics."""
 
+import contextlib
+import io
 import shutil
 
 import jax
@@ -14,14 +16,18 @@ from experiments import registry
 from lib.runtime import checkpoints, records
 from lib.runtime.run_folder import RunFolder
 from lib.runtime.trainer import NotFiniteError
+from lib.tensorflow import tensorflow
 
 pytestmark = pytest.mark.usefixtures("scoring_network")
+
+FEW = ("eval.num_samples=400", "eval.num_splits=2", "eval.batch_size=200")
+LOGISTIC = ("classifier/digits", "classifier.model.name=logistic")
 
 
 @pytest.fixture(scope="module")
 def gan():
     """Returns {number of devices: programs} of the GAN on digits."""
-    config = registry.validated(small_config("gan/digits"))
+    config = registry.validated(small_config("gan/digits", *FEW))
     return {n: registry.programs(config, jax.local_devices()[:n]) for n in (1, 2)}
 
 
@@ -42,6 +48,14 @@ def run(gan, state, tmp_path_factory):
         writer.save(step, state)
     writer.close()
     return folder
+
+
+@pytest.fixture(scope="module")
+def evaluated(gan, state, run, scoring_network):
+    """Returns the record of the run's step 20, and what its evaluation prints."""
+    with contextlib.redirect_stdout(io.StringIO()) as printed:
+        record = Evaluator(gan[1], run).evaluate(state, 20)
+    return record, printed.getvalue()
 
 
 @pytest.fixture
@@ -70,14 +84,12 @@ def rows_of(printed):
     return rows
 
 
-def test_scores_floor_and_ceiling_from_the_run_s_own_config(run, capsys):
-    few = ["--config.eval.num_samples=400", "--config.eval.num_splits=2"]
-    assert main([f"--config.restore_path={run.path}", *few]) == 0
-    printed = capsys.readouterr().out
+def test_scores_floor_and_ceiling(evaluated, run):
+    record, printed = evaluated
     assert "training the scoring network, once" in printed
     assert "step 20 of" in printed
-    (record,) = records.read_scores(run.metrics)
     assert record["step"] == 20
+    assert records.read_scores(run.metrics) == [record | {"by": "eval"}]
     assert {"network", "network_checksum", "resize", "checkpoint"} <= record.keys()
     assert {"digits_cnn_score", "digits_cnn_frechet", "digits_cnn_kernel_std"} <= record.keys()
     assert not {"FID", "IS", "KID"} & record.keys()
@@ -96,21 +108,30 @@ def test_scores_floor_and_ceiling_from_the_run_s_own_config(run, capsys):
 
 
 @pytest.mark.parametrize(("path", "step"), [("checkpoints/10", 10), ("checkpoints", 20)])
-def test_a_path_names_a_step_or_the_newest(run, state, monkeypatch, path, step):
+def test_a_path_names_a_step_or_the_newest_of_a_run_with_its_own_config(
+    run, state, monkeypatch, capsys, path, step
+):
     scored = {}
-    monkeypatch.setattr(Evaluator, "evaluate", lambda self, state, step: scored.update({step: state}))
-    assert main([f"--config.restore_path={run.path / path}"]) == 0
+
+    def evaluate(self, restored, number):
+        assert checkpoints.checksum(restored) == checkpoints.checksum(state)
+        scored[number] = self.config
+
+    monkeypatch.setattr(Evaluator, "evaluate", evaluate)
+    assert main([f"--config.restore_path={run.path / path}", "--config.eval.num_splits=4"]) == 0
     assert scored.keys() == {step}
-    assert checkpoints.checksum(scored[step]) == checkpoints.checksum(state)
+    assert (scored[step].eval.num_samples, scored[step].eval.num_splits) == (40, 4)
+    assert "recorded in" in capsys.readouterr().out
 
 
 def test_the_same_checkpoint_scores_the_same_twice_and_on_any_devices(
-    gan, state, folder, scoring_network, capsys
+    evaluated, gan, state, folder, scoring_network, capsys
 ):
-    one, again, two = (floats(Evaluator(gan[n], folder).score(state, 0)) for n in (1, 1, 2))
+    one = floats(evaluated[0])
+    again, two = (floats(Evaluator(gan[n], folder).score(state, 0)) for n in (1, 2))
     assert one == again
     # The scoring network is trained once.
-    assert capsys.readouterr().out.count("training the scoring network") <= 1
+    assert "training the scoring network" not in capsys.readouterr().out
     assert len(list(scoring_network.iterdir())) == 1
     assert two == pytest.approx(one, rel=1e-4)
     assert one["digits_cnn_frechet"] > 1
@@ -121,13 +142,13 @@ def test_samples_do_not_depend_on_batches_beyond_their_size(gan, state, num_devi
     programs = gan[num_devices]
     placed = programs.place(state)
     many, few = (
-        np.concatenate(list(sampling.generated(programs, placed, n, 20, seed=0))) for n in (70, 30)
+        np.concatenate(list(sampling.generated(programs, placed, n, 200, seed=0))) for n in (700, 300)
     )
-    assert many.shape == (70, 8, 8, 1)
+    assert many.shape == (700, 8, 8, 1)
     assert np.abs(many).max() <= 1
     assert many.std() > 0
-    np.testing.assert_array_equal(many[:30], few)
-    assert np.abs(many[:20] - many[20:40]).max() > 1e-3
+    np.testing.assert_array_equal(many[:300], few)
+    assert np.abs(many[:200] - many[200:400]).max() > 1e-3
 
 
 def test_scores_that_are_not_finite_are_one_line_and_no_record(gan, state, folder):
@@ -135,6 +156,14 @@ def test_scores_that_are_not_finite_are_one_line_and_no_record(gan, state, folde
     with pytest.raises(NotFiniteError, match="step 3: not finite: .*it is not recorded"):
         Evaluator(gan[1], folder).evaluate(broken, 3)
     assert not (folder.metrics / "eval.jsonl").exists()
+
+
+def test_events_of_one_second_do_not_overwrite_each_other(tmp_path):
+    read_events = tensorflow().compat.v1.train.summary_iterator
+    for step in (1, 2, 3):
+        records.append_score(tmp_path, tmp_path, {"step": step, "score": float(step)})
+    events = [event for file in (tmp_path / "scores").iterdir() for event in read_events(str(file))]
+    assert {event.step for event in events if event.summary.value} == {1, 2, 3}
 
 
 @pytest.mark.parametrize(
@@ -174,7 +203,7 @@ def test_bad_input(run, capsys, monkeypatch, tmp_path, args, message):
 
 @pytest.mark.parametrize("split", ["test", "validation"])
 def test_a_classifier_is_scored_by_its_own_metrics_over_all_of_the_split(make, capsys, split):
-    trainer = make("classifier/digits", "dataset.validation_size=200", f"dataset.eval_split={split}")
+    trainer = make(*LOGISTIC, "dataset.validation_size=200", f"dataset.eval_split={split}")
     programs, folder = trainer.programs, trainer.folder
     state = programs.init()
     record = Evaluator(programs, folder).evaluate(state, 0)
@@ -187,7 +216,7 @@ def test_a_classifier_is_scored_by_its_own_metrics_over_all_of_the_split(make, c
 
 def test_programs_evaluate_every_example_of_the_split_once(make):
     """Compares with one pass over the unpadded split: 297 images are no multiple of the batch."""
-    programs = make("classifier/digits", num_devices=2).programs
+    programs = make(*LOGISTIC, num_devices=2).programs
     state, held_out = programs.init(), programs.data.held_out
     images = held_out.image.astype(np.float32) * (2 / 255) - 1
     logits = np.asarray(programs.experiment.outputs["logits"](state, images)[0], np.float64)

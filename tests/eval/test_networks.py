@@ -3,6 +3,7 @@
 import hashlib
 import shutil
 
+import jax
 import numpy as np
 import pytest
 from conftest import small_config
@@ -13,9 +14,8 @@ from eval.tfgan import tfgan_eval
 from experiments import registry
 from lib.data import Dataset
 from lib.errors import ConfigError
+from lib.runtime import checkpoints
 from lib.tensorflow import tensorflow
-
-pytestmark = pytest.mark.xdist_group("networks")  # they share a fixture that takes long
 
 COLOUR = Dataset(np.zeros((4, 32, 32, 3), np.uint8), np.zeros(4, np.int32), 10)
 GREY = Dataset(np.zeros((4, 8, 8, 1), np.uint8), np.zeros(4, np.int32), 10)
@@ -23,7 +23,7 @@ GREY = Dataset(np.zeros((4, 8, 8, 1), np.uint8), np.zeros(4, np.int32), 10)
 
 @pytest.fixture(scope="module")
 def modules(tmp_path_factory):
-    """Folder of SavedModels: `inception` as TF-GAN's, `grey` 8x8, `poor` without features."""
+    """Returns a folder of SavedModels: `inception` as TF-GAN's, `grey` 8x8, `poor` without features."""
     tf = tensorflow()
     root = tmp_path_factory.mktemp("modules")
 
@@ -36,9 +36,9 @@ def modules(tmp_path_factory):
             def call(images):
                 pooled = tf.reduce_mean(images, (1, 2)) @ self.weight
                 flat = tf.reshape(images, (-1, int(np.prod(shape))))
-                made = {"logits": tf.pad(pooled, [[0, 0], [0, 1006]]), "features": flat[:, :20]}
-                made["pool_3"] = tf.reshape(tf.tile(pooled, (1, 1024)), (-1, 1, 1, 2048))
-                return {name: made[name] for name in outputs}
+                known = {"logits": tf.pad(pooled, [[0, 0], [0, 1006]]), "features": flat[:, :20]}
+                known["pool_3"] = tf.reshape(tf.tile(pooled, (1, 1024)), (-1, 1, 1, 2048))
+                return {name: known[name] for name in outputs}
 
             self.__call__ = tf.function(call, input_signature=[tf.TensorSpec((None, *shape), tf.float32)])
 
@@ -59,6 +59,7 @@ def modules(tmp_path_factory):
 
 
 def network(name, path, data=COLOUR):
+    """Returns the scoring network of a kind and a path, for images as of `data`."""
     overrides = (f"eval.network={name}", f"eval.network_path={path}")
     return NETWORKS[name](registry.validated(small_config("gan/digits", *overrides)), data)
 
@@ -92,20 +93,14 @@ def test_inception_without_a_path_or_network_says_how_to_fetch_it(monkeypatch, t
         network("inception", "")
 
 
-def test_inception_from_tf_hub_s_cache(monkeypatch, modules):
-    """TFHUB_CACHE_DIR holds modules in folders named by the digest of their address."""
-    cache = modules / "cache"
-    monkeypatch.setenv("TFHUB_CACHE_DIR", str(cache))
-    name = hashlib.sha1(tfgan_eval().INCEPTION_TFHUB.encode()).hexdigest()
-    shutil.copytree(modules / "inception", cache / name)
-    from_cache = network("inception", "")
-    assert from_cache.checksum == network("inception", modules / "inception").checksum
-
-
-def test_inception_from_a_cache_folder_that_the_config_names(modules, tmp_path):
+def test_inception_from_a_cache_that_the_environment_or_the_config_names(monkeypatch, modules, tmp_path):
+    """Takes a TF-Hub cache, which holds modules in folders named by the digest of their address."""
     name = hashlib.sha1(tfgan_eval().INCEPTION_TFHUB.encode()).hexdigest()
     shutil.copytree(modules / "inception", tmp_path / name)
-    assert network("inception", tmp_path).checksum == network("inception", modules / "inception").checksum
+    checksum = network("inception", modules / "inception").checksum
+    assert network("inception", tmp_path).checksum == checksum
+    monkeypatch.setenv("TFHUB_CACHE_DIR", str(tmp_path))
+    assert network("inception", "").checksum == checksum
 
 
 @pytest.mark.parametrize(
@@ -122,7 +117,7 @@ def test_saved_model_of_another_size_is_fed_at_its_own(modules, module, resize):
 
 
 def test_inception_sees_the_range_that_it_was_trained_on(modules):
-    """uint8 0 and 255 come to -1 and 1: what TF-GAN's preprocessing gives."""
+    """Checks that uint8 0 and 255 come to -1 and 1: what TF-GAN's preprocessing gives."""
     black_and_white = np.zeros((2, 32, 32, 3), np.uint8)
     black_and_white[1] = 255
     (images,) = sampling.real(Dataset(black_and_white, np.zeros(2, np.int32), 10), 2, 2, seed=0)
@@ -161,14 +156,39 @@ def test_what_does_not_fit_is_one_line(modules, name, path, data, message):
     with pytest.raises(ConfigError, match=message) as error:
         network(name, modules / path, data)
     assert "\n" not in str(error.value)
+    grey = message == "takes colour images"
+    assert error.value.field == ("config.eval.network" if grey else "config.eval.network_path")
 
 
-def test_any_classifier_run_scores(make, tmp_path):
-
-    trainer = make("classifier/digits", workdir="my_classifier")
-    trainer.train(trainer.programs.init(), 0)
-    trainer.folder.write_config(small_config("classifier/digits"))
-    ours = network("checkpoint", trainer.folder.path, GREY)
-    logits, features = ours.apply(np.zeros((2, 8, 8, 1), np.float32))
-    assert (logits.shape, features.shape) == ((2, 10), (2, 128))
+def test_any_classifier_run_scores(make):
+    mlp = ("classifier.model.name=mlp", "classifier.model.kwargs.hidden=(16,)")
+    trainer = make("classifier/digits", *mlp, workdir="my_classifier")
+    programs, folder = trainer.programs, trainer.folder
+    folder.write_config(small_config("classifier/digits", *mlp))
+    state = jax.device_get(programs.init())
+    writer = checkpoints.Writer(folder.checkpoints, keep=1)
+    writer.save(3, state)
+    writer.close()
+    ours = network("checkpoint", folder.path, GREY)
+    images = np.random.default_rng(0).uniform(-1, 1, (2, 8, 8, 1)).astype(np.float32)
+    logits, features = ours.apply(images)
+    assert (logits.shape, features.shape) == ((2, 10), (2, 16))
+    assert np.abs(logits).max() > 0
+    np.testing.assert_allclose(logits, programs.experiment.outputs["logits"](state, images)[0], rtol=1e-5)
     assert ours.names["score"] == "my_classifier_score"
+    assert ours.checksum == checkpoints.checksum(state)
+
+
+def test_a_classifier_of_other_images_or_no_classifier_is_refused(make):
+    trainer = make("games/bilinear", workdir="game")
+    trainer.folder.write_config(small_config("games/bilinear"))
+    with pytest.raises(ConfigError, match="is no classifier") as error:
+        network("checkpoint", trainer.folder.path, GREY)
+    assert error.value.field == "config.eval.network_path"
+    section = ("eval.network=checkpoint", "eval.classifier=classifier/digits")
+    config = registry.validated(small_config("gan/digits", *section))
+    with pytest.raises(
+        ConfigError, match=r"is for images of shape \(8, 8, 1\), not \(32, 32, 3\)"
+    ) as error:
+        NETWORKS["checkpoint"](config, COLOUR)
+    assert error.value.field == "config.eval.classifier"
