@@ -43,7 +43,7 @@ class FakeSweep:
 
 @pytest.fixture
 def sweep(tmp_path):
-    """An empty sweep."""
+    """Makes an empty sweep."""
     return FakeSweep(tmp_path / "rates")
 
 
@@ -54,7 +54,7 @@ def loss(rate: float, optimizer: str, seed: int, step: int) -> float:
 
 @pytest.fixture(scope="module")
 def grid(tmp_path_factory):
-    """2 optimisers x 3 learning rates x 3 seeds; adam fails with the largest rate and seed 3."""
+    """Makes 2 optimisers x 3 learning rates x 3 seeds; adam fails with the largest rate and seed 3."""
     sweep = FakeSweep(tmp_path_factory.mktemp("sweep") / "rates")
     for optimizer, rate, seed in itertools.product(("sgd", "adam"), (0.001, 0.01, 0.1), (1, 2, 3)):
         failed = (optimizer, rate, seed) == ("adam", 0.1, 3)

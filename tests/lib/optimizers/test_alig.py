@@ -114,7 +114,7 @@ def parabola(x):
 
 @pytest.mark.usefixtures("float64")
 def test_a_parabola_is_halved_at_every_step():
-    """f = (lam / 2) x^2: f / f'^2 = 1 / (2 lam). With eps the step is shorter."""
+    """Checks the step on f = (lam / 2) x^2, where f / f'^2 = 1 / (2 lam); with eps it is shorter."""
     uncapped = functools.partial(alig, 1.0, capped=False)
     x, rates = trained(uncapped(eps=0.0), 0.7, 20, parabola)
     assert float(x) == pytest.approx(0.7 / 2**20, rel=1e-12)
@@ -173,7 +173,7 @@ def test_a_game_starts_within_the_ball():
 
 
 def test_one_device_equals_two_in_a_run(make):
-    """The rate is of the loss and gradient of the whole batch, and the norms of all parameters."""
+    """Checks that rate and norms are of the whole batch and of all parameters."""
     chosen = ["dataset.name=digits", "classifier.normalization=signed", "classifier.l2=0.0"]
     chosen += [f"classifier.optimizer.{x}" for x in ("name=alig", "learning_rate=100.0")]
     chosen += [f"classifier.optimizer.kwargs.{x}" for x in ("momentum=0.5", "max_norm=1.0")]

@@ -76,7 +76,7 @@ def stepped(name: str, problem: str, params, state):
 
 
 def stepped_all(carries):
-    """Steps in all cases: one program, for each would be compiled alone."""
+    """Steps in all cases, so that they are one program."""
     return {case: stepped(*case, *carry) for case, carry in carries.items()}
 
 
@@ -145,6 +145,6 @@ def test_compiled_equals_not_compiled(course, name):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_state_comes_back_from_its_leaves(course, name):
-    """As a checkpoint keeps it: leaves alone, put in the structure of a first state."""
+    """Checks that leaves alone, as a checkpoint keeps them, continue in the structure of a first state."""
     whole, parts = course.compiled[name, "network"], course.from_leaves[name, "network"]
     jax.tree.map(np.testing.assert_array_equal, whole, parts)

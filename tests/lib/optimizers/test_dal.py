@@ -115,7 +115,7 @@ def bowl(x):
 @pytest.mark.usefixtures("float64")
 @pytest.mark.parametrize("hvp", PRODUCTS)
 def test_a_quadratic_is_reflected(hvp):
-    """f = (lam / 2) ||x||^2: H ghat = lam ghat, so the rate is 2 / lam and x <- -x."""
+    """Checks the step on f = (lam / 2) ||x||^2: H ghat = lam ghat, so the rate is 2 / lam and x <- -x."""
     x = {"a": np.array([0.3, -0.4]), "b": np.array(1.2)}
     end, rates = trained(dal(2.0, hvp=hvp), x, 3, bowl)
     tolerance = 1e-14 if hvp == "exact" else 1e-9
@@ -134,7 +134,7 @@ def test_a_gradient_of_zero_moves_nothing():
 
 
 def test_flat_directions_have_the_cap():
-    """f = x^4 at x: H ghat = 12 x^2, below h / cap for small x."""
+    """Checks the rate on f = x^4: H ghat = 12 x^2, below h / cap for small x."""
     optimizer = dal(2.0, cap=3.0)
     starts = {x: (optimizer, np.float32(x)) for x in (0.1, 1.0)}
     runs = trained_all(starts, 1, lambda x: x**4)
@@ -183,7 +183,7 @@ def hinge(t):
 
 
 def test_networks_with_kinks_are_not_refused():
-    """The hinge of a network of two layers, and ReLU, have curvature between the layers."""
+    """Checks that DAL sees the curvature between the layers of a network with ReLU and a hinge."""
     _, rates = trained(dal(2.0, cap=100.0), THETA32, 1, hinge)
     assert 0 < rates < 99
 
@@ -204,7 +204,7 @@ CHOSEN = {
 
 @pytest.mark.usefixtures("float64")
 def test_one_device_equals_two():
-    """Losses, gradients and products are of the whole batch, though its halves differ."""
+    """Checks that losses, gradients and products are of the whole batch, though its halves differ."""
     game, none = Game(("model",), losses), updates.Regularizers.none(("model",))
     rules = {x: updates.make("simultaneous", game, {"model": o}, none) for x, o in CHOSEN.items()}
 

@@ -154,7 +154,7 @@ def square(x):
 
 @pytest.mark.usefixtures("float64")
 def test_the_additive_rule_on_a_quadratic():
-    """alpha_{t+1} = alpha_t + beta lam^2 x_t x_{t-1}, and x_t = (1 - lam alpha_t) x_{t-1}."""
+    """Checks alpha_{t+1} = alpha_t + beta lam^2 x_t x_{t-1}, and x_t = (1 - lam alpha_t) x_{t-1}."""
     end, rates = trained(optimizers.make("sgd_hd", ALPHA, {"beta": 0.01}), X0, 3, square)
     x1 = (1 - LAM * ALPHA) * X0
     second = ALPHA + 0.01 * LAM**2 * x1 * X0
@@ -166,7 +166,7 @@ def test_the_additive_rule_on_a_quadratic():
 
 @pytest.mark.usefixtures("float64")
 def test_the_multiplicative_rule_on_a_quadratic():
-    """In one dimension the cosine is 1, and -1 after a step that overshot: one above 1 / lam."""
+    """Checks that in one dimension the cosine is 1, and -1 after a step above 1 / lam, which overshot."""
     kwargs = {"beta": 0.5, "rule": "multiplicative"}
     _, rates = trained(optimizers.make("sgd_hd", ALPHA, kwargs), X0, 8, square)
     overshot = 5  # 0.1 * 1.5^4 > 1/2
@@ -176,7 +176,7 @@ def test_the_multiplicative_rule_on_a_quadratic():
 
 
 def test_the_rate_is_more_exact_than_its_parameters():
-    """In bfloat16 the rate 0.01 could not grow by a thousandth."""
+    """Checks that the rate 0.01 grows by a thousandth, as it could not in bfloat16."""
     theta = jnp.ones(300, jnp.bfloat16)
     optimizer = optimizers.make("sgd_hd", 0.01, {"beta": 1e-7})
     _, rates = trained(optimizer, theta, 2, jnp.sum)

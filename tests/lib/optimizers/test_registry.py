@@ -51,7 +51,7 @@ def test_descends_under_jit_without_compiling_again(descents, name):
 
 @pytest.mark.parametrize("name", OWN)
 def test_the_facts_of_an_optimizer_are_those_of_its_state(descents, name):
-    """One that chooses its rate keeps it there; all the others of optax keep none."""
+    """Checks that those that choose their rate, and no others, keep it in their state."""
     _, ends, _ = descents
     keeps_rate = {x for x, (_, state) in ends.items() if optax.tree.get(state, "step_size") is not None}
     assert keeps_rate == {x for x in NAMES if optimizers.kind_of(x).chooses_rate}
@@ -198,7 +198,7 @@ def test_clipping_is_of_values_and_then_of_the_norm():
 
 
 def test_momentum_may_be_negative_and_nesterov():
-    """b = g + m b; x = x - h b, or with Nesterov x - h (g + m b)."""
+    """Checks b = g + m b; x = x - h b, or with Nesterov x - h (g + m b)."""
     _, made, _ = rates(optimizers.make("sgd", 1.0, {"momentum": -0.5}), 3)
     assert made == pytest.approx([1, 0.5, 0.75])
     _, made, _ = rates(optimizers.make("sgd", 1.0, {"momentum": -0.5, "nesterov": True}), 3)
