@@ -40,7 +40,7 @@ class Job:
     env: Mapping[str, str | None] = dataclasses.field(default_factory=dict)
 
     def __call__(self) -> int:
-        """Runs the programs; returns the exit code of the last one."""
+        """Starts the programs one after another; returns the exit code of the last one."""
         if self.cores:
             os.sched_setaffinity(0, self.cores)
         Path(self.folder).mkdir(parents=True, exist_ok=True)
@@ -62,7 +62,7 @@ class Job:
         return submitit.helpers.DelayedSubmission(self)
 
     def _run(self, command: list[str], lock: IO) -> int:
-        """Runs a program to its exit code; it holds the lock too, for it may outlive this process."""
+        """Starts a program and returns its exit code; it holds the lock too, for it may outlive this job."""
         env = os.environ | {"PYTHONPATH": str(ROOT)} | self.env
         env = {name: value for name, value in env.items() if value is not None}
         with (Path(self.folder) / LOG).open("ab") as log:

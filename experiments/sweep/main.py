@@ -71,7 +71,7 @@ def show(runs: list[Planned]) -> None:
 
 
 def launch(values: flags.FlagValues, folder: Path, runs: list[Planned]) -> int:
-    """Runs what is missing or unfinished; returns 0 if all is finished now."""
+    """Launches what is missing or unfinished; returns 0 if all is finished now."""
     left = {"finished"} if values.retry else {"finished", "failed"}
     missing = [run for run in runs if run.status() not in left]
     counts = collections.Counter(run.status() for run in runs)

@@ -34,7 +34,7 @@ class Planned:
 
     @property
     def name(self) -> str:
-        """The name of its folder."""
+        """Returns the name of its folder."""
         return self.folder.path.name
 
     def status(self) -> str:

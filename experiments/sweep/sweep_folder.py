@@ -53,18 +53,18 @@ class Sweep:
 
     @property
     def fields(self) -> list[str]:
-        """Every field that a run overrides, in the order in which they are first named."""
+        """Lists every field that a run overrides, in the order in which they are first named."""
         return list(dict.fromkeys(field for run in self.runs for field in run.overrides))
 
     @property
     def metrics(self) -> list[str]:
-        """Every metric that a run has recorded: the main ones first."""
+        """Lists every metric that a run has recorded: the main ones first."""
         main = self.main_metrics
         return main + [name for name in self._recorded() if name not in main]
 
     @property
     def main_metrics(self) -> list[str]:
-        """Metrics of which one can say what is better; all, if there is none.
+        """Lists the metrics of which one can say what is better; all, if there is none.
 
         What the evaluator repeats of the run's own held-out metrics is not among them.
         """

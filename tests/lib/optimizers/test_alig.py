@@ -24,7 +24,7 @@ THETA32 = jax.tree.map(np.float32, THETA)
 
 
 def transcribed(cap, momentum, radius):
-    """Runs the algorithm: (parameters, rates, norms before projections)."""
+    """Follows the algorithm: (parameters, rates, norms before projections)."""
     w, rates, norms = flat(THETA), [], []
     w = w * min(1, radius / np.linalg.norm(w))
     b = np.zeros_like(w)
@@ -61,7 +61,7 @@ SPS_MAX = {"c": 0.8, "f_min": 1e-4}
 
 @pytest.fixture(scope="module")
 def runs():
-    """Runs fifty steps of every optimiser of this module, in double precision and in one program."""
+    """Takes fifty steps of every optimiser of this module, in double precision and in one program."""
     with jax.enable_x64(True):
         chosen = {("sps_max",): (optimizers.make("sps_max", CAP, SPS_MAX), THETA)}
         for momentum, capped, radius in CASES:

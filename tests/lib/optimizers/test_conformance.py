@@ -100,7 +100,7 @@ class Course(NamedTuple):
 
 @pytest.fixture(scope="module")
 def course():
-    """Runs all cases together."""
+    """Takes the steps of all cases."""
     with jax.enable_x64(True):
         step = jax.jit(stepped_all, donate_argnums=0)
         starts = jax.jit(lambda: {case: start(*case) for case in CASES})()

@@ -34,7 +34,7 @@ THETA32 = jax.tree.map(np.float32, THETA)
 
 
 def transcribed(p, start=0, stop=STEPS):
-    """Runs the rule: (parameters, rates, rates before the cap)."""
+    """Follows the rule: (parameters, rates, rates before the cap)."""
     theta, rates, wanted = flat(THETA), [], []
     for t in range(STEPS):
         _, g = value_and_gradient(theta)
@@ -70,7 +70,7 @@ def with_power(optimizer, p):
 
 @pytest.fixture(scope="module")
 def runs():
-    """Runs fifty steps with either product, in all windows and with every power; in double precision.
+    """Takes fifty steps with either product, in all windows and with every power; in double precision.
 
     Returns:
       {name of product and window: (parameters, rates)}, each with a leading axis of POWERS.

@@ -20,7 +20,7 @@ MU, B1, B2, EPS, DECAY = 0.9, 0.8, 0.95, 1e-8, 0.05
 
 
 def transcribed(preset, alpha, beta, rule, decay, bounds):
-    """Runs Algorithms 4, 5 and 6: (parameters, [rate of every step])."""
+    """Follows Algorithms 4, 5 and 6: (parameters, [rate of every step])."""
     theta, rates = flat(THETA), []
     u = v = m = s = np.zeros_like(theta)
     for t in range(1, STEPS + 1):
@@ -70,7 +70,7 @@ def settings(preset, rule, bounded, decay):
 
 @pytest.fixture(scope="module")
 def runs():
-    """Runs fifty steps of all cases, in double precision and in one program."""
+    """Takes fifty steps of all cases, in double precision and in one program."""
     with jax.enable_x64(True):
         chosen = {}
         for case in CASES:
@@ -116,7 +116,7 @@ BASES = {
 
 @pytest.fixture(scope="module", params=["float32", "bfloat16"])
 def still(request):
-    """Runs steps with beta 0, and of the base optimisers: ({(preset, decay, rule): ...}, the start)."""
+    """Takes steps with beta 0, and of the base optimisers: ({(preset, decay, rule): ...}, the start)."""
     dtype, steps = jnp.dtype(request.param), 20
     theta = jax.tree.map(lambda x: jnp.asarray(x, dtype), THETA)
     chosen = {}

@@ -22,7 +22,7 @@ def loss(params):
 
 @pytest.fixture(scope="module")
 def descents():
-    """Runs 20 steps of every optimiser: (rates at the start, {name: (params, state)}, programs)."""
+    """Takes 20 steps of every optimiser: (rates at the start, {name: (params, state)}, programs)."""
     chosen = {name: optimizers.make(name, 1e-3, {}) for name in NAMES}
 
     @jax.jit
