@@ -6,8 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from scipy.integrate import solve_ivp
-from toys import NONLINEAR, PLAYERS, both, make_rule, take, toy_game, turns
+from toys import KEY, NO_DATA, NONLINEAR, PLAYERS, both, initial, make_rule, take, toy_game, turns, with_rates
 
 from lib.games import drift
 from lib.games.drift import Coefficients
@@ -16,65 +15,81 @@ pytestmark = pytest.mark.usefixtures("float64")
 
 POINT = (1.1, -0.4)  # where no player's error of third order happens to be nearly zero
 SIZES = np.array([0.01, 0.005, 0.0025])
+SUBSTEPS = 20  # of the classical Runge-Kutta oracle: its error, (0.05 h)^5, is rounding
 
 
-@functools.cache
-def field():
-    """({point}, {player: (c_self, c_dot)}) -> modified gradients [2], from a dense Jacobian."""
+def gradient(point):
+    """Returns each player's derivative of its own loss at a point [2]."""
 
-    def gradient(point):
-        losses = lambda v: NONLINEAR.losses(dict(zip(PLAYERS, v, strict=True)), {}, None, None)[0]
-        return jnp.stack([jax.grad(lambda v, x=x: losses(v)[x])(point)[i] for i, x in enumerate(PLAYERS)])
+    def losses(v):
+        return NONLINEAR.losses(dict(zip(PLAYERS, v, strict=True)), {}, None, None)[0]
 
-    @jax.jit
-    def modified(point, c_self, c_dot):
-        g, jac = gradient(point), jax.jacfwd(gradient)(point)
-        return g + c_self * jnp.diag(jac) * g + c_dot * jnp.array([jac[0, 1] * g[1], jac[1, 0] * g[0]])
-
-    return modified
+    return jnp.stack([jax.grad(lambda v, x=x: losses(v)[x])(point)[i] for i, x in enumerate(PLAYERS)])
 
 
-def flow(coefficients, speeds, times):
-    """Where the modified flow x' = -speed_x (modified gradient of x) leads each player at its own time."""
-    c_self = np.array([coefficients[x].self_norm for x in PLAYERS])
-    c_dot = np.array([coefficients[x].other_dot_prod for x in PLAYERS])
-    slope = lambda t, v: -np.asarray(speeds) * np.asarray(field()(v, c_self, c_dot))
-    ends = [
-        solve_ivp(slope, (0, t), POINT, method="DOP853", rtol=1e-12, atol=1e-14).y[:, -1] for t in times
-    ]
-    return np.array([ends[0][0], ends[1][1]])
+@jax.jit
+@functools.partial(jax.vmap, in_axes=(0, 0, 0))
+def flow(c, speeds, times):
+    """Follows x' = -speed_x (modified gradient of x), each player read at its own time, from a dense Jacobian.
 
-
-@functools.cache
-def stepper(rule, num, first, clock, cancel):
-    multiplier = both(self_norm=-1.0, other_dot_prod=-1.0) if cancel else both()
-    options = turns(*num, first)
-    return take(make_rule(NONLINEAR, rule, (1.0, 1.0), options=options, clock=clock, multiplier=multiplier))
-
-
-def error(rule, first, num, ratio, clock, h, *, cancel=False, modified=False, read=None):
-    """|one step - flow| of each player, [2]. `clock`: of the coefficients; `read`: on which the flow is read.
-
-    rates: disc h / m and gen ratio h / k of each update, so that the whole turns' are h and ratio h.
+    c: [2, 2], self_norm and other_dot_prod of both players; speeds, times: [2].
     """
-    whole = np.array([h, ratio * h])
-    rates = whole / num
-    coefficients, options = both(), turns(*num, first)
-    if modified:
-        in_turn = {x: rates[PLAYERS.index(x)] for x in options.order}
+
+    def velocity(v):
+        g, jac = gradient(v), jax.jacfwd(gradient)(v)
+        interaction = jnp.array([jac[0, 1] * g[1], jac[1, 0] * g[0]])
+        return -speeds * (g + c[0] * jnp.diag(jac) * g + c[1] * interaction)
+
+    def place(time):
+        h = time / SUBSTEPS
+
+        def substep(_, v):
+            a = velocity(v)
+            b = velocity(v + h / 2 * a)
+            d = velocity(v + h / 2 * b)
+            return v + h / 6 * (a + 2 * b + 2 * d + velocity(v + h * d))
+
+        return jax.lax.fori_loop(0, SUBSTEPS, substep, jnp.array(POINT))
+
+    return jnp.diag(jax.vmap(place)(times))
+
+
+@functools.cache
+def stepper(rule, num, first, clock):
+    """Compiles `(rates [n, 2], multiplier) -> points [n, 2]` after one step from POINT."""
+    options = turns(*num, first)
+    drifting = both(self_norm=-1.0, other_dot_prod=-1.0)
+    rule = make_rule(NONLINEAR, rule, (1.0, 1.0), options=options, clock=clock, multiplier=drifting)
+
+    def step(rates, multiplier):
+        state = with_rates(initial(rule, POINT), rates)
+        weights = state.weights._replace(multiplier=both(multiplier, 0.0, multiplier))
+        state, _ = rule.step(state._replace(weights=weights), NO_DATA, KEY)
+        return jnp.stack([state.params[x] for x in PLAYERS])
+
+    return jax.jit(jax.vmap(step, in_axes=(0, None)))
+
+
+def slopes(rule, first, num, ratio, clock, *, cancel=False, modified=False, read=None, sizes=SIZES):
+    """Fits the order of each player's local error |one step - flow|, [2].
+
+    `clock`: of the coefficients; `read`: on which the flow is read. Rates: disc h / m and gen ratio h / k of each
+    update, so that the whole turns' are h and ratio h.
+    """
+    whole = np.outer(sizes, [1.0, ratio])
+    rates, options = whole / num, turns(*num, first)
+    c = np.zeros([len(sizes), 2, 2])
+    for i, pair in enumerate(rates if modified else ()):
+        in_turn = {x: pair[PLAYERS.index(x)] for x in options.order}
         coefficients = (
             drift.alternating(in_turn, options.num_updates, clock)
             if rule == "alternating"
             else drift.simultaneous(in_turn, clock)
         )
-    shared = (read or clock) == "shared"
-    end = flow(coefficients, whole if shared else (1, 1), (1, 1) if shared else whole)
-    return np.abs(np.asarray(stepper(rule, num, first, clock, cancel)(np.array(POINT), rates)) - end)
-
-
-def slopes(*args, sizes=SIZES, **kwargs) -> np.ndarray:
-    """The fitted order of each player's local error, [2]."""
-    errors = np.stack([error(*args, h, **kwargs) for h in sizes])
+        c[i] = np.array([[coefficients[x].self_norm, coefficients[x].other_dot_prod] for x in PLAYERS]).T
+    ones = np.ones_like(whole)
+    ends = flow(c, *((whole, ones) if (read or clock) == "shared" else (ones, whole)))
+    errors = np.abs(stepper(rule, num, first, clock)(rates, -1.0 if cancel else 0.0) - ends)
     return np.polyfit(np.log(sizes), np.log(errors), 1)[0]
 
 
@@ -92,7 +107,7 @@ WAYS = [
 @pytest.mark.parametrize("clock", ["per_player", "shared"])
 @pytest.mark.parametrize(("rule", "first", "num"), WAYS)
 def test_a_step_follows_the_modified_flow_to_third_order(rule, first, num, clock, ratio):
-    """Error O(h^2) from the flow, O(h^3) from the modified flow, and from the flow if drift is cancelled."""
+    """Expects errors O(h^2) from the flow, O(h^3) from the modified flow, and from the flow without drift."""
     measure = functools.partial(slopes, rule, first, num, ratio, clock)
     assert measure() == pytest.approx([2, 2], abs=0.1)
     assert measure(modified=True) == pytest.approx([3, 3], abs=0.1)
@@ -110,8 +125,8 @@ def test_with_unequal_rates_one_clock_s_coefficients_are_wrong_on_the_other(rule
 
 @pytest.mark.parametrize(("rule", "order", "scale"), [("runge_kutta_2", 3, 2), ("runge_kutta_4", 5, 4)])
 def test_runge_kutta_follows_the_flow_of_unequal_rates_on_the_shared_clock(rule, order, scale):
-    found = slopes(rule, "disc", (1, 1), 0.4, "shared", sizes=scale * SIZES)
-    assert found == pytest.approx([order, order], abs=0.1)
+    orders = slopes(rule, "disc", (1, 1), 0.4, "shared", sizes=scale * SIZES)
+    assert orders == pytest.approx([order, order], abs=0.1)
 
 
 def test_coefficients_of_the_paper():
@@ -134,16 +149,22 @@ def test_coefficients_of_the_paper():
 
 def test_coefficients_on_the_shared_clock():
     rates, one_each = {"disc": 0.01, "gen": 0.004}, {"disc": 1, "gen": 1}
-    dots = lambda c: [c[x].other_dot_prod for x in PLAYERS]
-    assert dots(drift.simultaneous(rates, "shared")) == [0.002, 0.005]
-    assert dots(drift.alternating(rates, one_each, "shared")) == [0.002, -0.005]
+
+    def interactions(coefficients):
+        return [coefficients[x].other_dot_prod for x in PLAYERS]
+
+    assert interactions(drift.simultaneous(rates, "shared")) == [0.002, 0.005]
+    assert interactions(drift.alternating(rates, one_each, "shared")) == [0.002, -0.005]
     assert drift.simultaneous({"model": 0.1}, "shared") == {"model": Coefficients(0.05, 0.0, 0.0)}
     with pytest.raises(ValueError, match="at most two players"):
         drift.simultaneous(dict.fromkeys("abc", 0.1), "shared")
 
 
-@pytest.mark.parametrize(("e", "squared_radius"), [(0.2, 0.9616), (0.09, (1 - 0.018) ** 2 + 0.04)])
-def test_discrete_spectrum_of_a_two_dimensional_game(e, squared_radius):
-    game = toy_game(lambda x, y: e * x**2 / 2 - x * y, lambda x, y: e * y**2 / 2 + x * y)
-    matrix = jax.jacfwd(take(make_rule(game, "simultaneous", (0.2, 0.2))))(jnp.zeros(2), (0.2, 0.2))
-    assert np.abs(np.linalg.eigvals(matrix)).max() ** 2 == pytest.approx(squared_radius, rel=1e-12)
+def test_discrete_spectrum_of_a_two_dimensional_game():
+    def squared_radius(e):
+        game = toy_game(lambda x, y: e * x**2 / 2 - x * y, lambda x, y: e * y**2 / 2 + x * y)
+        matrix = jax.jacfwd(take(make_rule(game, "simultaneous", (0.2, 0.2))))(jnp.zeros(2), (0.2, 0.2))
+        return np.abs(np.linalg.eigvals(matrix)).max() ** 2
+
+    assert squared_radius(0.2) == pytest.approx(0.9616, rel=1e-12)
+    assert squared_radius(0.09) == pytest.approx((1 - 0.018) ** 2 + 0.04, rel=1e-12)
