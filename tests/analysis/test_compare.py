@@ -13,7 +13,7 @@ EVERY = 25  # steps between records; an epoch has 50
 
 @pytest.fixture
 def record(tmp_path):
-    """A function that writes four records of two epochs in a folder of that name."""
+    """Returns a function that writes four records of two epochs in a folder of that name."""
 
     def write(name: str, *overrides: str, config: str = "classifier/digits", rate: float = 0.1) -> str:
         train = [

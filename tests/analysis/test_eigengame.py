@@ -21,7 +21,7 @@ def trained(tmp_path_factory) -> str:
 
 @pytest.fixture
 def record(tmp_path):
-    """A function that writes what a short run leaves in a folder of that name."""
+    """Returns a function that writes what a short run leaves in a folder of that name."""
 
     def write(name: str, *overrides: str, **metrics: float) -> str:
         config = small_config("eigengame/digits", *SETTINGS, *overrides)

@@ -85,7 +85,7 @@ def edited(edit, name: str = "gan/digits"):
         ),
         (
             lambda c: c.gan.optimizers.gen.kwargs.update(momentm=0.9),
-            "config.gan.optimizers.gen.kwargs.momentm: 'sgd' takes no such argument; did you mean 'momentum",
+            "config.gan.optimizers.gen.kwargs.momentm: 'sgd' takes no such argument; did you mean",
         ),
     ],
 )

@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
+from sklearn.datasets import load_digits
 
-from lib.data import DataSpec, load
+from lib.data import DataSpec, digits, load
 from lib.errors import ConfigError
 
 SIZES = {"train": 1500, "test": 297}
@@ -11,30 +12,39 @@ SIZES = {"train": 1500, "test": 297}
 
 @pytest.mark.parametrize("split", SIZES)
 def test_a_split_has_its_size_types_range_and_all_classes(split):
-    digits = load("digits", split)
-    assert digits.size == SIZES[split]
-    assert digits.image.shape == (SIZES[split], 8, 8, 1)
-    assert digits.label.shape == (SIZES[split],)
-    assert digits.image.dtype == np.uint8
-    assert digits.label.dtype == np.int32
-    assert (digits.image.min(), digits.image.max()) == (0, 255)
-    assert digits.num_classes == 10
-    assert set(digits.label) == set(range(10))
+    data = load("digits", split)
+    assert data.size == SIZES[split]
+    assert data.image.shape == (SIZES[split], 8, 8, 1)
+    assert data.label.shape == (SIZES[split],)
+    assert data.image.dtype == np.uint8
+    assert data.label.dtype == np.int32
+    assert (data.image.min(), data.image.max()) == (0, 255)
+    assert data.num_classes == 10
+    assert set(data.label) == set(range(10))
+
+
+def rows(image, label) -> list[tuple]:
+    """Returns (label, pixels) of every image, sorted."""
+    return sorted((int(y), *x.ravel().tolist()) for x, y in zip(image, label, strict=True))
 
 
 def test_the_splits_are_disjoint_and_together_the_whole_set():
-    sklearn_datasets = pytest.importorskip("sklearn.datasets")
-    whole = sklearn_datasets.load_digits()
+    whole = load_digits()
     ours = [load("digits", split) for split in SIZES]
-
-    def rows(image, label):
-        return sorted((int(y), *x.ravel().tolist()) for x, y in zip(image, label, strict=True))
 
     # All images of the whole set differ, so that equal multisets mean that the splits share none.
     expected = rows(np.round(whole.images * 255 / 16).astype(np.uint8), whole.target)
     assert len(set(expected)) == len(expected) == 1797
     both = rows(np.concatenate([d.image for d in ours]), np.concatenate([d.label for d in ours]))
     assert both == expected
+
+
+def test_the_file_is_read_as_scikit_learn_reads_it():
+    pixels, labels = digits._read()
+    whole = load_digits()
+    np.testing.assert_array_equal(pixels, whole.images)
+    np.testing.assert_array_equal(labels, whole.target)
+    assert labels.dtype == np.int32
 
 
 def test_a_split_is_always_the_same():

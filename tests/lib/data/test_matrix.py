@@ -53,7 +53,7 @@ def test_a_file_above_the_limit_is_streamed_and_its_size_counts_as_float32(tmp_p
 
 
 def test_a_file_much_larger_than_memory_is_never_read_whole(tmp_path):
-    """A sparse file of 800 GB: only the rows of a batch can be looked at."""
+    # A sparse file of 800 GB: only the rows of a batch can be read.
     path = tmp_path / "x.npy"
     with path.open("wb") as file:
         header = {"descr": "<f8", "fortran_order": False, "shape": (10**8, 1000)}

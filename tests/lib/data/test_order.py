@@ -8,7 +8,7 @@ from lib.data.order import batch_indices
 
 
 def stream(size: int, batch_size: int, seed: int, epochs: int) -> np.ndarray:
-    """[epochs, size]: the indices of the first batches, one after the other."""
+    """Returns the indices of the first batches, one after the other, [epochs, size]."""
     steps = -(-epochs * size // batch_size)
     indices = np.concatenate([batch_indices(size, batch_size, seed, step) for step in range(steps)])
     return indices[: epochs * size].reshape(epochs, size)

@@ -88,15 +88,20 @@ def test_stopping_early_ends_the_thread():
 
 def test_feeds_are_made_only_a_few_steps_ahead():
     pipeline = Streamed(images(10), Order(10, 4, 1, 1))
-    made = []
+    steps = []
     feed_of = pipeline.feed
-    pipeline.feed = lambda step: (made.append(step), feed_of(step))[1]
+
+    def recorded_feed(step):
+        steps.append(step)
+        return feed_of(step)
+
+    pipeline.feed = recorded_feed
     feeds = pipeline.feeds(0, 100)
     for _ in range(20):
         next(feeds)
     feeds.close()
-    assert set(range(20)) <= set(made)
-    assert max(made) < 30
+    assert set(range(20)) <= set(steps)
+    assert max(steps) < 30
 
 
 def test_an_error_of_the_thread_reaches_the_training_loop():
@@ -153,7 +158,7 @@ def test_to_rows_flattens_and_scales_images_alone(array):
 
 
 def test_every_device_gets_its_share_of_each_of_several_batches():
-    """The j-th part of all devices' feeds is the j-th batch, however many devices there are."""
+    # The j-th part of all devices' feeds is the j-th batch, however many devices there are.
     one, two = (Order(100, 6, 3, n, batches_per_step=2).indices(4) for n in (1, 2))
     for j in range(2):
         whole = one[0, 6 * j : 6 * (j + 1)]

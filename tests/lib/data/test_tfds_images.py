@@ -37,9 +37,9 @@ def write(root, name: str, splits: dict, shape=(4, 5, 1), version: str = "1.0.0"
     )
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def data_dir(tmp_path_factory):
-    """A TFDS folder with the set `tiny`, and one of images of several sizes."""
+    """Writes a TFDS folder with the set `tiny`, and one of images of several sizes."""
     root = tmp_path_factory.mktemp("tensorflow_datasets")
     splits = {"train": (IMAGE[:TRAIN], LABEL[:TRAIN]), "test": (IMAGE[TRAIN:], LABEL[TRAIN:])}
     write(root, "tiny", splits)
@@ -57,7 +57,7 @@ def cache(tmp_path, monkeypatch):
 
 @pytest.fixture
 def no_tensorflow(monkeypatch):
-    """A function that makes every later use of TensorFlow Datasets fail."""
+    """Returns a function that makes every later use of TensorFlow Datasets fail."""
 
     def fail():
         raise AssertionError("TensorFlow is used")
@@ -96,12 +96,16 @@ def test_a_split_is_what_was_written(name, split, chosen, data_dir, no_tensorflo
         no_tensorflow()
 
 
-def test_a_process_that_finds_the_cache_does_not_import_tensorflow(data_dir, cache, program_env):
+@pytest.mark.program
+def test_a_process_that_reads_digits_and_a_cached_set_imports_neither_tensorflow_nor_scikit_learn(
+    data_dir, cache, program_env
+):
     dataset = load("tiny", "train", str(data_dir))
     assert "tensorflow" in sys.modules
     program = (
-        "import json, sys; from lib.data import load; dataset = load('tiny', 'train'); "
-        "names = [name for name in sys.modules if name.split('.')[0].startswith('tensorflow')]; "
+        "import json, sys; from lib.data import load; "
+        "load('digits', 'train'); dataset = load('tiny', 'train'); "
+        "names = [name for name in sys.modules if name.startswith(('tensorflow', 'sklearn'))]; "
         "print(json.dumps([names, int(dataset.image.sum()), dataset.label.tolist()]))"
     )
     env = program_env | {"GRADIENT_DYNAMICS_CACHE": str(cache), "TFDS_DATA_DIR": str(data_dir)}

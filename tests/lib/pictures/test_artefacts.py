@@ -12,7 +12,7 @@ PLACES = np.array([[2.0, 0.0], [-2.0, 0.0]])
 
 @pytest.fixture
 def folder(tmp_path):
-    """A run's folder that has a place for pictures."""
+    """Returns a run's folder that has a place for pictures."""
     (tmp_path / "figures").mkdir()
     return tmp_path
 

@@ -4,18 +4,19 @@ import numpy as np
 import pytest
 
 from lib.data import Dataset, load_split
-from lib.data.dataset import Rows
 from lib.data.loading import hold_out
 from lib.errors import ConfigError
 from lib.schema import Dataset as Section
 
 
 def numbered(n: int) -> Dataset:
+    """Returns n points whose labels are their numbers."""
     image = np.arange(n * 6, dtype=np.float32).reshape(n, 6)
     return Dataset(image, np.arange(n, dtype=np.int32), n)
 
 
 def section(name: str = "digits", **fields) -> Section:
+    """Returns a config's section of data with 300 examples held out."""
     known = {
         "train_split": "train",
         "eval_split": "validation",
@@ -49,29 +50,6 @@ def test_something_must_be_left(n):
     assert str(error.value) == (
         f"config.dataset.validation_size: {n} leaves nothing of the 100 training examples; use at most 99"
     )
-
-
-def test_rows_are_gathered_where_they_are_indexed_and_nowhere_else(tmp_path):
-    whole = np.arange(60, dtype=np.uint8).reshape(10, 3, 2)
-    np.save(tmp_path / "x.npy", whole)
-    mapped = np.load(tmp_path / "x.npy", mmap_mode="r")
-    asked = []
-
-    class Watched:
-        shape, dtype = mapped.shape, mapped.dtype
-
-        def __getitem__(self, index):
-            asked.append(np.size(index))
-            return mapped[index]
-
-    kept = np.array([1, 4, 5, 9])
-    rows = Rows(Watched(), kept)
-    assert (rows.shape, rows.ndim, rows.size, len(rows), rows.dtype) == ((4, 3, 2), 3, 24, 4, np.uint8)
-    assert not asked
-    for index in (slice(1, 3), np.array([3, 0]), 2):
-        np.testing.assert_array_equal(rows[index], whole[kept][index])
-    assert asked == [2, 2, 1]
-    np.testing.assert_array_equal(np.asarray(rows, float), whole[kept].astype(float))
 
 
 @pytest.mark.parametrize("name", ["digits", "ring8", "linear_spectrum", "FILE"])
