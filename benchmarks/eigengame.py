@@ -17,6 +17,7 @@ from benchmarks.timing import compiled, in_turns, square_products
 from lib import data, eigengame, optimizers
 from lib.command_line import parse
 from lib.data import pipeline
+from lib.eigengame.ascent import normalized
 from lib.eigengame.pca.steps import step
 from lib.errors import ConfigError, one_line_errors
 from lib.runtime import cache
@@ -76,8 +77,9 @@ class Shape(NamedTuple):
 def step_of(rule: str, shape: Shape) -> Callable[[], object]:
     """Returns a call that makes one step, with the papers' optimiser, on a batch on the device."""
     optimizer = optimizers.make("sgd", 1e-4, {"momentum": 0.9, "nesterov": True})
-    rows = jax.random.normal(jax.random.key(0), (shape.b, shape.d))
-    vectors = eigengame.initial_vectors(jax.random.key(1), shape.k, shape.d)
+    rng = np.random.default_rng(0)
+    rows, vectors = (jnp.asarray(rng.standard_normal((n, shape.d), np.float32)) for n in (shape.b, shape.k))
+    vectors = normalized(vectors)
     state = vectors, eigengame.initial_optimizers(optimizer, vectors)
     program = jax.jit(functools.partial(step, eigengame.PCA_RULES[rule], optimizer), donate_argnums=(0, 1))
 

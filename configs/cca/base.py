@@ -6,7 +6,7 @@ from configs import common
 
 
 def base() -> ConfigDict:
-    """Canonical correlations of the left with the right half by gamma-EigenGame."""
+    """Returns canonical correlations of the left with the right half by gamma-EigenGame."""
     config = common.base()
     config.experiment = "cca"
     config.dataset.eval_split = "train"  # correlations are those of the training rows

@@ -6,7 +6,7 @@ from configs import common
 
 
 def base() -> ConfigDict:
-    """EigenGame Unloaded (mu) with the optimiser of its pseudo-code: SGD 1e-4, Nesterov momentum 0.9."""
+    """Returns EigenGame Unloaded (mu) with its pseudo-code's optimiser: SGD 1e-4, Nesterov momentum 0.9."""
     config = common.base()
     config.experiment = "eigengame"
     config.dataset.eval_split = "train"  # captured variance and eigenvalues are those of the training rows

@@ -35,8 +35,8 @@ def test_it_prints_steps_growth_and_a_race(quick, capsys):
     ):
         best, median, rate, percent = map(float, lines[name][-4:])
         assert 0 < best <= median and rate >= 0 and percent >= 0
-    for made in ("gathered, 8-bit images", "drawn, linear spectrum"):
-        assert float(lines[f"batch {made}"][-1]) > 0
+    for source in ("gathered, 8-bit images", "drawn, linear spectrum"):
+        assert float(lines[f"batch {source}"][-1]) > 0
     for name in ("d = 16", "k = 2", "b = 32"):
         assert np.isfinite(float(lines[name][-1]))
     assert printed.count("not reached in 0 s (streak 0)") == 2 * 3  # methods, seeds

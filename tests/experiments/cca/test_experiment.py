@@ -38,7 +38,7 @@ def test_halves_of_images_and_columns_of_matrices():
 
 
 def test_captured_correlations_are_those_between_the_spans():
-    """Of combined variates, and with one of them twice: singular values of the orthonormalised ones."""
+    """Takes combined variates, also with one twice: singular values of the orthonormalised ones."""
     generator = np.random.default_rng(0)
     s, t = generator.standard_normal((2, 50, 3))
     t += s
@@ -66,7 +66,7 @@ def train(make, monkeypatch):
 
 @pytest.mark.parametrize("split", ("train", "test"))
 def test_results_are_those_of_dense_matrices(split, train):
-    """Also of a split whose last batch is padded, and which is not the one that was trained on."""
+    """Takes also a split whose last batch is padded, and which is not the one that was trained on."""
     folder, metrics = train("num_steps=40", "eval_every=40", "batch_size=64", f"dataset.eval_split={split}")
     vectors, values, mean = (np.load(folder / f"{n}.npy") for n in ("eigenvectors", "eigenvalues", "mean"))
     a, b = matrices(mean, split)
@@ -98,7 +98,7 @@ def test_results_are_those_of_dense_matrices(split, train):
 
 
 def test_digits_have_eight_correlations(train):
-    """An eighth of the config's steps, without its schedule: enough for the first four."""
+    """Makes an eighth of the config's steps, without its schedule: enough for the first four."""
     _, metrics = train("num_steps=1000", "batch_size=128", "eval_every=1000")
     assert metrics["streak"] >= 4
     assert metrics["captured"] > 0.99

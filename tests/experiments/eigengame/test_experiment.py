@@ -21,7 +21,7 @@ def no_curves(monkeypatch):
 
 
 def test_one_device_is_two_and_checkpoints_do_not_tell(make):
-    """What two devices saved has the shapes of one's, and goes on there."""
+    """Resumes on two devices from what two saved, in the shapes of one."""
     args = ("eigengame/digits", *SPLIT, *EVERY, "eigengame.optimizer.learning_rate=1e-4")
     one = trained(make(*args, "num_steps=6", workdir="one"))
     trained(make(*args, num_devices=2, workdir="two"))
@@ -67,7 +67,7 @@ def test_the_mean_is_tracked_over_devices(make, tmp_path):
 
 @pytest.mark.parametrize("mean", ["none", "data", "file"])
 def test_the_mean_is_none_given_or_that_of_the_data(mean, make, tmp_path):
-    """It stays what it was, and steps are those on rows from which it is taken off."""
+    """Checks that it stays what it was, and that steps are those on rows from which it is taken off."""
     trainer, rows = with_mean(make, tmp_path, mean)
     expected = {"none": np.zeros(5), "data": rows.mean(0), "file": np.ones(5)}[mean]
     step = jax.jit(trainer.programs.experiment.train_step)
@@ -149,7 +149,7 @@ def test_a_mean_in_an_archive_is_refused(make, tmp_path):
 
 
 def test_eigenvalues_of_zero_are_not_compared(make, tmp_path):
-    """6 rows have 5 components about their mean."""
+    """Takes 6 rows, which have 5 components about their mean."""
     np.save(tmp_path / "x.npy", np.random.default_rng(0).standard_normal((6, 8)))
     args = (f"dataset.name={tmp_path / 'x.npy'}", "eigengame.k=8", "batch_size=6")
     programs = make("eigengame/digits", *args).programs
@@ -159,7 +159,7 @@ def test_eigenvalues_of_zero_are_not_compared(make, tmp_path):
 
 @pytest.mark.program
 def test_four_devices_in_two_groups_give_what_one_gives(make, program_env, tmp_path):
-    """Each group splits its rows' products between two devices, and each player is in both groups."""
+    """Splits each group's products between two devices, and puts each player in both groups."""
     args = ("eigengame.k=8", "eigengame.groups=2", "eigengame.optimizer.learning_rate=0.1", "batch_size=64")
     args += ("num_steps=6", "figures_every=0", "seed=1")
     alone = make("eigengame/digits", *args, "eigengame.groups=0")

@@ -17,7 +17,7 @@ def source(name="linear_spectrum", **kwargs):
 
 
 def drawn(data, steps, batch_size=8, num_devices=1, seed=0, batches_per_step=1) -> np.ndarray:
-    """[steps, devices, b, d]: what the pipeline's pmapped batches hold."""
+    """Returns what the pipeline's pmapped batches hold, [steps, devices, b, d]."""
     pipeline = make(data, Order(data.size, batch_size, seed, num_devices, batches_per_step), 0.0)
     assert type(pipeline) is Generated
     nowhere = jax.tree.map(lambda x: None, pipeline.constants)
@@ -35,15 +35,17 @@ def drawn(data, steps, batch_size=8, num_devices=1, seed=0, batches_per_step=1) 
     "name, fall",
     [("linear_spectrum", lambda t: 100 - 99 * t), ("exponential_spectrum", lambda t: 100 ** (1 - t))],
 )
-def test_the_truth(name, fall):
+def test_the_components_are_known(name, fall):
     data = source(name)
-    spectrum = DataSpec.of(data).principal_components(5)
+    components = DataSpec.of(data).principal_components(5)
     values = fall(np.arange(6) / 5)
-    np.testing.assert_allclose(spectrum.eigenvalues, values, rtol=1e-14)
-    np.testing.assert_allclose(spectrum.eigenvectors @ spectrum.eigenvectors.T, np.eye(6), atol=1e-14)
-    np.testing.assert_array_equal(spectrum.mean, np.zeros(6))
-    assert spectrum.total_variance == pytest.approx(values.sum(), rel=1e-14)
-    assert [len(part) for part in DataSpec.of(data).principal_components(2, np.zeros(data.image.shape[1]))[:2]] == [
+    np.testing.assert_allclose(components.eigenvalues, values, rtol=1e-14)
+    np.testing.assert_allclose(components.eigenvectors @ components.eigenvectors.T, np.eye(6), atol=1e-14)
+    np.testing.assert_array_equal(components.mean, np.zeros(6))
+    assert components.total_variance == pytest.approx(values.sum(), rel=1e-14)
+    assert [
+        len(part) for part in DataSpec.of(data).principal_components(2, np.zeros(data.image.shape[1]))[:2]
+    ] == [
         3,
         3,
     ]

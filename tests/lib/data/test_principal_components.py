@@ -18,7 +18,7 @@ def cache(tmp_path, monkeypatch):
 
 
 def points(n=200, d=7, mean=0.0, dtype=np.float64) -> Dataset:
-    """Correlated rows, as a set."""
+    """Returns correlated rows, as a set."""
     x = mean + rng.normal(size=(n, d)) @ rng.normal(size=(d, d))
     return Dataset(x.astype(dtype), np.zeros(n, np.int32), 1, name="mine")
 
@@ -30,13 +30,13 @@ def images() -> Dataset:
 
 @pytest.fixture
 def small_chunks(monkeypatch):
-    """Several chunks, the last one shorter."""
+    """Makes several chunks of a set, the last one shorter."""
     monkeypatch.setattr(moments, "_CHUNK", 7 * 30)
 
 
 @pytest.fixture
 def no_pass(monkeypatch):
-    """A function that makes every later pass over data fail."""
+    """Returns a function that makes every later pass over data fail."""
 
     def fail(*args, **kwargs):
         raise AssertionError("the data are read")
@@ -47,15 +47,15 @@ def no_pass(monkeypatch):
 @pytest.mark.parametrize("data", [points(), points(dtype=np.float32), points(n=1), images()])
 def test_moments_are_numpy_s(data, small_chunks):
     x = data.image.reshape(data.size, -1).astype(np.float64) / (255 if data.image.ndim == 4 else 1)
-    found = moments_of(data)
-    assert found.count == data.size
-    np.testing.assert_allclose(found.mean, x.mean(0), rtol=1e-12, atol=1e-14)
-    np.testing.assert_allclose(found.covariance, np.cov(x.T, bias=True), rtol=1e-11, atol=1e-12)
-    assert found.total_variance == pytest.approx(x.var(0).sum(), rel=1e-12, abs=1e-14)
+    actual = moments_of(data)
+    assert actual.count == data.size
+    np.testing.assert_allclose(actual.mean, x.mean(0), rtol=1e-12, atol=1e-14)
+    np.testing.assert_allclose(actual.covariance, np.cov(x.T, bias=True), rtol=1e-11, atol=1e-12)
+    assert actual.total_variance == pytest.approx(x.var(0).sum(), rel=1e-12, abs=1e-14)
     short = moments_of(data, with_covariance=False)
     assert short.covariance is None
-    np.testing.assert_array_equal(short.mean, found.mean)
-    assert short.total_variance == pytest.approx(found.total_variance, rel=1e-12, abs=1e-14)
+    np.testing.assert_array_equal(short.mean, actual.mean)
+    assert short.total_variance == pytest.approx(actual.total_variance, rel=1e-12, abs=1e-14)
 
 
 def test_a_mean_that_is_large_against_the_spread_costs_no_digits(small_chunks):
@@ -67,8 +67,8 @@ def test_a_mean_that_is_large_against_the_spread_costs_no_digits(small_chunks):
     exact = np.cov(x.T, bias=True)
     assert np.abs(naive - exact).max() > 1e4 * np.abs(exact).max()
     np.testing.assert_allclose(moments_of(large).covariance, exact, rtol=1e-12, atol=1e-13)
-    found = exact_pca(large, 6)
-    np.testing.assert_allclose(found.eigenvalues, np.linalg.eigvalsh(exact)[::-1], rtol=1e-12)
+    components = exact_pca(large, 6)
+    np.testing.assert_allclose(components.eigenvalues, np.linalg.eigvalsh(exact)[::-1], rtol=1e-12)
 
 
 def everywhere(value: float | None, d: int) -> np.ndarray | None:
@@ -82,12 +82,12 @@ def test_pairs_are_numpy_s(data, centre):
     x -= x.mean(0) if centre is None else centre
     values, vectors = np.linalg.eigh(x.T @ x / len(x))
     centre = everywhere(centre, x.shape[1])
-    found = exact_pca(data, 3, centre)
-    np.testing.assert_allclose(found.eigenvalues, values[::-1][:4], rtol=1e-12)
-    cosines = np.einsum("md,dm->m", found.eigenvectors, vectors[:, ::-1][:, :4])
+    components = exact_pca(data, 3, centre)
+    np.testing.assert_allclose(components.eigenvalues, values[::-1][:4], rtol=1e-12)
+    cosines = np.einsum("md,dm->m", components.eigenvectors, vectors[:, ::-1][:, :4])
     np.testing.assert_allclose(np.abs(cosines), 1, rtol=1e-12)
-    np.testing.assert_allclose(found.eigenvectors @ found.eigenvectors.T, np.eye(4), atol=1e-13)
-    assert found.total_variance == pytest.approx(values.sum(), rel=1e-12)
+    np.testing.assert_allclose(components.eigenvectors @ components.eigenvectors.T, np.eye(4), atol=1e-13)
+    assert components.total_variance == pytest.approx(values.sum(), rel=1e-12)
     assert len(exact_pca(data, 100, centre).eigenvalues) == len(values)
 
 
@@ -126,8 +126,8 @@ def test_slices_of_one_file_are_told_apart(tmp_path):
     np.save(tmp_path / "x.npy", x)
     for first, last in ((0, 20), (20, 40), (10, 30)):
         data = load(str(tmp_path / "x.npy"), f"train[{first}:{last}]")
-        found = exact_pca(data, 1)
-        np.testing.assert_allclose(found.mean, x[first:last].mean(0), rtol=1e-12, atol=1e-14)
+        components = exact_pca(data, 1)
+        np.testing.assert_allclose(components.mean, x[first:last].mean(0), rtol=1e-12, atol=1e-14)
 
 
 def test_a_damaged_answer_is_made_again(cache):
@@ -175,4 +175,6 @@ def test_rows_that_are_all_the_same_are_no_data_to_train_on(value):
     with pytest.raises(ConfigError, match="the rows of 'flat' do not differ"):
         DataSpec.of(dataset).principal_components(2)
     if value:  # about another centre they do
-        assert DataSpec.of(dataset).principal_components(2, np.zeros(3)).eigenvalues[0] == pytest.approx(3 * value**2)
+        assert DataSpec.of(dataset).principal_components(2, np.zeros(3)).eigenvalues[0] == pytest.approx(
+            3 * value**2
+        )

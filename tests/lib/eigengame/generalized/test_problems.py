@@ -6,8 +6,8 @@ import pytest
 import scipy.linalg
 from sklearn.cross_decomposition import CCA
 
-from lib.data.dataset import Dataset
 from lib.data import exact_pca
+from lib.data.dataset import Dataset
 from lib.eigengame.generalized import exact, problems
 
 N, P, Q, K = 400, 4, 5, 3
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.usefixtures("float64")
 
 @pytest.fixture(scope="module")
 def rows():
-    """Centred, with three correlated pairs of features, mixed."""
+    """Returns centred rows with three correlated pairs of features, mixed."""
     generator = np.random.default_rng(0)
     latents = generator.standard_normal((N, 3))
     x = np.hstack([latents, np.zeros((N, 1))]) + [0.3, 0.6, 1.0, 1.0] * generator.standard_normal((N, P))
@@ -35,26 +35,28 @@ def test_products_are_those_of_the_blocks(problem, rows):
     cxx, cyy, cxy = covariances(rows)
     a = np.block([[np.zeros((P, P)), cxy], [cxy.T, np.zeros((Q, Q))]])
     b = scipy.linalg.block_diag(cxx, cyy) + 0.1 * np.eye(P + Q) if problem == "cca" else np.eye(P + Q)
-    made = problems.cca(P, 0.1) if problem == "cca" else problems.pls(P)
+    multiply = problems.cca(P, 0.1) if problem == "cca" else problems.pls(P)
     vectors = np.random.default_rng(1).standard_normal((K, P + Q))
-    found = made(jnp.asarray(vectors), jnp.asarray(rows))
-    np.testing.assert_allclose(found[0], vectors @ a, rtol=1e-11, atol=1e-12)
-    np.testing.assert_allclose(found[1], vectors @ b, rtol=1e-11, atol=1e-12)
-    for one, other in zip(exact.matrices(made, rows), (a, b), strict=True):
+    av, bv = multiply(jnp.asarray(vectors), jnp.asarray(rows))
+    np.testing.assert_allclose(av, vectors @ a, rtol=1e-11, atol=1e-12)
+    np.testing.assert_allclose(bv, vectors @ b, rtol=1e-11, atol=1e-12)
+    for one, other in zip(exact.matrices(multiply, rows), (a, b), strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-11, atol=1e-12)
 
 
 @pytest.mark.parametrize("epsilon", (1e-12, 0.5))
 def test_correlations_are_singular_values_of_the_whitened_cross_covariance(epsilon, rows):
     cxx, cyy, cxy = covariances(rows)
-    whiten = lambda c: scipy.linalg.fractional_matrix_power(c + epsilon * np.eye(len(c)), -0.5)
-    singular = np.linalg.svd(whiten(cxx) @ cxy @ whiten(cyy), compute_uv=False)
-    truth = exact.exact_eigenpairs(problems.cca(P, epsilon), rows, K)
+    left, right = (
+        scipy.linalg.fractional_matrix_power(c + epsilon * np.eye(len(c)), -0.5) for c in (cxx, cyy)
+    )
+    singular = np.linalg.svd(left @ cxy @ right, compute_uv=False)
+    pairs = exact.exact_eigenpairs(problems.cca(P, epsilon), rows, K)
     assert (np.diff(singular[: K + 1]) < -0.03).all()
-    np.testing.assert_allclose(truth.eigenvalues, singular[:K], rtol=1e-8)
+    np.testing.assert_allclose(pairs.eigenvalues, singular[:K], rtol=1e-8)
     _, b = exact.matrices(problems.cca(P, epsilon), rows)
-    np.testing.assert_allclose(truth.eigenvectors @ b @ truth.eigenvectors.T, np.eye(K), atol=1e-9)
-    in_root = truth.eigenvectors @ truth.root
+    np.testing.assert_allclose(pairs.eigenvectors @ b @ pairs.eigenvectors.T, np.eye(K), atol=1e-9)
+    in_root = pairs.eigenvectors @ pairs.root
     np.testing.assert_allclose(in_root @ in_root.T, np.eye(K), atol=1e-9)
 
 
@@ -62,26 +64,29 @@ def test_scikit_learn_finds_the_same_correlations_and_weights(rows):
     x, y = rows[:, :P], rows[:, P:]
     model = CCA(K, scale=False, tol=1e-12, max_iter=10_000).fit(x, y)
     expected = [
-        np.corrcoef(*pair)[0, 1] for pair in zip(*(s.T for s in model.transform(x, y)), strict=True)
+        np.corrcoef(*variates)[0, 1] for variates in zip(*(s.T for s in model.transform(x, y)), strict=True)
     ]
-    truth = exact.exact_eigenpairs(problems.cca(P, 1e-12), rows, K)
-    np.testing.assert_allclose(truth.eigenvalues, expected, rtol=1e-5)
-    unit = lambda v: v / np.linalg.norm(v, axis=1, keepdims=True)
-    cosines = np.sum(unit(truth.eigenvectors[:, :P]) * unit(model.x_rotations_.T), 1)
+    pairs = exact.exact_eigenpairs(problems.cca(P, 1e-12), rows, K)
+    np.testing.assert_allclose(pairs.eigenvalues, expected, rtol=1e-5)
+    weights, rotations = (
+        v / np.linalg.norm(v, axis=1, keepdims=True)
+        for v in (pairs.eigenvectors[:, :P], model.x_rotations_.T)
+    )
+    cosines = np.sum(weights * rotations, 1)
     np.testing.assert_allclose(np.abs(cosines), 1, atol=1e-5)
 
 
 def test_pls_finds_singular_values_of_the_cross_covariance(rows):
-    truth = exact.exact_eigenpairs(problems.pls(P), rows, K)
+    pairs = exact.exact_eigenpairs(problems.pls(P), rows, K)
     np.testing.assert_allclose(
-        truth.eigenvalues, np.linalg.svd(covariances(rows)[2], compute_uv=False)[:K], rtol=1e-10
+        pairs.eigenvalues, np.linalg.svd(covariances(rows)[2], compute_uv=False)[:K], rtol=1e-10
     )
 
 
 def test_eigenpairs_of_a_set_stand_for_its_rows(rows, tmp_path, monkeypatch):
     monkeypatch.setenv("GRADIENT_DYNAMICS_CACHE", str(tmp_path))
     shifted = rows + np.arange(P + Q)
-    spectrum = exact_pca(Dataset(shifted, np.zeros(N, np.int32), 1), P + Q)
-    few = exact.representatives(spectrum)
+    components = exact_pca(Dataset(shifted, np.zeros(N, np.int32), 1), P + Q)
+    few = exact.representatives(components)
     assert few.shape == (P + Q, P + Q)
     np.testing.assert_allclose(few.T @ few / len(few), rows.T @ rows / N, rtol=1e-9, atol=1e-10)

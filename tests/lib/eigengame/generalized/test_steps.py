@@ -105,7 +105,7 @@ def utilities(v):
 
 @jax.jit
 def directions_and_gradients(v):
-    """Returns the directions, with means that are up to date, and each utility's gradient along its own vector."""
+    """Returns directions, with means of now, and the gradient of each utility along its own vector."""
     jacobian = jax.jacrev(utilities)(v)
     halves = halves_of(v)
     return directions.direction(halves, estimate(halves[0])), jacobian[jnp.arange(K), jnp.arange(K)]
@@ -113,7 +113,7 @@ def directions_and_gradients(v):
 
 @pytest.mark.parametrize("parents_are_exact", (True, False))
 def test_with_exact_parents_it_is_the_gradient_of_the_utility(parents_are_exact, vectors):
-    """Times |v_i|_B^4 / 2; with other parents than eigenvectors it is a pseudo-gradient, and no player's gradient."""
+    """Compares it times |v_i|_B^4 / 2; with parents that are no eigenvectors it is a pseudo-gradient."""
     v = vectors.copy()
     if parents_are_exact:
         v[:-1] = unit(exact(A1, B1)[1][: K - 1])
@@ -186,7 +186,7 @@ def test_the_equilibrium_is_scipys_eigenvectors(vectors):
 
 
 def test_twenty_steps_equal_the_transcription(vectors):
-    """On batches of two views, with the running means."""
+    """Makes them on batches of two views, with the running means."""
     p, epsilon, rate = 3, 0.1, 0.05  # of CCA and SGD
     rows = np.random.default_rng(7).standard_normal((20, B, D)) @ symmetric(8, np.linspace(2, 0.3, D))
 
@@ -216,7 +216,7 @@ def test_twenty_steps_equal_the_transcription(vectors):
 
 
 def test_batches_leave_the_mean_direction_as_it_is(vectors):
-    """Over all batches of one row for A and one for B, drawn from the same rows; one row for both biases it."""
+    """Averages over all batches of one row for A and one for B; the same row for both biases the mean."""
     rows = np.random.default_rng(9).standard_normal((5, D))
     everything = jnp.asarray(np.repeat(rows, 2, 0))  # the even rows, and the odd ones: the whole set
     running = initial_auxiliary(CCA, jnp.asarray(vectors), everything)
@@ -236,7 +236,7 @@ def test_batches_leave_the_mean_direction_as_it_is(vectors):
 
 @pytest.mark.parametrize("num_devices", (1, 2))
 def test_one_device_is_two(num_devices, vectors):
-    """Also with an optimiser that depends on norms: every player has one of its own."""
+    """Uses an optimiser that depends on norms: every player has one of its own."""
     rows = np.random.default_rng(10).standard_normal((5, B, D))
     start = initial(CCA, ADAM, vectors, rows[0])
     (alone, _, auxiliary), expected = run(CCA, ADAM, start, jnp.asarray(rows))

@@ -75,7 +75,7 @@ def test_equals_the_papers_formula(name, vectors, rows):
 
 
 def test_alpha_is_the_gradient_of_the_utility(vectors, rows):
-    """Of each player's own utility along its own vector."""
+    """Differentiates each player's own utility along its own vector."""
     jacobian = jax.jit(jax.jacrev(lambda v: directions.utility(products(v, rows))))(vectors)
     expected = jacobian[np.arange(K), np.arange(K)]
     assert np.abs(expected).min() > 1e-3
@@ -83,7 +83,7 @@ def test_alpha_is_the_gradient_of_the_utility(vectors, rows):
 
 
 def test_with_exact_parents_both_point_at_the_exact_eigenvector(rows):
-    """With v_j = u_j for j < i: alpha = 2 mu, and the only stable direction left is u_i."""
+    """Puts v_j = u_j for j < i: then alpha = 2 mu, and the only stable direction left is u_i."""
     eigenvalues, eigenvectors = np.linalg.eigh(rows.T @ rows / B)
     exact = eigenvectors.T[::-1][:K]
     last = np.random.default_rng(2).standard_normal(D)

@@ -1,4 +1,4 @@
-"""Whole steps: against a NumPy transcription of the pseudo-code, on devices and groups, to the equilibrium."""
+"""Whole steps: against a transcription of the pseudo-code, on devices and groups, to the equilibrium."""
 
 import functools
 
@@ -89,7 +89,7 @@ def test_fifty_steps_equal_the_pseudo_code(rule, riemannian, start):
 
 @pytest.mark.parametrize("rule", PCA_RULES)
 def test_the_equilibrium_is_the_eigenvectors(rule, start):
-    """Full batches, whose eigenvectors are known."""
+    """Makes steps on full batches, whose eigenvectors are known."""
     x = np.linalg.qr(np.random.default_rng(2).standard_normal((B, D)))[0] * np.sqrt(EIGENVALUES * B)
     rows, carry = np.broadcast_to(x, (STEPS, B, D)), initial(SGD, start)
     for _ in range(1500 // STEPS):
@@ -110,7 +110,7 @@ OPTIMIZERS = {
 
 @functools.cache
 def of_all_rules(groups: int, num_devices: int):
-    """Returns the program of a step by every rule with every optimiser: {(rule, optimiser): ...} and back."""
+    """Returns the program of a step by every rule with every optimiser, {(rule, optimiser): carry}."""
 
     def steps(carries, x):
         after = {
@@ -146,7 +146,7 @@ def five_steps(start, groups: int, num_devices: int):
 
 @pytest.fixture(scope="module")
 def alone():
-    """What five steps give without a device axis."""
+    """Returns what five steps give without a device axis."""
     with jax.enable_x64(True):
         v = np.random.default_rng(1).standard_normal((K, D))
         return five_steps(v / np.linalg.norm(v, axis=1, keepdims=True), groups=0, num_devices=0)
