@@ -50,7 +50,7 @@ def forget_programs():
 
 @pytest.fixture
 def make(tmp_path):
-    """Returns a function that builds a trainer in the test's own folder: config name, overrides, devices."""
+    """Returns a function that builds a trainer in the test's folder: config name, overrides, devices."""
 
     def build(name: str, *overrides: str, num_devices: int = 1, workdir: str = "run") -> Trainer:
         config = registry.validated(small_config(name, *overrides))
@@ -117,7 +117,7 @@ def run(env, module: str, *args, timeout: int = 400) -> subprocess.CompletedProc
 
 @contextlib.contextmanager
 def reserved_address() -> Iterator[str]:
-    """Yields 127.0.0.1:PORT, which no other program gets in the block; servers that share ports, as gRPC's, do."""
+    """Yields 127.0.0.1:PORT, which no other program gets in the block; gRPC's servers share it."""
     with socket.socket() as held:
         held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         held.bind(("127.0.0.1", 0))

@@ -1,7 +1,7 @@
 """An experiment of one number on a few small images, for tests of what runs experiments.
 
-x <- 0.9 x + mean over the batch of (brightness - label) + noise: its value depends on every batch, on every key,
-and on their order.
+x <- 0.9 x + mean over the batch of (brightness - label) + noise: its value depends on every batch, on every
+key, and on their order.
 """
 
 from collections.abc import Callable, Mapping

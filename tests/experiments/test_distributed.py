@@ -14,19 +14,23 @@ from conftest import program, reserved_address
 from experiments.main import main
 from lib.runtime import checkpoints
 
-pytestmark = pytest.mark.xdist_group("distributed")  # they share a fixture that takes long
+pytestmark = pytest.mark.program
 
-GAN = ["--config.checkpoint_every=6", "--config.batch_size=8", "--config.gan.num_latents=4"]
-GAN += ["--config.eval_every=30", "--config.log_every=6"]
+GAN = ["--config=configs/gan/ring8_sgd.py", "--config.gan.nets.kwargs.num_units=4"]
+GAN += ["--config.gan.num_latents=4", "--config.batch_size=8"]
+GAN += ["--config.gan.grad_regularizes.dd_coeffs_multiplier.disc.other_dot_prod=-1.0"]
+GAN += ["--config.checkpoint_every=6", "--config.eval_every=30", "--config.log_every=6"]
 CLASSIFIER = ["--config=configs/classifier/digits.py", "--config.num_steps=4", "--config.log_every=2"]
-CLASSIFIER += ["--config.checkpoint_every=2", "--config.eval_every=2", "--config.batch_size=8"]
+CLASSIFIER += ["--config.classifier.model.kwargs.channels=(4,)"]
+CLASSIFIER += ["--config.classifier.model.kwargs.hidden=4", "--config.checkpoint_every=2"]
+CLASSIFIER += ["--config.eval_every=2", "--config.batch_size=8"]
 CLASSIFIER += ["--config.dataset.device_limit_gb=0.0"]
 TIMEOUT = 200
 
 
 @pytest.fixture(scope="module")
 def env(program_env):
-    """Of programs that meet on this machine alone, whatever has started the tests."""
+    """Returns the environment of programs that meet on this machine alone, whatever starts the tests."""
     launchers = ("SLURM_", "OMPI_", "PMI")
     own = {k: v for k, v in program_env.items() if not k.startswith(launchers)}
     own = {k: v for k, v in own.items() if not k.lower().endswith("_proxy")}
@@ -34,20 +38,20 @@ def env(program_env):
 
 
 def by_hand(address: str, i: int) -> tuple[list[str], dict[str, str]]:
-    """Flags and variables of process i of two."""
+    """Returns flags and variables of process i of two."""
     return [f"--coordinator={address}", "--num_processes=2", f"--process_id={i}"], {}
 
 
 def by_srun(address: str, i: int) -> tuple[list[str], dict[str, str]]:
-    """The same as Slurm tells it: the port is JAX's own choice then, but for this variable."""
+    """Returns the same as Slurm sets it: the port is JAX's own choice then, but for this variable."""
     host, port = address.split(":")
-    told = {"JOB_ID": "1", "STEP_NODELIST": host, "NTASKS": "2", "PROCID": str(i), "LOCALID": str(i)}
-    return [], {f"SLURM_{name}": value for name, value in told.items()} | {"JAX_COORDINATOR_PORT": port}
+    slurm = {"JOB_ID": "1", "STEP_NODELIST": host, "NTASKS": "2", "PROCID": str(i), "LOCALID": str(i)}
+    return [], {f"SLURM_{name}": value for name, value in slurm.items()} | {"JAX_COORDINATOR_PORT": port}
 
 
 @contextlib.contextmanager
 def started(env, *args, how=by_hand, last_args=()):
-    """Two processes of one run, killed at the end of the block if they have not ended."""
+    """Starts two processes of one run, and kills at the end of the block those that have not ended."""
     processes = []
     with reserved_address() as address:
         env = env | {"JAX_COORDINATOR_BIND_ADDRESS": address, "PYTHONFAULTHANDLER": "1"}
@@ -63,7 +67,10 @@ def started(env, *args, how=by_hand, last_args=()):
 
 
 def ended(processes) -> list[tuple[int, str, str]]:
-    """(exit code, standard output, standard error) of each; those that do not end in time say where they are."""
+    """Waits for processes; returns (exit code, standard output, standard error) of each.
+
+    Those that do not end in time print where they are.
+    """
     deadline = time.monotonic() + TIMEOUT
     results, late = [], []
     for p in processes:
@@ -85,13 +92,13 @@ def codes(results) -> list[int]:
 
 
 def lines(err: str) -> list[str]:
-    """What the program itself says: warnings of JAX's begin with their level and date."""
+    """Returns the errors that the program itself prints: JAX's warnings begin with their level and date."""
     return [line for line in err.splitlines() if line.startswith("error: ")]
 
 
 def records(workdir, name) -> list[dict]:
-    found = [json.loads(line) for line in (workdir / "metrics" / f"{name}.jsonl").open()]
-    return [{k: v for k, v in r.items() if k != "steps_per_second"} for r in found]
+    lines = (workdir / "metrics" / f"{name}.jsonl").read_text().splitlines()
+    return [{k: v for k, v in json.loads(line).items() if k != "steps_per_second"} for line in lines]
 
 
 def checksums(workdir) -> dict[int, str]:
@@ -100,12 +107,12 @@ def checksums(workdir) -> dict[int, str]:
 
 
 def one_process(workdir, *args) -> None:
-    """The same in this process, which has two devices."""
+    """Trains in this process, which has two devices."""
     assert main([*args, f"--workdir={workdir}"]) == 0
 
 
 def test_two_processes_equal_one_with_two_devices(tmp_path, env):
-    """Bitwise, with the same checkpoints and metrics; batches are streamed, and one process writes."""
+    """Compares checkpoints bitwise, and metrics; batches are streamed, and one process writes."""
     one_process(tmp_path / "one", *CLASSIFIER)
     with started(env, *CLASSIFIER, f"--workdir={tmp_path}/two") as processes:
         results = ended(processes)
@@ -117,14 +124,14 @@ def test_two_processes_equal_one_with_two_devices(tmp_path, env):
     for name in ("train", "eval"):
         assert len(records(tmp_path / "one", name)) == 2
         assert records(tmp_path / "two", name) == records(tmp_path / "one", name)
-    events = lambda workdir: len(list((tmp_path / workdir).rglob("events.*")))
-    assert events("two") == events("one")
+    one, two = (len(list((tmp_path / workdir).rglob("events.*"))) for workdir in ("one", "two"))
+    assert one == two > 0
     assert "trained 4 steps" in results[0][1]
     assert "trained" not in results[1][1]
 
 
 def test_a_signal_to_one_stops_all_and_any_number_of_processes_continues(tmp_path, env):
-    """Two processes are stopped twice, with a signal to one and to both; then one process finishes."""
+    """Stops two processes twice, with a signal to one and to both; then one process finishes."""
     workdir = tmp_path / "stopped"
     args = [*GAN, f"--workdir={workdir}"]
     before = 0

@@ -14,7 +14,8 @@ from lib.runtime import trainer as trainer_module
 RING = ("gan/ring8_sgd", "gan.nets.kwargs.num_units=4", "gan.num_latents=4")
 RING += ("gan.grad_regularizes.dd_coeffs_multiplier.disc.other_dot_prod=-1.0",)
 RING += ("gan.grad_regularizes.dd_coeffs_multiplier.gen.other_dot_prod=-1.0",)
-CLASSIFIER = ("classifier/digits", "classifier.model.kwargs.channels=(4,)", "classifier.model.kwargs.hidden=4")
+CLASSIFIER = ("classifier/digits", "classifier.model.kwargs.channels=(4,)")
+CLASSIFIER += ("classifier.model.kwargs.hidden=4",)
 LOGISTIC = ("classifier/digits", "classifier.model.name=logistic")
 RUNS = {
     "gan": RING,

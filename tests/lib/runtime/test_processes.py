@@ -14,8 +14,6 @@ from conftest import ROOT, reserved_address
 from lib.errors import ConfigError
 from lib.runtime import devices, processes
 
-pytestmark = pytest.mark.xdist_group("processes")  # they share a fixture that takes long
-
 TREE = {
     "step": np.int64(2**40 + 1),
     "x": np.array([-0.0, np.inf, 1e-45], np.float32),
@@ -36,7 +34,7 @@ def hexadecimal(tree) -> dict[str, str]:
 
 
 def conversation() -> dict:
-    """Run by each process: what it learns from both."""
+    """Returns what a process learns from both; each runs it."""
     me = jax.process_index()
 
     def refused_in_1():
@@ -61,7 +59,7 @@ def conversation() -> dict:
 
 @pytest.fixture(scope="module")
 def both(program_env):
-    """What each of the two learned."""
+    """Starts two processes and returns what each of them learned."""
     env = {k: v for k, v in program_env.items() if not k.lower().endswith("_proxy")}
     env |= {"PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}"}
     with reserved_address() as address:
@@ -78,28 +76,34 @@ def both(program_env):
                 process.wait()
 
 
+@pytest.mark.program
 def test_each_knows_its_place(both):
     assert [b["first"] for b in both] == [True, False]
     assert [b["count"] for b in both] == [2, 2]
     assert [b["part"] for b in both] == [[0, 2], [2, 4]]
 
 
+@pytest.mark.program
 def test_the_first_ones_arrays_arrive_bit_for_bit(both):
     assert [b["from_first"] for b in both] == [hexadecimal(TREE)] * 2
 
 
+@pytest.mark.program
 def test_rows_are_gathered_in_the_order_of_processes(both):
     assert [b["gathered"] for b in both] == [[[1.5], [1.5], [2.5], [2.5]]] * 2
 
 
+@pytest.mark.program
 def test_all_hear_the_largest_number(both):
     assert [b["largest"] for b in both] == [8, 8]
 
 
+@pytest.mark.program
 def test_an_error_of_one_is_raised_by_all(both):
     assert [b["refused"] for b in both] == ["process 1: no such café", "no such café"]
 
 
+@pytest.mark.program
 def test_what_differs_is_refused_by_all(both):
     assert [b["same"] for b in both] == ["none"] * 2
     assert [b["other"] for b in both] == ["process 1: not the same", "not the same"]
@@ -119,9 +123,9 @@ def test_a_port_in_use_is_refused():
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         port = taken.getsockname()[1]
-        with pytest.raises(ConfigError, match=f"^--coordinator: cannot listen on port {port} "):  # noqa: SIM117
-            with processes.joined(processes.Address(f"127.0.0.1:{port}", 2, 0)):
-                pytest.fail("joined")
+        refused = pytest.raises(ConfigError, match=f"^--coordinator: cannot listen on port {port} ")
+        with refused, processes.joined(processes.Address(f"127.0.0.1:{port}", 2, 0)):
+            pytest.fail("joined")
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ RESIDENT, STREAMED = ({"dataset.device_limit_gb": limit} for limit in (4.0, 0.0)
 
 @pytest.fixture
 def run(tmp_path):
-    """Returns a function that trains one number in a folder of the test's own and returns its last state."""
+    """Returns a function that trains one number in a folder and returns its last state."""
 
     def train(folder: str, config=None, **kwargs):
         return trained(one_number.trainer(tmp_path / folder, config or {}, **kwargs))
