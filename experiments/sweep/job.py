@@ -62,7 +62,7 @@ class Job:
         return submitit.helpers.DelayedSubmission(self)
 
     def _run(self, command: list[str], lock: IO) -> int:
-        """Starts a program and returns its exit code; it holds the lock too, for it may outlive this job."""
+        """Starts a program and returns its exit code; it holds the lock too: it may outlive this job."""
         env = os.environ | {"PYTHONPATH": str(ROOT)} | self.env
         env = {name: value for name, value in env.items() if value is not None}
         with (Path(self.folder) / LOG).open("ab") as log:

@@ -80,18 +80,23 @@ def stepped_all(carries):
     return {case: stepped(*case, *carry) for case, carry in carries.items()}
 
 
+def abstract(tree):
+    """Returns the structure, shapes and dtypes of a tree."""
+    return jax.tree.structure(tree), [(x.shape, x.dtype, x.weak_type) for x in jax.tree.leaves(tree)]
+
+
 class Course(NamedTuple):
     """What the steps of all cases come to: {case: (params, state)}.
 
     Attributes:
-      starts: before the first step.
+      before: {case: structure, shapes and dtypes before the first step}.
       compiled: after three compiled steps.
       end: after STEPS compiled steps, all of whose arguments were donated.
       from_leaves: after a third step from the leaves of the carries alone, as a checkpoint keeps them.
       programs: how many were compiled for the donated steps.
     """
 
-    starts: dict
+    before: dict
     compiled: dict
     end: dict
     from_leaves: dict
@@ -103,23 +108,18 @@ def course():
     """Takes the steps of all cases."""
     with jax.enable_x64(True):
         step = jax.jit(stepped_all, donate_argnums=0)
-        starts = jax.jit(lambda: {case: start(*case) for case in CASES})()
-        third = from_leaves = None
-        carries = jax.tree.map(jnp.copy, starts)
+        carries = {case: start(*case) for case in CASES}  # no copies: `init` makes what can be donated
+        structure, before = jax.tree.structure(carries), {case: abstract(x) for case, x in carries.items()}
+        compiled = from_leaves = None
         for n in range(STEPS):
             if n == 2:
                 leaves = [np.array(x) for x in jax.tree.leaves(carries)]
             carries = step(carries)
             if n == 2:
-                third = jax.tree.map(np.array, carries)
-                restored = jax.tree.unflatten(jax.tree.structure(starts), map(jnp.asarray, leaves))
+                compiled = jax.tree.map(np.array, carries)
+                restored = jax.tree.unflatten(structure, map(jnp.asarray, leaves))
                 from_leaves = jax.tree.map(np.array, step(restored))
-        return Course(starts, third, carries, from_leaves, step._cache_size())
-
-
-def abstract(tree):
-    """Returns the structure, shapes and dtypes of a tree."""
-    return jax.tree.structure(tree), [(x.shape, x.dtype, x.weak_type) for x in jax.tree.leaves(tree)]
+        return Course(before, compiled, carries, from_leaves, step._cache_size())
 
 
 @pytest.mark.parametrize(("name", "problem"), CASES)
@@ -128,14 +128,14 @@ def test_descends_in_double_precision_donated_without_compiling_again(course, na
     loss, first = PROBLEMS[problem]
     assert loss(params) < loss(first)
     assert course.programs == 1
-    assert abstract((params, state)) == abstract(course.starts[name, problem])
+    assert abstract((params, state)) == course.before[name, problem]
     floats = [x.dtype for x in jax.tree.leaves(state) if jnp.issubdtype(x.dtype, jnp.floating)]
     assert set(floats) == {jnp.dtype("float64")}
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_compiled_equals_not_compiled(course, name):
-    first = plain = course.starts[name, "network"]
+    first = plain = start(name, "network")
     compiled = course.compiled[name, "network"]
     for _ in range(3):
         plain = stepped(name, "network", *plain)

@@ -34,7 +34,7 @@ def descents():
             new[name] = jax.tree.map(jnp.add, params, updates), state
         return new
 
-    start = carries = jax.jit(lambda: {name: (PARAMS, chosen[name].init(PARAMS)) for name in NAMES})()
+    start = carries = {name: (PARAMS, chosen[name].init(PARAMS)) for name in NAMES}
     for _ in range(20):
         carries = step(carries)
     rates = {name: chosen[name].learning_rate(state) for name, (_, state) in start.items()}
