@@ -1,4 +1,4 @@
-r"""x' = -e x + y, y' = -x - e y: whether a spiral's steps converge is decided by their discretisation drift.
+r"""x' = -e x + y, y' = -x - e y: discretisation drift decides whether a spiral's steps converge.
 
     ./run.sh train --config=configs/games/rotational.py
     ./run.sh train --config=configs/games/rotational.py --config.games.kwargs.damping=0.2 \

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 import jax
 import numpy as np
-from lib.pictures.colours import COLOURS
-from lib.pictures.figures import hide_upper_spines, new_figure
 
 from experiments.games import flows, rates
 from experiments.games.config import GamesSection
 from lib.games.flows import FlowError
 from lib.games.toys import Toy
+from lib.pictures.colours import COLOURS
+from lib.pictures.figures import hide_upper_spines, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

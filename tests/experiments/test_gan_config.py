@@ -74,6 +74,22 @@ def test_unsound_is_allowed_on_demand(overrides):
     build(small_config("gan/digits", "gan.allow_unsound=True", *overrides))
 
 
+def test_wrong_names_of_coefficients_are_one_line():
+    misspelt, incomplete = small_config("gan/digits"), small_config("gan/digits")
+    with misspelt.unlocked(), incomplete.unlocked():
+        disc = misspelt.gan.grad_regularizes.dd_coeffs_multiplier.disc
+        disc.self_nrm = disc.self_norm
+        del disc.self_norm
+        del incomplete.gan.grad_regularizes.dd_coeffs_multiplier.disc.self_norm
+    field = "config.gan.grad_regularizes.dd_coeffs_multiplier.disc"
+    with pytest.raises(ConfigError) as caught:
+        registry.validated(misspelt)
+    assert str(caught.value) == f"{field}.self_nrm: unknown field; did you mean 'self_norm'?"
+    with pytest.raises(ConfigError, match="missing") as caught:
+        registry.validated(incomplete)
+    assert caught.value.field == f"{field}.self_norm"
+
+
 def test_schedules_and_momentum_zero_have_a_theory():
     schedule = "gan.optimizers.disc.schedule"
     build(

@@ -1,26 +1,47 @@
-"""Toy games on the trainer: trajectories, rates and flows against closed forms; bad configs are one line."""
+"""Toy games as experiments: trajectories, rates and flows against closed forms; what is refused."""
 
+import jax
 import numpy as np
 import pytest
 from conftest import small_config
 
 from experiments import registry
 from experiments.games import flows, pictures, rates
+from experiments.games.config import GamesSection
 from experiments.games.experiment import first_state, step_all, walk
 from lib.errors import ConfigError
 from lib.games.flows import FlowError
 
+SQUARED_RADII = {  # {method of configs/games/bilinear.py: squared factor per step at its rate, 0.3}
+    "simultaneous": 1 + 0.3**2,
+    "alternating": 1.0,
+    "consensus": (1 - 0.15) ** 2 + 0.3**2,
+    "extragradient": 1 - 0.3**2 + 0.3**4,
+    "runge_kutta_4": 1 - 0.3**6 / 72 + 0.3**8 / 576,
+}
 
-def section(name: str, *overrides: str):
+
+def section(name: str, *overrides: str) -> GamesSection:
+    """Returns the section of configs/games/<name>.py."""
     return registry.validated(small_config(f"games/{name}", *overrides)).games
 
 
-def walked(section, steps: int, *labels: str) -> dict[str, np.ndarray]:
-    """Trajectories of the methods that are named, or of all."""
+def trajectories(section: GamesSection, steps: int, *labels: str) -> dict[str, np.ndarray]:
+    """Computes the trajectories of the methods that are named, or of all."""
     toy = section.as_toy()
     rules = {x: rates.make_rule(toy, section.methods[x], x) for x in labels or section.methods}
-    move = lambda state: step_all(toy, rules, section.limit, state)
+
+    def move(state):
+        return step_all(toy, rules, section.limit, state)
+
     return walk(toy, move, first_state(toy, rules, section.starts), steps)
+
+
+@pytest.fixture(scope="module")
+def bilinear():
+    """Computes (section, {method: trajectory of 200 steps})."""
+    game = section("bilinear")
+    return game, trajectories(game, 200, *SQUARED_RADII)
 
 
 def test_a_run_writes_its_trajectories_and_pictures(make):
@@ -39,34 +60,28 @@ def test_a_run_writes_its_trajectories_and_pictures(make):
     assert '"distance/alternating"' in record
 
 
-def test_simultaneous_steps_leave_the_bilinear_equilibrium_by_the_known_factor():
-    found = walked(section("bilinear"), 50, "simultaneous")["simultaneous"][:, 0]
-    expected = np.linalg.norm(found[0]) * (1 + 0.3**2) ** (np.arange(51) / 2)
-    np.testing.assert_allclose(np.linalg.norm(found, axis=1), expected, rtol=1e-5)
+def test_simultaneous_steps_leave_the_bilinear_equilibrium_by_the_known_factor(bilinear):
+    points = bilinear[1]["simultaneous"][:51, 0]
+    assert points.dtype == np.float32
+    expected = np.linalg.norm(points[0]) * (1 + 0.3**2) ** (np.arange(51) / 2)
+    np.testing.assert_allclose(np.linalg.norm(points, axis=1), expected, rtol=1e-5)
 
 
 def test_what_runs_away_is_stopped():
-    stopped = walked(section("bilinear", "games.limit=10.0"), 300, "simultaneous")["simultaneous"][:, 0]
+    game = section("bilinear", "games.limit=10.0")
+    stopped = trajectories(game, 300, "simultaneous")["simultaneous"][:, 0]
     assert 9 < np.linalg.norm(stopped[-1]) < 10
     np.testing.assert_array_equal(stopped[-1], stopped[-2])
 
 
-@pytest.mark.parametrize(
-    ("method", "squared"),
-    [
-        ("simultaneous", 1 + 0.3**2),
-        ("alternating", 1.0),
-        ("consensus", (1 - 0.15) ** 2 + 0.3**2),
-        ("extragradient", 1 - 0.3**2 + 0.3**4),
-        ("runge_kutta_4", 1 - 0.3**6 / 72 + 0.3**8 / 576),
-    ],
-)
-def test_rates_of_theory_and_of_trajectories_are_the_table_s(method, squared):
-    bilinear = section("bilinear")
-    radius = rates.spectral_radius(bilinear, method, np.zeros(2))
-    assert radius**2 == pytest.approx(squared, abs=1e-9)
-    distances = pictures.distances(bilinear.as_toy(), walked(bilinear, 200, method)[method])[:, 0]
-    assert rates.measured(distances, bilinear.limit) == pytest.approx(radius, abs=2e-4)
+@pytest.mark.parametrize("method", SQUARED_RADII)
+def test_rates_of_theory_and_of_trajectories_are_the_table_s(bilinear, method):
+    game, paths = bilinear
+    radius = rates.spectral_radius(game, method, np.zeros(2))
+    assert not jax.config.jax_enable_x64  # precision is the caller's
+    assert radius**2 == pytest.approx(SQUARED_RADII[method], abs=1e-9)
+    distances = pictures.distances(game.as_toy(), paths[method])[:, 0]
+    assert rates.measured(distances, game.limit) == pytest.approx(radius, abs=2e-4)
 
 
 def test_a_measured_rate_is_of_what_can_be_trusted():
@@ -83,31 +98,34 @@ def test_there_is_no_linear_theory_of_rates_that_adapt():
 
 
 def test_the_modified_flow_is_nearer_to_the_steps_than_the_original():
-    """And, for this damping and rate, it diverges as they do."""
     spiral = section("rotational")
-    steps = walked(spiral, 100, "simultaneous")["simultaneous"][:, 0]
+    steps = trajectories(spiral, 100, "simultaneous")["simultaneous"][:, 0]
     original, modified = (
         flows.positions(spiral, name, spiral.starts[0], 100) for name in ("original", "modified_shared")
     )
     apart = [np.linalg.norm(path - steps, axis=1).max() for path in (original, modified)]
     assert apart[1] < 0.4 < 1 < apart[0]  # O(h^2) of phase remains
+    # For this damping and rate it diverges, as the steps do.
     assert np.linalg.norm(original[-1]) < 0.2
     assert np.linalg.norm(modified[-1]) > 1
 
 
 def test_the_principal_flow_of_the_config_passes_through_its_steps():
     quadratic = section("principal_flow")
-    steps = walked(quadratic, 30)["sgd"][:, 0]
+    steps = trajectories(quadratic, 30)["sgd"][:, 0]
     path = flows.positions(quadratic, "principal_flow", quadratic.starts[0], 30)
     np.testing.assert_allclose(path, steps, atol=1e-6)
     assert np.abs(np.diff(np.sign(steps[:20, 0]))).min() == 2  # they jump over the minimum
 
 
 @pytest.mark.parametrize("name", ["double_well", "rotational", "quadratic", "principal_flow"])
-def test_pictures_show_every_method_and_flow(name):
-    """Of one number, of two with a field, of more without one, and of one method."""
+def test_pictures_show_every_method_and_flow(monkeypatch, name):
+    """Draws games of one number, of two with a field, of more without one, and of one method."""
     shown = section(name)
-    drawn = pictures.draw(shown, walked(shown, 10))
+    radii = {label: 0.5 + i / 10 for i, label in enumerate(shown.methods)}
+    monkeypatch.setattr(rates, "spectral_radius", lambda section, label, equilibrium: radii[label])
+    paths = {label: np.array(shown.starts)[None] * 0.9 ** np.arange(11)[:, None, None] for label in radii}
+    drawn = pictures.draw(shown, paths)
     panels = drawn["trajectories"].axes
     assert [axis.get_title() for axis in panels] == list(shown.methods)
     assert all(axis.get_xlabel() and axis.get_ylabel() for axis in panels)
@@ -116,10 +134,12 @@ def test_pictures_show_every_method_and_flow(name):
     left, right = drawn["convergence"].axes
     assert len(left.lines) == len(shown.methods)
     assert [text.get_text() for text in right.get_yticklabels()] == list(shown.methods)
+    numbers = [text.get_text() for text in right.texts]
+    assert all(f"({radius:.5f})" in number for radius, number in zip(radii.values(), numbers, strict=True))
 
 
 def test_a_flow_that_ends_early_is_named_in_the_picture(monkeypatch):
-    """On a double well the principal flow of large steps meets a singular place."""
+    """Draws a double well, where the principal flow of large steps meets a singular place."""
     monkeypatch.setattr("lib.games.flows.integration._MAX_EVALUATIONS", 500)
     shown = section(
         "double_well",
@@ -129,7 +149,8 @@ def test_a_flow_that_ends_early_is_named_in_the_picture(monkeypatch):
     )
     with pytest.raises(FlowError):
         flows.positions(shown, "principal_flow", shown.starts[0], 2)
-    legend = pictures.draw(shown, walked(shown, 2, "sgd"))["trajectories"].legends[0]
+    paths = {"sgd": np.stack([np.array(shown.starts)] * 3)}
+    legend = pictures.trajectories(shown, shown.as_toy(), paths).legends[0]
     names = {text.get_text() for text in legend.get_texts()}
     assert "gradient flow" in names
     assert any(name.startswith("principal flow (ends early: ") for name in names)

@@ -6,7 +6,19 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from toys import KEY, NO_DATA, NONLINEAR, PLAYERS, both, initial, make_rule, take, toy_game, turns, with_rates
+from toys import (
+    KEY,
+    NO_DATA,
+    NONLINEAR,
+    PLAYERS,
+    both,
+    initial,
+    make_rule,
+    take,
+    toy_game,
+    turns,
+    with_rates,
+)
 
 from lib.games import drift
 from lib.games.drift import Coefficients
@@ -30,7 +42,7 @@ def gradient(point):
 @jax.jit
 @functools.partial(jax.vmap, in_axes=(0, 0, 0))
 def flow(c, speeds, times):
-    """Follows x' = -speed_x (modified gradient of x), each player read at its own time, from a dense Jacobian.
+    """Follows x' = -speed_x (modified gradient of x), from a dense Jacobian, each player to its own time.
 
     c: [2, 2], self_norm and other_dot_prod of both players; speeds, times: [2].
     """
@@ -73,8 +85,8 @@ def stepper(rule, num, first, clock):
 def slopes(rule, first, num, ratio, clock, *, cancel=False, modified=False, read=None, sizes=SIZES):
     """Fits the order of each player's local error |one step - flow|, [2].
 
-    `clock`: of the coefficients; `read`: on which the flow is read. Rates: disc h / m and gen ratio h / k of each
-    update, so that the whole turns' are h and ratio h.
+    `clock`: of the coefficients; `read`: on which the flow is read. Rates: disc h / m and gen ratio h / k
+    of each update, so that the whole turns' are h and ratio h.
     """
     whole = np.outer(sizes, [1.0, ratio])
     rates, options = whole / num, turns(*num, first)
@@ -107,7 +119,7 @@ WAYS = [
 @pytest.mark.parametrize("clock", ["per_player", "shared"])
 @pytest.mark.parametrize(("rule", "first", "num"), WAYS)
 def test_a_step_follows_the_modified_flow_to_third_order(rule, first, num, clock, ratio):
-    """Expects errors O(h^2) from the flow, O(h^3) from the modified flow, and from the flow without drift."""
+    # Errors O(h^2) from the flow, O(h^3) from the modified flow, and from the flow if drift is cancelled.
     measure = functools.partial(slopes, rule, first, num, ratio, clock)
     assert measure() == pytest.approx([2, 2], abs=0.1)
     assert measure(modified=True) == pytest.approx([3, 3], abs=0.1)

@@ -30,7 +30,9 @@ def vector_game() -> tuple[Game, dict]:
         return {"disc": disc, "gen": -coupling + jnp.sum(jnp.cos(y)) + x[0] * y[0]}, Aux(state, {})
 
     rng = np.random.default_rng(5)
-    return Game(PLAYERS, losses), {x: jnp.asarray(rng.normal(size=n)) for x, n in zip(PLAYERS, (9, 8), strict=True)}
+    return Game(PLAYERS, losses), {
+        x: jnp.asarray(rng.normal(size=n)) for x, n in zip(PLAYERS, (9, 8), strict=True)
+    }
 
 
 def rule_of(game, optimizer, name="simultaneous", **kwargs):
@@ -55,7 +57,8 @@ def trained(rule, params, steps=3):
 def assert_same_spectrum(values, expected):
     """Checks that two spectra are equal as sets, sizes apart: of conjugates, either may come first."""
     values, expected = (
-        sorted(np.where(x.imag < 0, x.conj(), x), key=lambda z: (z.real, z.imag)) for x in (values, expected)
+        sorted(np.where(x.imag < 0, x.conj(), x), key=lambda z: (z.real, z.imag))
+        for x in (values, expected)
     )
     np.testing.assert_allclose(values, expected, atol=1e-9)
 
@@ -108,7 +111,7 @@ def test_arpack_finds_the_eigenvalues_of_an_update(name, optimizer, kwargs, size
 
 
 def test_momentum_augments_the_state():
-    """Compares with [[1 - h mu, -h beta], [mu, beta]] in (theta, b) of b <- beta b + g, theta <- theta - h b."""
+    # b <- beta b + g, theta <- theta - h b: [[1 - h mu, -h beta], [mu, beta]] in (theta, b)
     h, beta = 0.3, -0.4
     game = toy_game(lambda x, y: x**2, lambda x, y: 0.5 * y**2)
     rule = make_rule(game, "simultaneous", (h, h), momentum=beta)

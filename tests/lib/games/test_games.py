@@ -25,9 +25,9 @@ def test_gradients_are_every_player_s_own():
         grads, losses, _ = gradients(game, params, {}, batch, KEY)
         own = {}
         for x in PLAYERS:
-            own[x] = jax.value_and_grad(
-                lambda p, x=x: game.losses({**params, x: p}, {}, batch, KEY)[0][x]
-            )(params[x])
+            own[x] = jax.value_and_grad(lambda p, x=x: game.losses({**params, x: p}, {}, batch, KEY)[0][x])(
+                params[x]
+            )
         return grads, losses, own
 
     grads, losses, own = measure(params)
@@ -119,7 +119,7 @@ def test_regularizers_equal_dense_jacobians(terms, estimator, names):
 
 
 def movement(game, **kwargs):
-    """Returns how far one simultaneous step at rate 1 moves all parameters of `tanh_gan`, a traced vector."""
+    """Returns the movement of all parameters of `tanh_gan` by one simultaneous step at rate 1."""
     _, params, batch = tanh_gan()
     rule = make_rule(game, "simultaneous", (1.0, 1.0), **kwargs)
     state, _ = rule.step(rule.init(params, {}), batch, KEY)

@@ -81,7 +81,7 @@ def test_hessians_are_the_jacobian_s_diagonal_blocks():
 
 
 def test_hessian_of_a_classifier():
-    """Compares both operators: one player's field is a gradient, its Jacobian the Hessian, and symmetric."""
+    # One player's field is a gradient: its Jacobian is the Hessian, and symmetric.
     rule, state, batch = classifier()
     flat, unravel = ravel_pytree(state.params["model"])
 

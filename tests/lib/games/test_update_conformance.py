@@ -37,7 +37,9 @@ class Results:
 
     def __init__(self):
         game = counting_game()
-        rules = {case: make_rule(game, name, (0.1, 0.2), **kwargs) for case, (name, kwargs) in CASES.items()}
+        rules = {
+            case: make_rule(game, name, (0.1, 0.2), **kwargs) for case, (name, kwargs) in CASES.items()
+        }
         batch = np.array([0.3, -1.2, 2.0, 0.9])
         params = {"disc": jnp.float64(0.4), "gen": jnp.float64(-0.7)}
         evaluations = {"evaluations": jnp.zeros([], jnp.int32)}
@@ -45,7 +47,9 @@ class Results:
 
         def step(states, batch, key):
             stepped = {case: rule.step(states[case], batch, key) for case, rule in rules.items()}
-            return {case: s for case, (s, _) in stepped.items()}, {case: m for case, (_, m) in stepped.items()}
+            return {case: s for case, (s, _) in stepped.items()}, {
+                case: m for case, (_, m) in stepped.items()
+            }
 
         compiled = jax.jit(step)
         self.one, self.metrics = compiled(self.start, batch, KEY)

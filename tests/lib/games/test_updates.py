@@ -1,4 +1,4 @@
-"""Update rules: spectra of their steps on games with closed forms, and what a step sees and does, in float64."""
+"""Update rules: spectra of their steps on games with closed forms, what a step sees and does."""
 
 import functools
 
@@ -263,6 +263,8 @@ def test_metrics_show_the_rate_that_an_update_chose():
 
 
 def test_unknown_rule():
-    with pytest.raises(ConfigError, match="unknown name 'simultanous'; did you mean 'simultaneous'") as refused:
+    with pytest.raises(
+        ConfigError, match="unknown name 'simultanous'; did you mean 'simultaneous'"
+    ) as refused:
         make_rule(BILINEAR, "simultanous", (0.1, 0.1))
     assert refused.value.field == "updates"
