@@ -3,15 +3,21 @@
 import re
 import subprocess
 
+import pytest
 from conftest import ROOT
+
+from eval import main as evaluating
+from experiments import main as training
 
 README = (ROOT / "README.md").read_text()
 
 
-def run_sh(*args):
-    return subprocess.run([ROOT / "run.sh", *args], cwd=ROOT, text=True, capture_output=True, timeout=300)
+def run_sh(*args, cwd=ROOT):
+    """Runs ./run.sh to its end."""
+    return subprocess.run([ROOT / "run.sh", *args], cwd=cwd, text=True, capture_output=True, timeout=300)
 
 
+@pytest.mark.program
 def test_every_verb_of_the_readme_exists_and_every_verb_is_in_the_readme():
     usage = run_sh()
     assert usage.returncode == 0
@@ -28,42 +34,36 @@ def test_every_file_that_the_readme_names_exists():
     assert [n for n in named if n != "base.py" and not (ROOT / n).exists()] == []
 
 
+@pytest.mark.program
 def test_unknown_verb():
     done = run_sh("trian")
     assert done.returncode == 2
     assert "unknown verb 'trian'" in done.stderr
 
 
+@pytest.mark.program
 def test_list_prints_the_configs():
     done = run_sh("list")
     assert done.returncode == 0
     assert "configs/gan/digits.py" in done.stdout
 
 
-def test_help_of_both_programs():
-    for verb in ("train", "eval"):
-        done = run_sh(verb, "--help")
-        assert done.returncode == 0
-        assert "--workdir" in done.stdout
+@pytest.mark.parametrize("program", [training, evaluating])
+def test_help(capsys, program):
+    with pytest.raises(SystemExit) as ended:
+        program.main(["--help"])
+    assert ended.value.code in (None, 0)
+    assert "--workdir" in capsys.readouterr().out
 
 
+@pytest.mark.program
 def test_the_two_commands_in_short_from_another_folder(tmp_path):
-    """`./run.sh train` and `./run.sh eval` as the README has them, of a few steps and samples."""
-    run = lambda *args: subprocess.run(
-        [ROOT / "run.sh", *args], cwd=tmp_path, text=True, capture_output=True, timeout=300
-    )
-    trained = run("train", "--config.num_steps=4", "--config.log_every=2")
+    trained = run_sh("train", "--config.num_steps=4", "--config.log_every=2", cwd=tmp_path)
     assert trained.returncode == 0, trained.stderr
     assert "runs/gan/digits/checkpoints/4" in trained.stdout
-    scored = run("eval", "--config.eval.num_samples=100")
+    scored = run_sh("eval", "--config.eval.num_samples=100", cwd=tmp_path)
     assert scored.returncode == 0, scored.stderr
     assert "digits_cnn_frechet" in scored.stdout
-    workdir = tmp_path / "runs" / "gan" / "digits"
-    for name in (
-        "config.json",
-        "metrics/train.jsonl",
-        "metrics/eval.jsonl",
-        "tensorboard",
-        "figures/scores.png",
-    ):
-        assert (workdir / name).exists()
+    names = ("config.json", "metrics/train.jsonl", "metrics/eval.jsonl", "tensorboard", "figures/scores.png")
+    for name in names:
+        assert (tmp_path / "runs" / "gan" / "digits" / name).exists()

@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
-import tensorboardX
 
 from lib.runtime.files import replacing
 
@@ -34,7 +33,7 @@ class MetricWriter:
         """Drops lines of steps after `first_step`, and a half-written last line."""
         self._file = _file(folder, name)
         self._name = name
-        self._events = tensorboardX.SummaryWriter(str(tensorboard / name), purge_step=first_step + 1)
+        self._events = _summary_writer(tensorboard / name, purge_step=first_step + 1)
         _rewrite(self._file, first_step)
 
     def write(self, step: int, metrics: Mapping[str, float | str]) -> None:
@@ -73,6 +72,12 @@ def append_score(folder: Path, tensorboard: Path, record: Mapping) -> None:
     _write_events(tensorboard / "scores", "scores", record["step"], record)
 
 
+def _summary_writer(folder: Path, **kwargs):
+    from tensorboardX import SummaryWriter  # not above: who only reads records need not wait for it
+
+    return SummaryWriter(str(folder), **kwargs)
+
+
 def _file(folder: Path, name: str) -> Path:
     return folder / f"{name}.jsonl"
 
@@ -84,7 +89,7 @@ def _is_score(record: Mapping) -> bool:
 def _write_events(folder: Path, name: str, step: int, metrics: Mapping) -> None:
     """Adds the numbers of one record to TensorBoard's events in a folder."""
     suffix = f".{step}.{time.time_ns()}"  # files of one second would have one name
-    with tensorboardX.SummaryWriter(str(folder), filename_suffix=suffix) as events:
+    with _summary_writer(folder, filename_suffix=suffix) as events:
         for key, value in metrics.items():
             if isinstance(value, float):
                 events.add_scalar(f"{name}/{key}", value, step)
