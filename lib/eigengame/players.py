@@ -17,12 +17,10 @@ class Players(NamedTuple):
 
     Attributes:
       everybody: [k, d], of all players, v_j.
-      own: [l, d], of this device's players, v_i.
       numbers: [l], the numbers i of this device's players.
     """
 
     everybody: jax.Array
-    own: jax.Array
     numbers: jax.Array
 
     @classmethod
@@ -31,17 +29,22 @@ class Players(NamedTuple):
         numbers = jnp.arange(len(own))
         if axis := split_axis():
             numbers += jax.lax.axis_index(axis) * len(own)
-        return cls(all_players(own), own, numbers)
+        return cls(all_players(own), numbers)
+
+    @property
+    def own(self) -> jax.Array:
+        """Returns the vectors of this device's players, v_i, [l, d]."""
+        return self.everybody[self.numbers]
 
     @property
     def parents(self) -> jax.Array:
         """Returns 1 where j < i, else 0, [l, k]."""
-        return (jnp.arange(len(self.everybody))[None] < self.numbers[:, None]).astype(self.own.dtype)
+        return (jnp.arange(len(self.everybody))[None] < self.numbers[:, None]).astype(self.everybody.dtype)
 
     @property
     def selves(self) -> jax.Array:
         """Returns 1 where j = i, else 0, [l, k]."""
-        return (jnp.arange(len(self.everybody))[None] == self.numbers[:, None]).astype(self.own.dtype)
+        return (jnp.arange(len(self.everybody))[None] == self.numbers[:, None]).astype(self.everybody.dtype)
 
 
 def split_axis() -> str | None:
