@@ -85,13 +85,9 @@ def compute(restore_path: str, k: int, examples: int | None = None) -> Spectrum:
         raise ConfigError(f"{k} eigenvalues of {game.size} parameters; use at most {game.size}", "--k")
     end = max(k // _END, 1)
     with _counting_products() as count:
-        update, held = where_differentiable(
-            count(update_jacobian(rule, state, batch, key))
-        )
+        update, held = where_differentiable(count(update_jacobian(rule, state, batch, key)))
         update, game = balanced(update), count(game)
-        hessians = {
-            x: count(hessian(rule, state, batch, key, x)) for x in rule.dynamics.game.players
-        }
+        hessians = {x: count(hessian(rule, state, batch, key, x)) for x in rule.dynamics.game.players}
         rates = rule.dynamics.rates(state)
         return Spectrum(
             name=f"{folder.path.name}, step {step:,}",

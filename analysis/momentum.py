@@ -111,9 +111,7 @@ def eigenvalues(section: GamesSection, updates: str, rate: float, momenta: np.nd
         state = rule.init(toy.params(toy.equilibria[0]), {})
 
         def jacobian(momentum):
-            operator = update_jacobian(
-                rule, with_momentum(state, momentum), None, jax.random.key(0)
-            )
+            operator = update_jacobian(rule, with_momentum(state, momentum), None, jax.random.key(0))
             return jax.vmap(operator.apply)(jnp.eye(operator.size)).T
 
         return np.linalg.eigvals(jax.jit(jax.vmap(jacobian))(jnp.asarray(momenta)))

@@ -23,13 +23,13 @@ from analysis.command import define_examples, define_out, parse_folders, save
 from analysis.curves import Curve, draw_curve, group_by_setting, over_seeds, styles
 from analysis.history import History
 from lib.errors import ConfigError
+from lib.games.eigenvalues import eigenvalues
+from lib.games.operators import hessian
 from lib.pictures.figures import hide_upper_spines, new_figure
 from lib.runtime import checkpoints
 from lib.runtime.programs import Programs
 from lib.runtime.run_folder import RunFolder
 from lib.tables import aligned
-from lib.games.eigenvalues import eigenvalues
-from lib.games.operators import hessian
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

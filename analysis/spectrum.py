@@ -15,10 +15,10 @@ from analysis.checkpoint_spectrum import Spectrum
 from analysis.command import define_examples, define_out, save
 from lib.command_line import parse
 from lib.errors import ConfigError
+from lib.games.eigenvalues import spectral_radius
 from lib.pictures.colours import COLOURS
 from lib.pictures.figures import hide_upper_spines, new_figure
 from lib.tables import aligned
-from lib.games.eigenvalues import spectral_radius
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -47,7 +47,7 @@ class Optimizer(Named):
 
     @property
     def is_plain_sgd(self) -> bool:
-        """Tells whether an update is -learning_rate * gradient alone, as that of optax's sgd without momentum."""
+        """Tells whether an update is -learning_rate * gradient alone, as optax's sgd without momentum."""
         return self.name == "sgd" and not (self.kwargs.get("momentum") or self.clip_norm or self.clip_value)
 
 
@@ -102,7 +102,7 @@ class Run(Section):
 
     @classmethod
     def upgraded(cls, config: dict[str, Any]) -> dict[str, Any]:
-        """Returns the config of an older run in today's form; an experiment whose fields changed says how."""
+        """Returns the config of an older run in today's form; each experiment says what changed."""
         return config
 
     @pydantic.field_validator("seed")

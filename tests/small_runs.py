@@ -5,9 +5,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import jax
+import numpy as np
 from conftest import small_config
 
 from experiments import registry
+from lib.runtime.checkpoints import Writer
 from lib.runtime.run_folder import RunFolder
 from lib.runtime.trainer import Trainer
 
@@ -21,6 +23,26 @@ def train_run(path: Path, name: str, *overrides: str) -> RunFolder:
     trainer.train(trainer.programs.init(), 0)
     folder.write_config(raw)
     return folder
+
+
+def save_points(path: Path, name: str, *overrides: str, steps: Sequence[int]) -> RunFolder:
+    """Saves checkpoints with other parameters at each of some steps, without a training step to compile."""
+    raw = small_config(name, *overrides)
+    folder = write_run(path, raw)
+    programs = registry.programs(registry.validated(raw), jax.local_devices()[:1])
+    state = jax.device_get(programs.init())
+    writer = Writer(folder.checkpoints, keep=len(steps))
+    for step in steps:
+        generator = np.random.default_rng(step)
+        params = jax.tree.map(lambda x, g=generator: x + _noise(g, x), state.params)
+        writer.save(step, state._replace(params=params))
+    writer.close()
+    return folder
+
+
+def _noise(generator: np.random.Generator, x: np.ndarray) -> np.ndarray:
+    """Draws normal numbers of an array's shape and type."""
+    return 0.3 * generator.normal(size=x.shape).astype(x.dtype)
 
 
 def write_run(path: Path, config, **records: Sequence[Mapping]) -> RunFolder:

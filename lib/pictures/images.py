@@ -34,7 +34,7 @@ def image_grid(images: np.ndarray, path: Path, columns: int | None = None) -> No
 
 
 def strip(pictures: Sequence[Path], path: Path) -> None:
-    """Writes pictures of one size side by side: the first, the last, and some evenly spaced between them."""
+    """Writes pictures of one size side by side: the first, the last, and some evenly spaced between."""
     from PIL import Image
 
     chosen = np.unique(np.linspace(0, len(pictures) - 1, _MAX_STRIP).round().astype(int))

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from conftest import refusal, small_config
-from small_runs import train_run, write_run
+from small_runs import save_points, write_run
 
 from analysis import sharpness, trained_game
 from analysis.__main__ import main
@@ -31,8 +31,20 @@ CONFIG = (
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory) -> RunFolder:
-    """Trains a small classifier that keeps the checkpoints of both of its steps."""
-    return train_run(tmp_path_factory.mktemp("runs") / "run", *CONFIG)
+    """Saves a small classifier's checkpoints and records of two steps."""
+    path = tmp_path_factory.mktemp("runs") / "run"
+    records = [
+        {
+            "step": i,
+            "epoch": 0.2 * i,
+            "model_loss": 1.0,
+            "model_learning_rate": 0.2,
+            "steps_per_second": 5.0,
+        }
+        for i in (1, 2)
+    ]
+    write_run(path, small_config(*CONFIG), train=records)
+    return save_points(path, *CONFIG, steps=[1, 2])
 
 
 def test_sharpness_of_every_checkpoint_is_that_of_the_dense_hessian(folder, tmp_path, capsys):

@@ -4,7 +4,7 @@ import jax
 import numpy as np
 import pytest
 from conftest import refusal, small_config
-from small_runs import train_run
+from small_runs import save_points
 
 from analysis import checkpoint_spectrum, trained_game
 from analysis.__main__ import main
@@ -33,10 +33,10 @@ RUNS = {
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory) -> dict[str, RunFolder]:
-    """Trains one small run of two steps of each experiment, for the whole module."""
+def runs(tmp_path_factory) -> dict[str, RunFolder]:
+    """Saves one small run of each experiment, for the whole module."""
     root = tmp_path_factory.mktemp("runs")
-    return {kind: train_run(root / kind, *config, "num_steps=2") for kind, config in RUNS.items()}
+    return {kind: save_points(root / kind, *config, steps=[2]) for kind, config in RUNS.items()}
 
 
 def assert_near(actual, expected) -> None:
@@ -45,8 +45,8 @@ def assert_near(actual, expected) -> None:
 
 
 @pytest.mark.parametrize("kind", RUNS)
-def test_numbers_are_those_of_the_dense_matrices(trained, kind, tmp_path, capsys):
-    folder = trained[kind]
+def test_numbers_are_those_of_the_dense_matrices(runs, kind, tmp_path, capsys):
+    folder = runs[kind]
     spectrum = checkpoint_spectrum.compute(str(folder.path), k=6)
 
     programs = trained_game.open_run(folder)
@@ -77,8 +77,8 @@ def test_numbers_are_those_of_the_dense_matrices(trained, kind, tmp_path, capsys
     assert out.stat().st_size > 10_000
 
 
-def test_what_has_no_spectrum_is_refused(trained, tmp_path, capsys):
-    path = f"--config.restore_path={trained['classifier'].path}"
+def test_what_has_no_spectrum_is_refused(runs, tmp_path, capsys):
+    path = f"--config.restore_path={runs['classifier'].path}"
     for args, message in (
         ([], "name a run"),
         (["--config.seed=1"], "'--config.seed=1'"),
@@ -102,8 +102,8 @@ def test_a_run_without_one_update_rule_is_refused(tmp_path, capsys, config, hint
     assert f"'{experiment}' has not one update rule; name a run of gan or classifier{hint}\n" in error
 
 
-def test_the_largest_step_of_a_rule_and_the_examples_of_a_step_are_read_from_the_run(trained):
-    programs = trained_game.open_run(trained["classifier"])
+def test_a_batch_has_the_examples_of_a_step_or_as_many_as_are_named(runs):
+    programs = trained_game.open_run(runs["classifier"])
     batch = trained_game.first_examples(programs, None)
     assert len(jax.tree.leaves(batch)[0]) == 8  # as a training step takes
     assert len(jax.tree.leaves(trained_game.first_examples(programs, 40))[0]) == 40
