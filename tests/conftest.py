@@ -110,7 +110,7 @@ def program(env, *args, module="experiments.main", **kwargs) -> subprocess.Popen
 
 
 def run(env, module: str, *args, timeout: int = 400) -> subprocess.CompletedProcess:
-    """Runs one of the programs to its end."""
+    """Executes one of the programs to its end."""
     command = [sys.executable, "-m", module, *map(str, args)]
     return subprocess.run(command, cwd=ROOT, env=env, text=True, capture_output=True, timeout=timeout)
 

@@ -3,6 +3,7 @@
 import os
 import signal
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import one_number
@@ -11,8 +12,9 @@ from conftest import largest_difference, states_equal, trained
 
 from lib.data import load
 from lib.data.dataset import Rows
+from lib.data.order import batch_indices
 from lib.errors import ConfigError
-from lib.runtime import checkpoints, records
+from lib.runtime import checkpoints, records, streams
 from lib.runtime.trainer import NotFiniteError
 
 RESIDENT, STREAMED = ({"dataset.device_limit_gb": limit} for limit in (4.0, 0.0))
@@ -36,6 +38,17 @@ def trainer(tmp_path):
         return one_number.trainer(tmp_path / "run", config, num_devices, **changes or {})
 
     return make
+
+
+def test_a_run_is_a_loop_over_batches_and_keys_of_seed_and_step(run):
+    seed, data = 3, one_number.images()
+    state = one_number.init(streams.initial_key(seed), {})
+    for step in range(4):
+        rows = batch_indices(data.size, 8, seed, step)
+        batch = {"image": data.image[rows], "label": data.label[rows]}
+        key = jax.random.fold_in(jax.random.key(seed), step)
+        state, _ = one_number.train_step(state, batch, key)
+    assert largest_difference(run("run", {"seed": seed}), state) < 2e-6
 
 
 def test_one_device_equals_two_and_streamed_equals_resident(run):
