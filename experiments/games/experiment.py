@@ -29,7 +29,7 @@ class GamesState(NamedTuple):
     """Where all copies of the players are.
 
     Attributes:
-      step: how many have been made, int32.
+      step: the number of steps so far, int32.
       methods: {label: state of its rule}, every leaf with a leading axis of starts.
     """
 

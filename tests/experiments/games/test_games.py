@@ -87,6 +87,8 @@ def test_rates_of_theory_and_of_trajectories_are_the_table_s(bilinear, method):
 def test_a_measured_rate_is_of_what_can_be_trusted():
     falling = 0.9 ** np.arange(300.0)
     assert rates.measured(np.maximum(falling, 3e-7), 1e6) == pytest.approx(0.9, rel=1e-12)
+    transient = falling * (1 + 100 * 0.5 ** np.arange(300.0))
+    assert rates.measured(transient, 1e6) == pytest.approx(0.9, rel=1e-6)
     rising = np.minimum(1.5 ** np.arange(100.0), 1e6)
     assert rates.measured(rising, 1e6) == pytest.approx(1.5, rel=1e-12)
     assert np.isnan(rates.measured(np.array([1.0, 1e-9, 1e-9, 1e-9]), 1e6))
