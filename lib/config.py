@@ -89,15 +89,7 @@ def apply_overrides(
             _set_kwarg(config, field, text)
             continue
         _check_field(config, field)
-        values = flags.FlagValues()
-        argv = ["", override]
-        try:
-            config_flags.DEFINE_config_dict("config", config, flag_values=values, sys_argv=argv)
-            values(argv)
-        except (flags.Error, TypeError, ValueError, KeyError) as error:
-            kind = type(_get(config, field)).__name__
-            raise ConfigError(f"'{text}' is not of type {kind}", f"config.{field}") from error
-        config.unlock()
+        _set_field(config, field, text)
     return config
 
 
@@ -169,6 +161,22 @@ def _get(config: Any, field: str) -> Any:
     for part in field.split("."):
         config = config[part]
     return config
+
+
+def _set_field(config: ml_collections.ConfigDict, field: str, text: str) -> None:
+    """Sets an existing field to what a text means for a value of its type."""
+    *sections, name = field.split(".")
+    section = _get(config, ".".join(sections)) if sections else config
+    alone = ml_collections.ConfigDict({name: section[name]})  # the flag writes out all that it is given
+    values, argv = flags.FlagValues(), ["", f"--config.{name}={text}"]
+    try:
+        config_flags.DEFINE_config_dict("config", alone, flag_values=values, sys_argv=argv)
+        values(argv)
+    except (flags.Error, TypeError, ValueError, KeyError) as error:
+        kind = type(section[name]).__name__
+        raise ConfigError(f"'{text}' is not of type {kind}", f"config.{field}") from error
+    with section.ignore_type():
+        section[name] = alone[name]
 
 
 def _set_kwarg(config: ml_collections.ConfigDict, field: str, text: str) -> None:
