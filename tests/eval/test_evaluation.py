@@ -11,7 +11,9 @@ from conftest import ROOT, refusal, small_config
 
 from eval import sampling
 from eval.evaluation import Evaluator
+from eval.image_scorer import ImageScorer
 from eval.main import main
+from eval.networks.network import Network, score_names
 from experiments import registry
 from lib.runtime import checkpoints, records
 from lib.runtime.run_folder import RunFolder
@@ -105,6 +107,20 @@ def test_scores_floor_and_ceiling(evaluated, run):
     assert 0 < floor[1] < rows["samples"][1]
     assert floor[1] * 10 < ceiling[1]
     assert abs(floor[2]) < 0.5 < ceiling[2]
+
+
+def pixels(images):
+    """Returns the first five pixels as logits, and all of them as features."""
+    return images[:, 0, :5, 0], images.reshape(len(images), -1)
+
+
+@pytest.mark.parametrize(("images", "parts"), [(1000, (200, 5)), (950, (200, 4)), (70, (70, 1))])
+def test_what_is_left_after_the_last_whole_part_is_dropped(gan, images, parts):
+    scorer = ImageScorer(gan[1], Network("pixels", "", "none", pixels, score_names("pixels")))
+    record = scorer.record("real", sampling.real(gan[1].data.train, images, 150, seed=0))
+    assert (record["per_split"], record["splits"]) == parts
+    assert sum(record["classes"]) == parts[0] * parts[1]
+    assert record["pixels_frechet"] > 0
 
 
 @pytest.mark.parametrize(("path", "step"), [("checkpoints/10", 10), ("checkpoints", 20)])
