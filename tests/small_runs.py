@@ -13,6 +13,17 @@ from lib.runtime.checkpoints import Writer
 from lib.runtime.run_folder import RunFolder
 from lib.runtime.trainer import Trainer
 
+# A config whose matrices are small enough to be formed.
+TINY_CLASSIFIER = (
+    "classifier/digits",
+    "dataset.train_split=train[:40]",
+    "classifier.model.name=mlp",
+    "classifier.model.kwargs.hidden=(1,)",
+    "classifier.model.kwargs.activation=tanh",
+    "classifier.optimizer.name=sgd",
+    "classifier.optimizer.learning_rate=0.2",
+)
+
 
 def train_run(path: Path, name: str, *overrides: str) -> RunFolder:
     """Trains configs/<name>.py, shrunk, in a folder as ./run.sh train does."""

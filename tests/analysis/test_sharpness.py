@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from conftest import refusal, small_config
-from small_runs import save_points, write_run
+from small_runs import TINY_CLASSIFIER, save_points, write_run
 
 from analysis import sharpness, trained_game
 from analysis.__main__ import main
@@ -16,17 +16,7 @@ from lib.games.eigenvalues import dense
 from lib.games.operators import game_jacobian
 from lib.runtime.run_folder import RunFolder
 
-CONFIG = (
-    "classifier/digits",
-    "dataset.train_split=train[:40]",
-    "classifier.model.name=mlp",
-    "classifier.model.kwargs.hidden=(1,)",
-    "classifier.model.kwargs.activation=tanh",
-    "classifier.optimizer.name=sgd",
-    "classifier.optimizer.learning_rate=0.2",
-    "num_steps=2",
-    "checkpoint_every=1",
-)
+CONFIG = (*TINY_CLASSIFIER, "num_steps=2", "checkpoint_every=1")
 
 
 @pytest.fixture(scope="module")

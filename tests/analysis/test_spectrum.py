@@ -4,7 +4,7 @@ import jax
 import numpy as np
 import pytest
 from conftest import refusal, small_config
-from small_runs import save_points
+from small_runs import TINY_CLASSIFIER, save_points
 
 from analysis import checkpoint_spectrum, trained_game
 from analysis.__main__ import main
@@ -13,16 +13,7 @@ from lib.games.operators import game_jacobian, hessian, update_jacobian
 from lib.runtime.run_folder import RunFolder
 
 RUNS = {
-    "classifier": (
-        "classifier/digits",
-        "dataset.train_split=train[:40]",
-        "classifier.model.name=mlp",
-        "classifier.model.kwargs.hidden=(1,)",
-        "classifier.model.kwargs.activation=tanh",
-        "classifier.optimizer.name=sgd",
-        "classifier.optimizer.learning_rate=0.2",
-        "classifier.optimizer.kwargs={'momentum': 0.5}",
-    ),
+    "classifier": (*TINY_CLASSIFIER, "classifier.optimizer.kwargs={'momentum': 0.5}"),
     "gan": (
         "gan/ring8_sgd",
         "gan.nets.kwargs.num_layers=1",
