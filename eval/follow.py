@@ -113,7 +113,7 @@ class Follower:
         return not reached and self._folder.status().get("status") != "failed"
 
     def _mention_dropped(self, known: set[int]) -> None:
-        """Names the steps that were seen, and are gone before they were scored."""
+        """Prints the steps that were seen, and are gone before they were scored."""
         finished = self._evaluator.records().keys() | self._passed_over.keys()
         for step in sorted(self._seen - known - finished):
             print(f"step {step:,} was dropped by training before its turn; raise config.keep_checkpoints")
