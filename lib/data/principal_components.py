@@ -113,7 +113,7 @@ def _solve(dataset: Dataset, m: int, centre: np.ndarray | None) -> PrincipalComp
 
 
 def _digest(dataset: Dataset) -> str:
-    """Returns a name of the rows of a set: by file and place if they are mapped from a file, else by their bytes."""
+    """Returns a digest of the rows of a set: of file and place if they are mapped, else of their bytes."""
     image = dataset.image
     digest = hashlib.blake2b(repr((image.shape, image.dtype.str)).encode(), digest_size=16)
     if isinstance(image, np.memmap):

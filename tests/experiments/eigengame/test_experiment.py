@@ -157,6 +157,19 @@ def test_eigenvalues_of_zero_are_not_compared(make, tmp_path):
     assert 0 < metrics["eigenvalue_error"] < 1e4
 
 
+def test_the_padding_of_the_last_batch_is_not_counted(make, tmp_path):
+    rows = np.random.default_rng(0).standard_normal((6, 8))
+    np.save(tmp_path / "x.npy", rows)
+    args = (f"dataset.name={tmp_path / 'x.npy'}", "eigengame.k=2", "batch_size=4")
+    programs = make("eigengame/digits", *args).programs
+    state = programs.init()
+    centred = rows - rows.mean(0)
+    expected = np.mean((centred @ np.asarray(state.params).T) ** 2, 0)
+    means = programs.means(programs.place(state))
+    np.testing.assert_allclose(means["rayleigh"], expected, rtol=1e-4)
+    assert means["total"] == pytest.approx(np.mean(np.sum(centred**2, 1)), rel=1e-4)
+
+
 @pytest.mark.program
 def test_four_devices_in_two_groups_give_what_one_gives(make, program_env, tmp_path):
     """Splits each group's products between two devices, and puts each player in both groups."""

@@ -110,7 +110,7 @@ def test_batches_that_are_parts_of_the_data(rule, digits, exact):
 
 @pytest.fixture(scope="module")
 def stream():
-    """Returns rows in an order of no meaning, eigenvalues 16, 8, 4, ... along the axes of a random basis."""
+    """Returns rows with eigenvalues 16, 8, 4, ... along the axes of a random basis."""
     r = np.random.default_rng(0)
     basis, _ = np.linalg.qr(r.standard_normal((10, 10)))
     return r.standard_normal((40_000, 10)) * 2.0 ** np.linspace(2, -2.5, 10) @ basis + 3
