@@ -5,19 +5,19 @@ import sys
 
 from lib.errors import ConfigError, lookup, one_line_errors
 
-_USAGE = """Measures what things cost on this machine. Each benchmark's own options: ./run.sh bench NAME --help
+_USAGE = """Measures what things cost here. Each benchmark's own options: ./run.sh bench NAME --help
 
   ./run.sh bench eval         images/s of sampling and of scoring
   ./run.sh bench gan          seconds of a GAN's training step with and without drift terms
   ./run.sh bench eigengame    EigenGame's steps against matrix products; seconds to the right components
   ./run.sh bench optimizers   steps of an MLP with optimisers that choose their rate, relative to others
 """
-# {name: module with main(argv) -> exit code}: imported when it is asked for.
+# Names of modules with main(argv) -> exit code, each imported when it is asked for.
 BENCHMARKS = {name: f"benchmarks.{name}" for name in ("eigengame", "eval", "gan", "optimizers")}
 
 
 def main(argv: list[str]) -> int:
-    """Runs the benchmark that a command line names."""
+    """Calls the benchmark that a command line names; returns the exit code."""
     with one_line_errors():
         if not argv:
             raise ConfigError(f"name a benchmark; known: {', '.join(BENCHMARKS)}", "bench")

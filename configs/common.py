@@ -22,8 +22,8 @@ def base() -> ConfigDict:
     config.restore_path = ""
 
     config.dataset = ConfigDict()
-    # Built in: digits, ring8, grid16, linear_spectrum, exponential_spectrum; none, where none are read. On disk: a matrix (FILE.npy,
-    # FILE.npz, or FILE.npz:KEY where it holds several), or any TFDS image set.
+    # Built in: digits, ring8, grid16, linear_spectrum, exponential_spectrum; none, where none are read. On
+    # disk: a matrix (FILE.npy, FILE.npz, or FILE.npz:KEY where it holds several), or any TFDS image set.
     config.dataset.name = "digits"
     config.dataset.kwargs = ConfigDict()  # of the spectra: d, largest, smallest, seed; other sets take none
     config.dataset.data_dir = ""  # of TFDS; empty: TFDS_DATA_DIR, or TFDS's own default
@@ -43,8 +43,8 @@ def base() -> ConfigDict:
     config.eval.num_splits = 5  # scores are means over so many equal parts, with their spread
     config.eval.kernel_samples = 2_000  # images of each kind in the kernel distance
     config.eval.batch_size = 500  # samples per call of the device
-    # What --follow keeps the best checkpoint by; empty: the first score. Distances and losses are better when
-    # they are lower; say so of any other metric with a minus before its name.
+    # What --follow keeps the best checkpoint by; empty: the first score. Distances and losses are better
+    # when they are lower; say so of any other metric with a minus before its name.
     config.eval.best_metric = ""
     return config
 

@@ -102,7 +102,7 @@ def _network(name: str, path: Path, size: int | None, data: Dataset, names: dict
 
 
 def _load(path: Path) -> tuple[Any, Any]:
-    """Loads a SavedModel, and returns the module and its default signature or None; one of them is callable."""
+    """Loads a SavedModel: the module and its default signature or None, one of which is callable."""
     if not (path / "saved_model.pb").is_file():
         raise ConfigError(f"no saved_model.pb in '{path}': not a SavedModel's folder", _PATH)
     try:

@@ -20,7 +20,7 @@ def get_config():
 
 @pytest.fixture(scope="module")
 def scoring_network(tmp_path_factory):
-    """Puts a small classifier in the place of classifier/digits, and returns the cache that will have it."""
+    """Puts a small classifier in the place of classifier/digits; returns the cache that will have it."""
     root = tmp_path_factory.mktemp("scoring_network")
     (root / "cache").mkdir()
     (root / "cache" / "xla").symlink_to(cache.cache_dir() / "xla")

@@ -1,4 +1,4 @@
-"""Evaluations of states that nobody has trained: samples of a GAN on digits, and a classifier's own metrics."""
+"""Evaluations of untrained states: samples of a GAN on digits, and a classifier's own metrics."""
 
 import contextlib
 import io

@@ -1,4 +1,4 @@
-"""Following a run of one number: each checkpoint once, the best kept, and what happens when training ends badly."""
+"""Following a run of one number: each checkpoint once, the best kept, also where training ends badly."""
 
 import json
 import math
@@ -36,7 +36,7 @@ def no_pauses(monkeypatch):
 
 @pytest.fixture
 def evaluator(tmp_path):
-    """Returns a function that builds the evaluator of a run whose checkpoints hold numbers, of given steps."""
+    """Returns a function that builds the evaluator of a run with checkpoints of given steps."""
 
     def build(numbers: dict[int, float], *overrides: str) -> Evaluator:
         raw = small_config("games/bilinear", *overrides)

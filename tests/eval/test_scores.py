@@ -75,7 +75,7 @@ def test_mean_and_spread_over_splits():
 
 
 def test_real_against_real_falls_with_the_number_of_images():
-    """Takes pixels as features: the bias of the distance falls with the number of images, and noise is far."""
+    """Takes pixels as features: the distance's bias falls with the number of images, and noise is far."""
 
     def distance(batches):
         ours = scores.Scores(reference)

@@ -64,7 +64,7 @@ def test_bad_override(override, message):
 def edited(edit, name: str = "gan/digits"):
     """Returns a config after a change that no override can make."""
     config = small_config(name)
-    with config.unlocked():
+    with config.unlocked(), config.ignore_type():
         edit(config)
     return config
 
@@ -86,6 +86,12 @@ def edited(edit, name: str = "gan/digits"):
         (
             lambda c: c.gan.optimizers.gen.kwargs.update(momentm=0.9),
             "config.gan.optimizers.gen.kwargs.momentm: 'sgd' takes no such argument; did you mean",
+        ),
+        (lambda c: c.update(num_steps="3"), "config.num_steps: should be a valid integer, got '3'"),
+        (lambda c: c.update(num_steps=3.0), "config.num_steps: should be a valid integer, got 3.0"),
+        (
+            lambda c: c.gan.update(allow_unsound=1),
+            "config.gan.allow_unsound: should be a valid boolean, got 1",
         ),
     ],
 )

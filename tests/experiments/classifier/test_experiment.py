@@ -127,6 +127,24 @@ def test_evaluation_augments_and_smooths_nothing():
     assert abs(losses[0] - losses[1]) > 1e-3
 
 
+def test_what_fills_up_a_batch_counts_neither_in_the_loss_nor_in_the_accuracy():
+    data = images(20)
+    experiment = built(data, LOGISTIC, *SGD)
+    state = jax.jit(experiment.init)(jax.random.key(0), batch_of(data))
+    logits, _ = experiment.outputs["logits"](state, data.image.astype(np.float32) / 127.5 - 1)
+    right, eval_step = np.argmax(logits, 1).astype(np.int32), jax.jit(experiment.eval_step)
+
+    def sums(label, counted):
+        mask = (np.arange(20) < counted).astype(np.float32)
+        return eval_step(state, {"image": data.image, "label": label, "mask": mask}, jax.random.key(1))
+
+    assert sums(right, 20)["accuracy"] == (20, 20)
+    assert sums(right, 15)["accuracy"] == (15, 15)
+    others = np.where(np.arange(20) < 15, right, (right + 1) % 3)
+    assert sums(others, 15) == sums(right, 15)
+    assert sums(others, 20)["loss"][0] > sums(right, 20)["loss"][0] + 1e-3
+
+
 @pytest.mark.parametrize("name", MODELS)
 def test_every_model_on_images_of_cifar(name):
     # Traced alone, and those whose depth is an option with few layers: most take long to compile.

@@ -134,10 +134,11 @@ def test_a_gradient_of_zero_moves_nothing():
 
 
 def test_flat_directions_have_the_cap():
-    """Checks the rate on f = x^4: H ghat = 12 x^2, below h / cap for small x."""
+    """Checks the rate on f = x + x^4: H ghat = 12 x^2, below h / cap for small x, and exactly 0 at 0."""
     optimizer = dal(2.0, cap=3.0)
-    starts = {x: (optimizer, np.float32(x)) for x in (0.1, 1.0)}
-    runs = trained_all(starts, 1, lambda x: x**4)
+    starts = {x: (optimizer, np.float32(x)) for x in (0.0, 0.1, 1.0)}
+    runs = trained_all(starts, 1, lambda x: x + x**4)
+    assert runs[0.0] == (pytest.approx(-3.0), pytest.approx(3.0))
     assert runs[0.1][1] == pytest.approx(3.0)
     assert runs[1.0][1] == pytest.approx(2 / 12, rel=1e-5)
 

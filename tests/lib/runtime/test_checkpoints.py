@@ -1,6 +1,7 @@
 """Checkpoints: whole or absent, never silently wrong."""
 
 import re
+import shutil
 
 import numpy as np
 import pytest
@@ -28,6 +29,14 @@ def test_the_newest_are_kept_and_restored_exactly(tmp_path):
     assert step == 4
     assert checkpoints.checksum(restored) == checkpoints.checksum(state(4.0))
     assert checkpoints.checksum(restored) != checkpoints.checksum(state(3.0))
+
+
+def test_a_state_may_change_while_it_is_written(tmp_path):
+    writer, changing = checkpoints.Writer(tmp_path / "c", 5), state(1.0)
+    writer.save(1, changing)
+    changing["w"][:] = 2.0  # as a program does that the state was donated to
+    writer.close()
+    assert (checkpoints.restore(tmp_path / "c", 1, state(0.0))["w"] == 1.0).all()
 
 
 def test_no_folder_and_an_empty_one_have_no_checkpoint(tmp_path):
@@ -65,7 +74,12 @@ def drop_commit_file(folder, step):
     (folder / str(step) / "meta" / "metadata").unlink()
 
 
-DAMAGES = [flip_byte, truncate, delete, cut_metadata, drop_commit_file]
+def put_in_arrays_of_another_step(folder, step):
+    shutil.rmtree(folder / str(step) / "state")
+    shutil.copytree(folder / str(step - 1) / "state", folder / str(step) / "state")
+
+
+DAMAGES = [flip_byte, truncate, delete, cut_metadata, drop_commit_file, put_in_arrays_of_another_step]
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
