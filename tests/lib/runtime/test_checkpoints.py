@@ -31,12 +31,21 @@ def test_the_newest_are_kept_and_restored_exactly(tmp_path):
     assert checkpoints.checksum(restored) != checkpoints.checksum(state(3.0))
 
 
-def test_a_state_may_change_while_it_is_written(tmp_path):
+def test_a_state_may_change_while_it_is_written(tmp_path, monkeypatch):
+    handed_over, standard_save = [], checkpoints.ocp.args.StandardSave
+
+    def save_arguments(state):
+        handed_over.append(state)
+        return standard_save(state)
+
+    monkeypatch.setattr(checkpoints.ocp.args, "StandardSave", save_arguments)
     writer, changing = checkpoints.Writer(tmp_path / "c", 5), state(1.0)
     writer.save(1, changing)
     changing["w"][:] = 2.0  # as a program does that the state was donated to
     writer.close()
     assert (checkpoints.restore(tmp_path / "c", 1, state(0.0))["w"] == 1.0).all()
+    # Orbax may copy as well, but does not promise it.
+    assert not np.shares_memory(handed_over[0]["w"], changing["w"])
 
 
 def test_no_folder_and_an_empty_one_have_no_checkpoint(tmp_path):
