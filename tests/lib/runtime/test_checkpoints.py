@@ -44,7 +44,7 @@ def test_a_state_may_change_while_it_is_written(tmp_path, monkeypatch):
     changing["w"][:] = 2.0  # as a program does that the state was donated to
     writer.close()
     assert (checkpoints.restore(tmp_path / "c", 1, state(0.0))["w"] == 1.0).all()
-    # Orbax may copy as well, but does not promise it.
+    # Orbax copies too, so what was restored does not tell whether we did.
     assert not np.shares_memory(handed_over[0]["w"], changing["w"])
 
 
