@@ -1,1 +1,1 @@
-"""The reusable library: games, optimisers, data and the runner. It knows no experiment."""
+"""The reusable library: games, optimisers, data and the runtime. It knows no experiment."""

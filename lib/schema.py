@@ -13,24 +13,22 @@ Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 Scalar = bool | int | float | str | None
 
 
-class Dataset(Section):
-    """Which images, points or matrix, from where. See configs/common.py for what each field means."""
+class Named(Section):
+    """What a config chooses by name, with its keyword arguments: data, an optimiser, a model."""
 
     name: str
-    kwargs: dict[str, Scalar | tuple[Scalar, ...]]
+    kwargs: dict[str, Scalar | tuple[Scalar | tuple[Scalar, ...], ...]]
+
+
+class Dataset(Named):
+    """Which images, points or matrix, from where. See configs/common.py for what each field means."""
+
     data_dir: str
     train_split: str
     eval_split: str
     validation_size: NonNegativeInt
     validation_seed: Annotated[int, Field(ge=0, lt=2**63)]
     device_limit_gb: Annotated[float, Field(ge=0.0)]
-
-
-class Named(Section):
-    """What a config chooses by name, with its keyword arguments: an optimiser, a schedule, a model."""
-
-    name: str
-    kwargs: dict[str, Scalar | tuple[Scalar | tuple[Scalar, ...], ...]]
 
 
 class Schedule(Named):
@@ -84,7 +82,7 @@ class Evaluation(Section):
 
 
 class Run(Section):
-    """What the runner reads: the fields that every experiment has."""
+    """What the runtime reads: the fields that every experiment has."""
 
     experiment: str
     seed: NonNegativeInt

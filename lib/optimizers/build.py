@@ -172,7 +172,7 @@ def _try(name: str, transform: optax.GradientTransformationExtraArgs, with_loss:
         ) from error
     if any(jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key) for leaf in jax.tree.leaves(state)):
         raise ConfigError(
-            f"'{name}' keeps a random key of its own in its state; the runner's seed must fix all samples",
+            f"'{name}' keeps a random key of its own in its state; config.seed must fix all samples",
             "name",
         )
 

@@ -47,7 +47,7 @@ class Writer:
         Raises:
           WriteError: this write, or the one before, failed: a full disk for instance.
         """
-        state = jax.tree.map(np.array, state)  # a copy: the runner donates these buffers
+        state = jax.tree.map(np.array, state)  # a copy: the trainer donates these buffers
         meta = {"checksum": checksum(state), "layout": layout(state)}
         args = ocp.args.Composite(state=ocp.args.StandardSave(state), meta=ocp.args.JsonSave(meta))
         with _write_errors():
