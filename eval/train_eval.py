@@ -20,24 +20,45 @@ from lib.runtime.run_folder import RunFolder, check_same_run
 _SECONDS_TO_STOP = 120
 
 
-@contextlib.contextmanager
-def _training(argv: list[str]) -> Iterator[subprocess.Popen]:
-    """Starts training in a process of its own; however the block ends, asks it to save and stop."""
-    training = subprocess.Popen([sys.executable, "-m", "experiments.main", *argv])
+class _Training:
+    """Training in a process of its own, and whether a signal has asked for the end."""
 
-    def stop(number, frame):
+    def __init__(self, argv: list[str]):
+        self.process = subprocess.Popen([sys.executable, "-m", "experiments.main", *argv])
+        self._signal = 0
+
+    def stop(self, number, frame):
+        """Ends this program, as the handler of a signal."""
+        del frame
+        self._signal = number
         raise SystemExit(128 + number)
 
-    before = signal.signal(signal.SIGTERM, stop)
+    def is_running(self) -> bool:
+        """Tells whether training goes on.
+
+        Raises:
+          SystemExit: a signal came, and a library has swallowed what its handler raised.
+        """
+        if self._signal:
+            raise SystemExit(128 + self._signal)
+        return self.process.poll() is None
+
+
+@contextlib.contextmanager
+def _training(argv: list[str]) -> Iterator[_Training]:
+    """Starts training in a process of its own; however the block ends, asks it to save and stop."""
+    training = _Training(argv)
+    process = training.process
+    before = signal.signal(signal.SIGTERM, training.stop)
     try:
         yield training
     finally:
-        if training.poll() is None:
-            training.terminate()
+        if process.poll() is None:
+            process.terminate()
             try:
-                training.wait(_SECONDS_TO_STOP)
+                process.wait(_SECONDS_TO_STOP)
             except subprocess.TimeoutExpired:
-                print(f"training, process {training.pid}, is still saving; it ends by itself")
+                print(f"training, process {process.pid}, is still saving; it ends by itself")
         signal.signal(signal.SIGTERM, before)
 
 
@@ -59,19 +80,20 @@ def main(argv: list[str]) -> int:
             check_same_run(raw, registry.own_config(folder), folder, "--workdir")
         cache.use_compilation_cache()
         with _training(argv) as training:
+            process = training.process
             try:
-                while training.poll() is None and not folder.is_training():
+                while training.is_running() and not folder.is_training():
                     time.sleep(0.2)
-                if training.poll() and not checkpoints.steps(folder.checkpoints):
-                    return training.returncode  # it has said why
+                if process.poll() and not checkpoints.steps(folder.checkpoints):
+                    return process.returncode  # it has said why
                 evaluator = Evaluator(registry.programs(config), folder)
-                follower = Follower(evaluator, training_runs=lambda: training.poll() is None)
+                follower = Follower(evaluator, training_runs=training.is_running)
                 record = follower.follow()
-                if record or not training.wait():
+                if record or not process.wait():
                     show_best(follower.best, record)
-                return training.wait()
+                return process.wait()
             except KeyboardInterrupt:  # the terminal sends Ctrl-C to training as well
-                return training.wait(_SECONDS_TO_STOP)
+                return process.wait(_SECONDS_TO_STOP)
 
 
 if __name__ == "__main__":

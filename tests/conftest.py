@@ -41,6 +41,12 @@ def small_config(name: str, *overrides: str):
     )
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Puts the files that start programs first, so that no worker is left with a long one at the end."""
+    starting = {item.path for item in items if item.get_closest_marker("program")}
+    items.sort(key=lambda item: item.path not in starting)
+
+
 @pytest.fixture(scope="module", autouse=True)
 def forget_programs():
     """Clears the compiled programs of each module: they hold memory maps, of which a process has 65,530."""
