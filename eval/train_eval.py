@@ -1,6 +1,7 @@
 """Trains and scores at once: `./run.sh train_eval`. Training runs in a process of its own."""
 
 import contextlib
+import math
 import os
 import signal
 import subprocess
@@ -18,47 +19,58 @@ from lib.runtime import cache, checkpoints
 from lib.runtime.run_folder import RunFolder, check_same_run
 
 _SECONDS_TO_STOP = 120
+_SECONDS_BETWEEN_POLLS = 0.1
 
 
-class _Training:
-    """Training in a process of its own, and whether a signal has asked for the end."""
+class Training:
+    """Training in a process of its own, which is asked to save and stop when this program ends."""
 
     def __init__(self, argv: list[str]):
+        """Starts it."""
         self.process = subprocess.Popen([sys.executable, "-m", "experiments.main", *argv])
-        self._signal = 0
-
-    def stop(self, number, frame):
-        """Ends this program, as the handler of a signal."""
-        del frame
-        self._signal = number
-        raise SystemExit(128 + number)
 
     def is_running(self) -> bool:
-        """Tells whether training goes on.
-
-        Raises:
-          SystemExit: a signal came, and a library has swallowed what its handler raised.
-        """
-        if self._signal:
-            raise SystemExit(128 + self._signal)
+        """Tells whether training goes on."""
         return self.process.poll() is None
+
+    def wait(self, seconds: float = math.inf) -> int | None:
+        """Waits for its end, and returns its exit code; None if it is still running after so many seconds.
+
+        Popen.wait holds a lock, on which a signal's handler would hang.
+        """
+        until = time.monotonic() + seconds
+        while self.is_running() and time.monotonic() < until:
+            time.sleep(_SECONDS_BETWEEN_POLLS)
+        return self.process.returncode
+
+    def stop(self) -> None:
+        """Asks it to save and stop, and waits for that."""
+        if self.is_running():
+            self.process.terminate()
+            if self.wait(_SECONDS_TO_STOP) is None:
+                print(f"training, process {self.process.pid}, is still saving; it ends by itself")
+
+    def end_program(self, number, frame):
+        """Stops training and ends this program, as the handler of a signal.
+
+        What a handler raises may be swallowed by a library, so it raises nothing; an evaluation that is cut
+        off here leaves nothing half, as after a kill.
+        """
+        del frame
+        self.stop()
+        sys.stdout.flush()
+        os._exit(128 + number)
 
 
 @contextlib.contextmanager
-def _training(argv: list[str]) -> Iterator[_Training]:
-    """Starts training in a process of its own; however the block ends, asks it to save and stop."""
-    training = _Training(argv)
-    process = training.process
-    before = signal.signal(signal.SIGTERM, training.stop)
+def _training(argv: list[str]) -> Iterator[Training]:
+    """Starts training; however the block ends, stops it."""
+    training = Training(argv)
+    before = signal.signal(signal.SIGTERM, training.end_program)
     try:
         yield training
     finally:
-        if process.poll() is None:
-            process.terminate()
-            try:
-                process.wait(_SECONDS_TO_STOP)
-            except subprocess.TimeoutExpired:
-                print(f"training, process {process.pid}, is still saving; it ends by itself")
+        training.stop()
         signal.signal(signal.SIGTERM, before)
 
 
@@ -80,20 +92,19 @@ def main(argv: list[str]) -> int:
             check_same_run(raw, registry.own_config(folder), folder, "--workdir")
         cache.use_compilation_cache()
         with _training(argv) as training:
-            process = training.process
             try:
                 while training.is_running() and not folder.is_training():
-                    time.sleep(0.2)
-                if process.poll() and not checkpoints.steps(folder.checkpoints):
-                    return process.returncode  # it has said why
+                    time.sleep(_SECONDS_BETWEEN_POLLS)
+                if training.wait(0) and not checkpoints.steps(folder.checkpoints):
+                    return training.wait()  # it has said why
                 evaluator = Evaluator(registry.programs(config), folder)
                 follower = Follower(evaluator, training_runs=training.is_running)
                 record = follower.follow()
-                if record or not process.wait():
+                if record or not training.wait():
                     show_best(follower.best, record)
-                return process.wait()
+                return training.wait()
             except KeyboardInterrupt:  # the terminal sends Ctrl-C to training as well
-                return process.wait(_SECONDS_TO_STOP)
+                return training.wait(_SECONDS_TO_STOP) or 128 + signal.SIGINT
 
 
 if __name__ == "__main__":
