@@ -33,5 +33,5 @@ def cache_dir() -> Path:
 def use_compilation_cache() -> None:
     """Keeps compiled programs on disk, so that a second start of the same run compiles nothing."""
     jax.config.update("jax_compilation_cache_dir", str(cache_dir() / "xla"))
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
