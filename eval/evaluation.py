@@ -12,7 +12,7 @@ from eval.networks import NETWORKS, Network
 from lib.experiment import State
 from lib.pictures.images import image_grid
 from lib.pictures.metrics import metric_curves
-from lib.runtime import checkpoints, records
+from lib.runtime import checkpoints, records, streams
 from lib.runtime.programs import Programs
 from lib.runtime.run_folder import RunFolder
 from lib.runtime.trainer import NotFiniteError
@@ -52,6 +52,7 @@ class Evaluator:
             "network": self.network.name,
             "network_checksum": self.network.checksum,
             "resize": self.network.resize,
+            "samples_version": streams.SAMPLES_VERSION,
             **{name: getattr(self.config.eval, name) for name in names},
         }
 

@@ -53,13 +53,16 @@ class Training:
     def end_program(self, number, frame):
         """Stops training and ends this program, as the handler of a signal.
 
-        What a handler raises may be swallowed by a library, so it raises nothing; an evaluation that is cut
-        off here leaves nothing half, as after a kill.
+        It waits until training has saved, for two minutes at most. What a handler raises may be swallowed
+        by a library, so it raises nothing; an evaluation that is cut off here leaves nothing half, as after
+        a kill.
         """
         del frame
-        self.stop()
-        sys.stdout.flush()
-        os._exit(128 + number)
+        try:
+            self.stop()
+            sys.stdout.flush()
+        finally:  # what was being printed may forbid both
+            os._exit(128 + number)
 
 
 @contextlib.contextmanager

@@ -167,6 +167,9 @@ def _set_field(config: ml_collections.ConfigDict, field: str, text: str) -> None
     """Sets an existing field to what a text means for a value of its type."""
     *sections, name = field.split(".")
     section = _get(config, ".".join(sections)) if sections else config
+    if isinstance(section[name], ml_collections.ConfigDict):
+        section[name] = _parse_kwargs(section[name], field, text)
+        return
     alone = ml_collections.ConfigDict({name: section[name]})  # the flag writes out all that it is given
     values, argv = flags.FlagValues(), ["", f"--config.{name}={text}"]
     try:
@@ -177,6 +180,20 @@ def _set_field(config: ml_collections.ConfigDict, field: str, text: str) -> None
         raise ConfigError(f"'{text}' is not of type {kind}", f"config.{field}") from error
     with section.ignore_type():
         section[name] = alone[name]
+
+
+def _parse_kwargs(section: ml_collections.ConfigDict, field: str, text: str) -> ml_collections.ConfigDict:
+    """Parses keyword arguments that take the place of all that a config has set.
+
+    Raises:
+      ConfigError: the field is another kind of section, or the text is no dict.
+    """
+    if field.split(".")[-1] != "kwargs":
+        raise ConfigError(f"a section: set its fields, {', '.join(section)}", f"config.{field}")
+    try:
+        return ml_collections.ConfigDict(dict(ast.literal_eval(text)))
+    except (ValueError, SyntaxError, TypeError) as error:
+        raise ConfigError(f"'{text}' is no dict, such as {{'momentum': 0.9}}", f"config.{field}") from error
 
 
 def _set_kwarg(config: ml_collections.ConfigDict, field: str, text: str) -> None:

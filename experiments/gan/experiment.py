@@ -47,7 +47,7 @@ def build(config: GanConfig, spec: DataSpec) -> Experiment:
         return rule.init(*pair.init(key, real(batch)[:2]))
 
     def train_step(state: GameState, batch: Batch, key: jax.Array):
-        return rule.step(state, real(batch), key)
+        return rule.step(state, to_signed(batch["image"]), key)
 
     return Experiment(
         init=init,

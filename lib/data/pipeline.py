@@ -63,11 +63,7 @@ class Resident:
 
     def __init__(self, dataset: Dataset, order: Order):
         self.constants = {"image": _as_batch(dataset.image), "label": dataset.label}
-        self._order = order
-
-    def feed(self, step: int) -> np.ndarray:
-        """Returns the indices of the batch of `step`, int32 [local, b]."""
-        return self._order.indices(step)
+        self.feed = order.indices  # (step) -> int32 [local, b]
 
     def feeds(self, first: int, last: int) -> Iterator[np.ndarray]:
         """Yields the feeds of the steps first .. last - 1."""

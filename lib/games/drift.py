@@ -12,10 +12,11 @@ terms. To cancel a term of the drift, add it to the loss with the opposite sign.
 Clocks. A flow must be read at some time, and players with unequal rates do not agree on one.
 
     per_player  x' = -grad_x L_x for all players; player x is compared at time h_x. The paper's
-    coefficients. shared      x' = -h_x grad_x L_x for all players, who are compared together at time 1: one
-    flow of the
-                whole game, which many steps follow as well. Here the field is F = (-h_x grad_x L_x)_x, the
-                flow moves by F + 1/2 F'F + .., and what a step does beyond that is the drift.
+                coefficients.
+    shared      x' = -h_x grad_x L_x for all players, who are compared together at time 1: one flow of
+                the whole game, which many steps follow as well. Here the field is
+                F = (-h_x grad_x L_x)_x, the flow moves by F + 1/2 F'F + .., and what a step does beyond
+                that is the drift.
 
 With equal rates the two are the same. With unequal ones, coefficients of one clock leave an error O(h^2) on
 the other.

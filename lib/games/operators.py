@@ -3,9 +3,9 @@
 With theta all players' parameters, v(theta) their joint gradient, regularisers included, and F the update
 rule,
 
-    flow     theta' = -v(theta)          attracts near an equilibrium where every mu of dv/dtheta has Re mu
-    > 0 update   x_{t+1} = F(x_t)            attracts near a fixed point where every eigenvalue of dF/dx has
-    modulus < 1
+    flow     theta' = -v(theta)     attracts near an equilibrium where every mu of dv/dtheta has Re mu > 0
+    update   x_{t+1} = F(x_t)       attracts near a fixed point where every eigenvalue of dF/dx has
+                                    modulus < 1
 
 F's state x is augmented: besides theta it holds what else moves, the optimisers' momenta, moments and step
 sizes and the rule's memory. Simultaneous gradient descent with one rate h has the eigenvalues 1 - h mu.

@@ -18,12 +18,12 @@ mean g the mean of g over all devices. After the average over devices that follo
 
     biased             <g(D), sg(g(D))>           estimates E <g(D), g(D)>: the product of expectations and
                                                   the covariance of both factors on a device's batch
-    biased_averaged    <g(D), sg(mean g(D))>      the same on the whole batch: the exact term of its mean
-    loss unbiased           <g(D_1), sg(g(D_2))>       estimates <E g, E g>, E g the mean of gradients on
-    batches
-                                                  of half a device's size
+    biased_averaged    <g(D), sg(mean g(D))>      the same on the whole batch: the exact term of its
+                                                  mean loss
+    unbiased           <g(D_1), sg(g(D_2))>       estimates <E g, E g>, E g the mean of gradients on
+                                                  batches of half a device's size
     unbiased_averaged  <g(D_1), sg(mean g(D_2))>  estimates the same with a lower variance (the paper's
-    default)
+                                                  default)
 
 (E g is the gradient of the expected loss unless a net mixes examples, as batch norm does: then it depends
 on the size of the batch.)

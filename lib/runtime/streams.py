@@ -17,6 +17,7 @@ epoch e has e itself.
 import jax
 import numpy as np
 
+SAMPLES_VERSION = 2  # of the samples that are scored: their stream had another number before
 _INIT, _ROWS, _SAMPLES, _EVALUATION = (2**32 - i for i in (1, 2, 3, 4))
 _AUGMENTATION = 2**32 - 1  # of a step's key
 _HOLD_OUT = 2**32 - 1  # of NumPy's keys
