@@ -7,7 +7,7 @@ from typing import NamedTuple
 from lib.errors import ConfigError, lookup, one_line_errors
 
 
-class Picture(NamedTuple):
+class Summary(NamedTuple):
     """A line of help on the module analysis.<name>, which has `run(argv)` and is imported to run it."""
 
     arguments: str
@@ -15,14 +15,14 @@ class Picture(NamedTuple):
 
 
 PICTURES = {
-    "compare": Picture("RUN [RUN ...]", "learning rates and losses against epochs and iterations"),
-    "eigengame": Picture("RUN [RUN ...]", "streaks and distances of EigenGame runs and of scikit-learn"),
-    "local_error": Picture("", "the drift of updates, on both clocks"),
-    "momentum": Picture("--config=FILE", "what momentum does to a toy game"),
-    "principal_flow": Picture("", "gradient descent against flows that model it"),
-    "sharpness": Picture("RUN [RUN ...]", "the Hessian's largest eigenvalue and 2/h along training"),
-    "spectrum": Picture("--config.restore_path=PATH", "eigenvalues of a trained game and of its update"),
-    "sweep": Picture("DIR --x=FIELD --y=METRIC", "curves or a heat map over the runs of a sweep"),
+    "compare": Summary("RUN [RUN ...]", "learning rates and losses against epochs and iterations"),
+    "eigengame": Summary("RUN [RUN ...]", "streaks and distances of EigenGame runs and of scikit-learn"),
+    "local_error": Summary("", "the drift of updates, on both clocks"),
+    "momentum": Summary("--config=FILE", "what momentum does to a toy game"),
+    "principal_flow": Summary("", "gradient descent against flows that model it"),
+    "sharpness": Summary("RUN [RUN ...]", "the Hessian's largest eigenvalue and 2/h along training"),
+    "spectrum": Summary("--config.restore_path=PATH", "eigenvalues of a trained game and of its update"),
+    "sweep": Summary("DIR --x=FIELD --y=METRIC", "curves or a heat map over the runs of a sweep"),
 }
 
 

@@ -76,7 +76,7 @@ def compute(restore_path: str, k: int, examples: int | None = None) -> Spectrum:
         not fit, or products that are not finite or do not converge.
     """
     folder, step = run_folder.find(restore_path)
-    programs = trained_game.open_run(folder)
+    programs = trained_game.open_game(folder)
     batch = trained_game.first_examples(programs, examples)
     step, state = folder.restore(programs.abstract_state(), step)
     rule, key = programs.experiment.game.rule, jax.random.key(programs.config.seed)

@@ -22,7 +22,7 @@ from configs.games.base import method
 from experiments import catalogue, registry
 from experiments.games import pictures
 from experiments.games.config import GamesSection, Method
-from experiments.games.experiment import first_state, step_all, walk
+from experiments.games.experiment import state_at_starts, step_all, walk
 from experiments.games.rates import make_rule
 from lib.command_line import parse
 from lib.config import apply_overrides, load_file, to_plain
@@ -183,7 +183,7 @@ def _draw_portrait(axis: "Axes", section: GamesSection, updates: str, rate: floa
     """Draws some steps from the section's first start over the field."""
     toy, rules = section.as_toy(), {updates: sgd_rule(section, updates, rate, momentum)}
     step = functools.partial(step_all, toy, rules, section.limit)
-    start = first_state(toy, rules, section.starts[:1])
+    start = state_at_starts(toy, rules, section.starts[:1])
     points = walk(toy, step, start, _STEPS)[updates]
     pictures.background(axis, toy, pictures.bounds(section, toy))
     pictures.steps(axis, toy, points)

@@ -82,7 +82,7 @@ def read_curves(paths: Sequence[str | Path], examples: int | None = None) -> lis
 def _records(run: History, examples: int | None) -> pd.DataFrame:
     """Returns records of training, and below them one line for each checkpoint."""
     folder = RunFolder(run.path)
-    programs = trained_game.open_run(folder)
+    programs = trained_game.open_game(folder)
     players = programs.experiment.game.rule.dynamics.game.players
     if len(players) > 1:
         raise ConfigError(

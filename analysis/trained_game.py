@@ -12,7 +12,7 @@ from lib.runtime.programs import Programs
 from lib.runtime.run_folder import RunFolder
 
 
-def open_run(folder: RunFolder) -> Programs:
+def open_game(folder: RunFolder) -> Programs:
     """Builds the programs of a run, on one device.
 
     Raises:

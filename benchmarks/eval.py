@@ -65,7 +65,7 @@ def _measure_distances(rng: np.random.Generator) -> None:
     """Prints the rate of moments of random features, and the times of the distances between two sets."""
     n = 2 * _FEATURES
     features, others = (rng.normal(size=(n, _FEATURES)).astype(np.float32) for _ in range(2))
-    moments, other_moments = scores.Moments(), scores.Moments()
+    moments, other_moments = scores.FeatureMoments(), scores.FeatureMoments()
     _print_rate(f"moments, {_FEATURES} features", n, lambda: moments.update(features))
     other_moments.update(others)
     a, b = moments.gaussian(), other_moments.gaussian()

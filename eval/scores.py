@@ -18,7 +18,7 @@ class Gaussian(NamedTuple):
     n: int
 
 
-class Moments:
+class FeatureMoments:
     """Mean and covariance of features, in float64, in memory that does not grow with their number.
 
     Sums are of x - c, c the mean of the first batch: so nothing is lost where means are large.
@@ -85,7 +85,7 @@ class Reference:
     @classmethod
     def of(cls, network: Network, batches: Iterable[np.ndarray], kernel_samples: int) -> "Reference":
         """Computes the statistics of a stream of images, float32 [b, h, w, c] in [-1, 1]."""
-        moments, kept, missing = Moments(), [], kernel_samples
+        moments, kept, missing = FeatureMoments(), [], kernel_samples
         for images in batches:
             _, features = network.apply(images)
             moments.update(features)
@@ -105,7 +105,7 @@ class Scores:
 
     def __init__(self, reference: Reference):
         self._reference = reference
-        self._moments, self._logits, self._features = Moments(), [], []
+        self._moments, self._logits, self._features = FeatureMoments(), [], []
         self._missing, self.n = len(reference.features), 0
 
     def update(self, logits: np.ndarray, features: np.ndarray) -> None:

@@ -20,7 +20,7 @@ class Named(Section):
     kwargs: dict[str, Scalar | tuple[Scalar | tuple[Scalar, ...], ...]]
 
 
-class Dataset(Named):
+class DatasetSection(Named):
     """Which images, points or matrix, from where. See configs/common.py for what each field means."""
 
     data_dir: str
@@ -31,15 +31,15 @@ class Dataset(Named):
     device_limit_gb: Annotated[float, Field(ge=0.0)]
 
 
-class Schedule(Named):
+class ScheduleSection(Named):
     """A factor on a learning rate, as a function of the number of updates."""
 
 
-class Optimizer(Named):
+class OptimizerSection(Named):
     """An optimiser. See `optimizer` in configs/common.py for what each field means."""
 
     learning_rate: PositiveFloat
-    schedule: Schedule
+    schedule: ScheduleSection
     clip_norm: NonNegativeFloat
     clip_value: NonNegativeFloat
 
@@ -49,7 +49,7 @@ class Optimizer(Named):
         return self.name == "sgd" and not (self.kwargs.get("momentum") or self.clip_norm or self.clip_value)
 
 
-class Evaluation(Section):
+class EvaluationSection(Section):
     """How the separate evaluator scores a checkpoint."""
 
     network: Literal["checkpoint", "inception", "saved_model"]
@@ -95,8 +95,8 @@ class Run(Section):
     checkpoint_every: PositiveInt
     keep_checkpoints: PositiveInt
     restore_path: str
-    dataset: Dataset
-    eval: Evaluation
+    dataset: DatasetSection
+    eval: EvaluationSection
 
     @classmethod
     def upgraded(cls, config: dict[str, Any]) -> dict[str, Any]:

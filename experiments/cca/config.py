@@ -7,7 +7,7 @@ from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveInt
 
 from lib.config import Section
 from lib.errors import ConfigError
-from lib.schema import Optimizer, Run
+from lib.schema import OptimizerSection, Run
 
 
 class CcaSection(Section):
@@ -16,7 +16,7 @@ class CcaSection(Section):
     split: NonNegativeInt
     epsilon: NonNegativeFloat
     gamma: Annotated[float, Field(gt=0.0, le=1.0)]
-    optimizer: Optimizer
+    optimizer: OptimizerSection
 
     @pydantic.model_validator(mode="after")
     def _epsilon_fits(self):

@@ -10,7 +10,7 @@ from lib.config import Section
 from lib.data.normalization import Normalization
 from lib.errors import lookup
 from lib.nets.options import Rate, choose
-from lib.schema import Named, Optimizer, Run
+from lib.schema import Named, OptimizerSection, Run
 
 # {model: the section that held its options in older configs, where each model had one}
 _OLDER_SECTIONS = {
@@ -33,7 +33,7 @@ class ClassifierSection(Section):
     augmentation: Augmentation
     label_smoothing: Rate
     l2: NonNegativeFloat
-    optimizer: Optimizer
+    optimizer: OptimizerSection
 
     @pydantic.field_validator("model")
     @classmethod

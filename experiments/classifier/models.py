@@ -19,7 +19,7 @@ from lib.nets.wide_resnet import WideResNet, WideResNetOptions
 from lib.schema import Named
 
 
-class Entry(NamedTuple):
+class ModelEntry(NamedTuple):
     """A network that a config can name.
 
     Attributes:
@@ -32,13 +32,13 @@ class Entry(NamedTuple):
 
 
 MODELS = {
-    "logistic": Entry(functools.partial(MLP, hidden=(), activation="relu"), NetOptions),
-    "mlp": Entry(MLP, MLPOptions),
-    "cnn": Entry(CNN, CNNOptions),
-    "vgg16": Entry(VGG, VGGOptions),
-    "wide_resnet": Entry(WideResNet, WideResNetOptions),
-    "densenet": Entry(DenseNet, DenseNetOptions),
-    "resnet18": Entry(ResNet, NetOptions),
+    "logistic": ModelEntry(functools.partial(MLP, hidden=(), activation="relu"), NetOptions),
+    "mlp": ModelEntry(MLP, MLPOptions),
+    "cnn": ModelEntry(CNN, CNNOptions),
+    "vgg16": ModelEntry(VGG, VGGOptions),
+    "wide_resnet": ModelEntry(WideResNet, WideResNetOptions),
+    "densenet": ModelEntry(DenseNet, DenseNetOptions),
+    "resnet18": ModelEntry(ResNet, NetOptions),
 }
 
 

@@ -8,7 +8,7 @@ from pydantic import NonNegativeInt, PositiveInt
 from lib.config import Section
 from lib.eigengame import PCA_RULES
 from lib.errors import ConfigError
-from lib.schema import Optimizer, Run
+from lib.schema import OptimizerSection, Run
 
 
 class EigenGameSection(Section):
@@ -18,7 +18,7 @@ class EigenGameSection(Section):
     riemannian: bool
     groups: NonNegativeInt
     exact_limit: NonNegativeInt
-    optimizer: Optimizer
+    optimizer: OptimizerSection
 
     @pydantic.model_validator(mode="after")
     def _projection_fits(self):

@@ -61,7 +61,7 @@ def build(config: GamesConfig, spec: DataSpec) -> Experiment:
 
     def init(key: jax.Array, batch: Batch) -> GamesState:
         del key, batch
-        return first_state(toy, rules, section.starts)
+        return state_at_starts(toy, rules, section.starts)
 
     def train_step(state: GamesState, batch: Batch, key: jax.Array):
         del batch, key
@@ -74,7 +74,7 @@ def build(config: GamesConfig, spec: DataSpec) -> Experiment:
 
     @functools.lru_cache(maxsize=1)
     def trajectories(steps: int) -> dict[str, np.ndarray]:
-        return walk(toy, move, first_state(toy, rules, section.starts), steps)
+        return walk(toy, move, state_at_starts(toy, rules, section.starts), steps)
 
     def artefacts(state: GamesState, key: jax.Array, means: Callable) -> dict[str, Artefact]:
         del key, means
@@ -92,7 +92,7 @@ def build(config: GamesConfig, spec: DataSpec) -> Experiment:
     )
 
 
-def first_state(toy: Toy, rules: dict[str, BoundRule], starts: Sequence[Sequence[float]]) -> GamesState:
+def state_at_starts(toy: Toy, rules: dict[str, BoundRule], starts: Sequence[Sequence[float]]) -> GamesState:
     """Returns the state of every method at every start."""
     at = jax.vmap(toy.params)(jnp.asarray(starts, float))
     return GamesState(

@@ -14,7 +14,7 @@ from lib.nets.options import NetOptions, choose
 from lib.schema import Named
 
 
-class Entry(NamedTuple):
+class PairEntry(NamedTuple):
     """A pair of networks that a config can name.
 
     Attributes:
@@ -29,10 +29,10 @@ class Entry(NamedTuple):
 
 
 NETS = {
-    "digits": Entry(dcgan.digits, NetOptions, (8, 8, 1)),
-    "mnist": Entry(dcgan.mnist, NetOptions, (28, 28, 1)),
-    "cifar10": Entry(dcgan.cifar10, NetOptions, (32, 32, 3)),
-    "mlp": Entry(gan_mlp.pair, gan_mlp.PairOptions, (2,)),
+    "digits": PairEntry(dcgan.digits, NetOptions, (8, 8, 1)),
+    "mnist": PairEntry(dcgan.mnist, NetOptions, (28, 28, 1)),
+    "cifar10": PairEntry(dcgan.cifar10, NetOptions, (32, 32, 3)),
+    "mlp": PairEntry(gan_mlp.pair, gan_mlp.PairOptions, (2,)),
 }
 
 

@@ -20,7 +20,7 @@ class Column(NamedTuple):
     texts: Sequence[str]
 
 
-def per_run(runs: pd.DataFrame) -> list[Column]:
+def run_columns(runs: pd.DataFrame) -> list[Column]:
     """Returns the fields that vary, status, step and metrics of each run."""
     status_and_step = [_column(name, name, runs[name]) for name in ("status", "step")]
     metrics = [
@@ -30,7 +30,7 @@ def per_run(runs: pd.DataFrame) -> list[Column]:
     return _fields(runs, runs) + status_and_step + metrics
 
 
-def over_seeds(runs: pd.DataFrame) -> list[Column]:
+def statistics_columns(runs: pd.DataFrame) -> list[Column]:
     """Returns means +- standard deviations over the seed of finished runs; [] without seeds or metrics.
 
     Where a metric has fewer values than the column `seeds` says, their number is in brackets.
@@ -38,7 +38,7 @@ def over_seeds(runs: pd.DataFrame) -> list[Column]:
     fields, metrics = frames.fields(runs), frames.metrics(runs)
     if frames.SEED not in frames.varying(runs, fields) or not metrics:
         return []
-    stats = frames.over_seeds(runs)
+    stats = frames.seed_statistics(runs)
     count = stats.xs("count", axis="columns", level=1).max(axis="columns")
     columns = _fields(runs, stats.index.to_frame(index=False)) + [_column("seeds", "seeds", count)]
     for name in metrics:

@@ -76,16 +76,16 @@ def only_finished(frame: pd.DataFrame) -> pd.DataFrame:
     return frame.assign(**{name: frame[name].where(sound) for name in metrics(frame)})
 
 
-def spread(frame: pd.DataFrame, by: list[str], values: str | list[str]) -> pd.DataFrame:
+def statistics(frame: pd.DataFrame, by: list[str], values: str | list[str]) -> pd.DataFrame:
     """Returns mean, standard deviation (n - 1; missing for one) and count of columns, grouped by `by`."""
     keys = by or [pd.Series(0, frame.index)]  # one group of all
     return frame.groupby(keys, dropna=False, sort=False)[values].agg(["mean", "std", "count"])
 
 
-def over_seeds(frame: pd.DataFrame) -> pd.DataFrame:
-    """Returns `spread` of all metrics of a table of runs over the seed; only finished runs count.
+def seed_statistics(frame: pd.DataFrame) -> pd.DataFrame:
+    """Returns `statistics` of all metrics of a table of runs over the seed; only finished runs count.
 
     Returns:
       Index: the other fields. Columns: (metric, "mean" | "std" | "count").
     """
-    return spread(only_finished(frame), [f for f in fields(frame) if f != SEED], metrics(frame))
+    return statistics(only_finished(frame), [f for f in fields(frame) if f != SEED], metrics(frame))

@@ -63,7 +63,7 @@ def curves(runs: pd.DataFrame, x: str, y: str, hue: str | None, label: str) -> F
     place = {_label(v): v if numeric else i for i, v in enumerate(values)}
     groups = list(_groups(runs, hue, _ordered(runs[hue]) if hue else []))
     for i, (name, colour, marker, group) in enumerate(groups):
-        stats = frames.spread(group, [x], y).dropna(subset="mean")
+        stats = frames.statistics(group, [x], y).dropna(subset="mean")
         at = np.array([place[_label(v)] for v in stats.index], float)
         if not numeric:
             at += _DODGE * ((i + 0.5) / len(groups) - 0.5)
@@ -100,7 +100,7 @@ def learning_curves(sweep: Sweep, y: str, hue: str | None) -> Figure:
     history = frames.per_record(sweep, y)
     values = _ordered(frames.per_run(sweep)[hue]) if hue else []
     for name, colour, marker, group in _groups(history, hue, values):
-        stats = frames.spread(group, [STEP], y).sort_index()
+        stats = frames.statistics(group, [STEP], y).sort_index()
         every = max(1, len(stats) // _MARKED)
         axis.plot(stats["mean"], label=name, color=colour, lw=1.2, marker=marker, ms=4, markevery=every)
         if len(stats) == 1:  # a band would have no width
@@ -117,7 +117,7 @@ def heat_map(runs: pd.DataFrame, x: str, y: str, metric: str, label: str) -> Fig
     """Draws means of a metric over two fields, as colours and numbers; a cell without runs has a dash."""
     rows, columns = ([_label(v) for v in _ordered(runs[name])] for name in (y, x))
     cells = runs.assign(**{name: runs[name].map(_label) for name in (x, y)})
-    means = frames.spread(cells, [y, x], metric)["mean"].unstack(x).reindex(index=rows, columns=columns)
+    means = frames.statistics(cells, [y, x], metric)["mean"].unstack(x).reindex(index=rows, columns=columns)
     size = (2.6 + 0.8 * len(columns), 1.6 + 0.5 * len(rows))
     figure, axis = _axes((max(size[0], 4.2), max(size[1], 3.0)))
     axis.set_facecolor("#e8e8e8")

@@ -36,8 +36,8 @@ def write(sweep: Sweep, runs: pd.DataFrame, path: Path) -> None:
         error if s == "failed" else "" for s, error in zip(runs["status"], runs["error"], strict=True)
     ]
     parts = {
-        "Runs": _table(columns.per_run(runs), errors),
-        "Mean ± standard deviation over seeds": _table(columns.over_seeds(runs)),
+        "Runs": _html_table(columns.run_columns(runs), errors),
+        "Mean ± standard deviation over seeds": _html_table(columns.statistics_columns(runs)),
         "Learning curves": _pictures("curves", _learning_curves(sweep, runs)),
         "Samples": _pictures("samples", _samples(sweep)),
     }
@@ -49,7 +49,7 @@ def write(sweep: Sweep, runs: pd.DataFrame, path: Path) -> None:
         temporary.write_text(page)
 
 
-def _table(table: Sequence[Column], errors: Sequence[str] = ()) -> str:
+def _html_table(table: Sequence[Column], errors: Sequence[str] = ()) -> str:
     """Returns a table that sorts by the columns' values; a failed run's error stands below its status."""
     if not table:
         return ""

@@ -41,8 +41,8 @@ def tables(runs: pd.DataFrame, width: int) -> str:
     """
     statuses, alike = columns.summary(runs)
     parts = [statuses + (f"\nall with {alike}" if alike else "")]
-    parts.append(_fitting(columns.per_run(runs), frames.metrics(runs), width))
-    if seeds := columns.over_seeds(runs):
+    parts.append(_fitting(columns.run_columns(runs), frames.metrics(runs), width))
+    if seeds := columns.statistics_columns(runs):
         parts.append(
             f"mean +- standard deviation over seeds\n{_fitting(seeds, frames.metrics(runs), width)}"
         )

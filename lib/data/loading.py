@@ -61,7 +61,7 @@ def load(name: str, split: str, data_dir: str = "", kwargs: Mapping[str, Any] | 
     return tfds_images.load(name, split, data_dir)
 
 
-def load_split(section: schema.Dataset, split: str) -> Dataset:
+def load_split(section: schema.DatasetSection, split: str) -> Dataset:
     """Loads one split of a config: `train_split` without what is held out of it, which is `validation`.
 
     Raises:

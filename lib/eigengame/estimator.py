@@ -17,7 +17,7 @@ from lib.eigengame.pca import PCA_RULES, relative
 from lib.errors import lookup
 from lib.optimizers import Optimizer, make
 
-RULES = {name: rule for name, rule in PCA_RULES.items() if rule.on_sphere}
+SPHERE_RULES = {name: rule for name, rule in PCA_RULES.items() if rule.on_sphere}
 FLOATS = (np.float64, np.float32)
 _advance = jax.jit(relative.advance, static_argnums=(0, 1))
 
@@ -105,7 +105,7 @@ class EigenGamePCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
             seed = self._begin(X)
             self._players, epochs, turned = jax.device_get(
                 relative.play(
-                    RULES[self.rule],
+                    SPHERE_RULES[self.rule],
                     _optimizer(self.momentum),
                     self._players,
                     centred,
@@ -151,7 +151,7 @@ class EigenGamePCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
                 self._begin(X)
             self._players = jax.device_get(
                 _advance(
-                    RULES[self.rule],
+                    SPHERE_RULES[self.rule],
                     _optimizer(self.momentum),
                     self._players,
                     self._centred(X),
@@ -188,7 +188,7 @@ class EigenGamePCA(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
         return tags
 
     def _check_parameters(self):
-        lookup(RULES, self.rule, "rule")
+        lookup(SPHERE_RULES, self.rule, "rule")
         for name in ("n_components", "batch_size"):
             if getattr(self, name) is not None:
                 check_scalar(getattr(self, name), name, Integral, min_val=1)

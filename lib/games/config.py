@@ -15,7 +15,7 @@ from lib.games.drift import Clock, Coefficients
 from lib.games.game import Game
 from lib.games.regularizers import Estimator, active_terms
 from lib.games.updates import UPDATE_RULES, BoundRule, Options, Regularizers, Weights, make
-from lib.schema import Optimizer
+from lib.schema import OptimizerSection
 
 PerPlayer = dict[str, Coefficients]
 
@@ -47,7 +47,7 @@ class Play(Section):
     updates: Literal[tuple(UPDATE_RULES)]
     first_player: str
     stage_batches: Literal["same", "fresh"]
-    optimizers: dict[str, Optimizer]
+    optimizers: dict[str, OptimizerSection]
     grad_regularizes: GradRegularizes
     sga: SGA
     allow_unsound: bool

@@ -10,7 +10,7 @@ from lib.errors import ConfigError, lookup
 from lib.schema import Named
 
 Rate = Annotated[float, Field(ge=0.0, lt=1.0)]
-Entry = TypeVar("Entry")  # of a registry: what has a class of `options`
+Choice = TypeVar("Choice")  # an entry of a registry, with a class of `options`
 
 
 class NetOptions(Section):
@@ -28,7 +28,7 @@ class NetOptions(Section):
         return {k: v for k, v in to_plain(values).items() if k not in defaults or v != defaults[k]}
 
 
-def choose(registry: Mapping[str, Entry], section: Named) -> tuple[Entry, NetOptions]:
+def choose(registry: Mapping[str, Choice], section: Named) -> tuple[Choice, NetOptions]:
     """Returns the entry that a section of the config names, and its options with those of the section.
 
     Raises:
@@ -37,7 +37,10 @@ def choose(registry: Mapping[str, Entry], section: Named) -> tuple[Entry, NetOpt
     """
     entry = lookup(registry, section.name, "name")
     if section.kwargs and not entry.options.model_fields:
-        raise ConfigError(f"'{section.name}' takes no arguments", f"kwargs.{next(iter(section.kwargs))}")
+        raise ConfigError(
+            f"'{section.name}' takes no arguments; set kwargs to {{}}",
+            f"kwargs.{next(iter(section.kwargs))}",
+        )
     return entry, validate(entry.options, section.kwargs, "kwargs")
 
 

@@ -38,7 +38,7 @@ class Optimizer(NamedTuple):
     project: Projection
 
 
-def from_config(section: schema.Optimizer, *, with_loss: bool = True) -> Optimizer:
+def from_config(section: schema.OptimizerSection, *, with_loss: bool = True) -> Optimizer:
     """Builds the optimiser of a section of the config. `with_loss`, raises: as `make`."""
     with within("schedule"):
         schedule = schedules.make(section.schedule.name, section.schedule.kwargs)

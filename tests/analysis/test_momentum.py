@@ -9,7 +9,7 @@ from analysis import momentum
 from analysis.__main__ import main
 from experiments import registry
 from experiments.games.config import GamesSection
-from experiments.games.experiment import first_state, step_all, walk
+from experiments.games.experiment import state_at_starts, step_all, walk
 
 
 def section(name: str) -> GamesSection:
@@ -49,7 +49,7 @@ def test_precision_is_the_caller_s():
     momentum.eigenvalues(bilinear, "alternating", 0.1, np.zeros(1))
     assert not jax.config.jax_enable_x64
     toy, rules = bilinear.as_toy(), {"alternating": momentum.sgd_rule(bilinear, "alternating", 0.1)}
-    start = first_state(toy, rules, bilinear.starts)
+    start = state_at_starts(toy, rules, bilinear.starts)
     points = walk(toy, lambda state: step_all(toy, rules, bilinear.limit, state), start, 1)
     assert points["alternating"].dtype == np.float32
 

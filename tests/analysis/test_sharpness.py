@@ -40,7 +40,7 @@ def folder(tmp_path_factory) -> RunFolder:
 def test_sharpness_of_every_checkpoint_is_that_of_the_dense_hessian(folder, tmp_path, capsys):
     (curve,) = sharpness.read_curves([folder.path])
     (records,) = curve.records
-    programs = trained_game.open_run(folder)
+    programs = trained_game.open_game(folder)
     batch = trained_game.first_examples(programs, None)
     for step in (1, 2):
         _, state = folder.restore(programs.abstract_state(), step)

@@ -3,8 +3,8 @@
 import jax
 import numpy as np
 import pytest
-from conftest import refusal, small_config
-from small_runs import TINY_CLASSIFIER, save_points
+from conftest import on_a_device, refusal, small_config
+from small_runs import TINY_CLASSIFIER, save_points, write_run
 
 from analysis import checkpoint_spectrum, trained_game
 from analysis.__main__ import main
@@ -40,7 +40,7 @@ def test_numbers_are_those_of_the_dense_matrices(runs, kind, tmp_path, capsys):
     folder = runs[kind]
     spectrum = checkpoint_spectrum.compute(str(folder.path), k=6)
 
-    programs = trained_game.open_run(folder)
+    programs = trained_game.open_game(folder)
     _, state = folder.restore(programs.abstract_state())
     batch = trained_game.first_examples(programs, None)
     where = (programs.experiment.game.rule, state, batch, jax.random.key(0))
@@ -94,7 +94,18 @@ def test_a_run_without_one_update_rule_is_refused(tmp_path, capsys, config, hint
 
 
 def test_a_batch_has_the_examples_of_a_step_or_as_many_as_are_named(runs):
-    programs = trained_game.open_run(runs["classifier"])
+    programs = trained_game.open_game(runs["classifier"])
     batch = trained_game.first_examples(programs, None)
     assert len(jax.tree.leaves(batch)[0]) == 8  # as a training step takes
     assert len(jax.tree.leaves(trained_game.first_examples(programs, 40))[0]) == 40
+
+
+def test_a_run_is_opened_without_its_training_set_on_a_device(tmp_path):
+    config = small_config(*TINY_CLASSIFIER, "dataset.train_split=train[:997]")
+    programs = trained_game.open_game(write_run(tmp_path / "run", config))
+    batch = trained_game.first_examples(programs, None)
+    assert len(jax.tree.leaves(batch)[0]) == 8
+    images = programs.data.train.image
+    assert not on_a_device(images)
+    placed = programs.replicate(images)
+    assert on_a_device(images) and placed.shape == (997, 8, 8, 1)

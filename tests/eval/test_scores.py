@@ -13,7 +13,7 @@ rng = np.random.default_rng(0)
 
 def gaussian(x, batches=1):
     """Returns the moments of the rows of x, added in so many batches."""
-    moments = scores.Moments()
+    moments = scores.FeatureMoments()
     for part in np.array_split(x, batches):
         moments.update(part)
     return moments.gaussian()

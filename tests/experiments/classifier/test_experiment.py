@@ -9,7 +9,7 @@ import pytest
 from conftest import largest_difference, small_config, states_equal, trained
 
 from experiments import registry
-from experiments.classifier.models import MODELS, Entry
+from experiments.classifier.models import MODELS, ModelEntry
 from lib.data import Dataset, DataSpec
 from lib.errors import ConfigError
 from lib.nets.options import NetOptions
@@ -72,7 +72,7 @@ def test_steps_of_logistic_regression_are_their_transcription():
 def test_batch_statistics_on_two_devices_in_checkpoints_and_in_evaluation(make, monkeypatch):
     # One device equals two, augmented images included; a resumed run goes on with the saved statistics.
     tiny = functools.partial(VGG, hidden=(4,), dropout=0.0, batch_norm=True, stages=((2,), (3,)))
-    monkeypatch.setitem(MODELS, "tiny", Entry(tiny, NetOptions))
+    monkeypatch.setitem(MODELS, "tiny", ModelEntry(tiny, NetOptions))
     args = ("classifier/digits", "classifier.model.name=tiny", *EVERYTHING, *SGD)
     trainer = make(*args, workdir="one")
     start, one = jax.device_get(trainer.programs.init()), trained(trainer)

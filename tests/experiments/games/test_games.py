@@ -8,7 +8,7 @@ from conftest import small_config
 from experiments import registry
 from experiments.games import flows, pictures, rates
 from experiments.games.config import GamesSection
-from experiments.games.experiment import first_state, step_all, walk
+from experiments.games.experiment import state_at_starts, step_all, walk
 from lib.errors import ConfigError
 from lib.games.flows import FlowError
 
@@ -34,7 +34,7 @@ def trajectories(section: GamesSection, steps: int, *labels: str) -> dict[str, n
     def move(state):
         return step_all(toy, rules, section.limit, state)
 
-    return walk(toy, move, first_state(toy, rules, section.starts), steps)
+    return walk(toy, move, state_at_starts(toy, rules, section.starts), steps)
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ import pytest
 from conftest import largest_difference, small_config
 
 from experiments import registry
-from experiments.gan.nets import NETS, Entry, Nets
+from experiments.gan.nets import NETS, Nets, PairEntry
 from lib.data import DataSpec, load
 from lib.nets import dcgan
 from lib.nets.options import NetOptions
@@ -77,7 +77,7 @@ class SmallDiscriminator(nn.Module):
 def test_batch_statistics(monkeypatch):
     # A small form of the generator of CIFAR-10, whose batch statistics are over all devices.
     narrow, shape = dcgan.Generator(4, (2,), kernel=4, channels=3, is_batch_normalised=True), (4, 4, 3)
-    entry = Entry(lambda: (narrow, SmallDiscriminator()), NetOptions, shape)
+    entry = PairEntry(lambda: (narrow, SmallDiscriminator()), NetOptions, shape)
     monkeypatch.setitem(NETS, "cifar10", entry)
     config = registry.validated(small_config("gan/cifar10_sgd", "gan.num_latents=3", *DRIFT))
     image = np.random.default_rng(0).integers(0, 256, (4, *shape), np.uint8)

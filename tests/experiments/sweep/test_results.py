@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from experiments.sweep import results
-from experiments.sweep.frames import gather, over_seeds
+from experiments.sweep.frames import gather, seed_statistics
 from experiments.sweep.names import resolve, shorten
 from lib.errors import ConfigError
 
@@ -86,7 +86,7 @@ def test_best_values_are_those_of_the_step_of_the_best_record(sweep):
 
 
 def test_means_and_spreads_over_seeds(grid):
-    stats = over_seeds(gather(grid.folder))
+    stats = seed_statistics(gather(grid.folder))
     assert len(stats) == 6
     frame = gather(grid.folder)
     for key, row in stats["train/loss"].iterrows():
@@ -109,7 +109,7 @@ def test_one_seed_has_no_spread_and_unset_fields_are_a_group(sweep):
         ({"a": None, "seed": 2}, 7.0),
     ):
         sweep.run(overrides, train=[{"step": 1, "loss": value}])
-    stats = over_seeds(gather(sweep.folder))["train/loss"]
+    stats = seed_statistics(gather(sweep.folder))["train/loss"]
     assert stats["mean"].tolist() == [3.0, 6.0, 6.0]
     assert stats["count"].tolist() == [2, 2, 1]
     assert stats["std"].isna().tolist() == [False, False, True]
@@ -118,7 +118,7 @@ def test_one_seed_has_no_spread_and_unset_fields_are_a_group(sweep):
 def test_a_sweep_over_seeds_alone_is_one_group(sweep):
     for seed, value in ((1, 1.0), (2, 2.0), (3, 6.0)):
         sweep.run({"seed": seed}, train=[{"step": 1, "loss": value}])
-    (row,) = over_seeds(gather(sweep.folder))["train/loss"].itertuples(index=False)
+    (row,) = seed_statistics(gather(sweep.folder))["train/loss"].itertuples(index=False)
     np.testing.assert_allclose(row, [3.0, np.std([1, 2, 6], ddof=1), 3])
 
 

@@ -6,7 +6,7 @@ import pytest
 from lib.data import Dataset, load_split
 from lib.data.loading import hold_out
 from lib.errors import ConfigError
-from lib.schema import Dataset as Section
+from lib.schema import DatasetSection
 
 
 def numbered(n: int) -> Dataset:
@@ -15,7 +15,7 @@ def numbered(n: int) -> Dataset:
     return Dataset(image, np.arange(n, dtype=np.int32), n)
 
 
-def section(name: str = "digits", **fields) -> Section:
+def section(name: str = "digits", **fields) -> DatasetSection:
     """Returns a config's section of data with 300 examples held out."""
     known = {
         "train_split": "train",
@@ -23,7 +23,7 @@ def section(name: str = "digits", **fields) -> Section:
         "validation_size": 300,
         "validation_seed": 0,
     }
-    return Section(name=name, kwargs={}, data_dir="", device_limit_gb=4.0, **(known | fields))
+    return DatasetSection(name=name, kwargs={}, data_dir="", device_limit_gb=4.0, **(known | fields))
 
 
 @pytest.mark.parametrize("n", [1, 30, 99])

@@ -11,7 +11,7 @@ from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from lib.eigengame import estimator
-from lib.eigengame.estimator import RULES, EigenGamePCA
+from lib.eigengame.estimator import SPHERE_RULES, EigenGamePCA
 
 K = 8
 
@@ -43,7 +43,7 @@ def angles(components, exact):
 
 
 @pytest.mark.parametrize("dtype", (np.float64, np.float32))
-@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("rule", SPHERE_RULES)
 def test_equals_exact_pca_with_its_signs(rule, dtype, digits, exact):
     before = jax.config.jax_enable_x64
     model = EigenGamePCA(K, rule=rule, random_state=0).fit(digits.astype(dtype))
@@ -73,7 +73,7 @@ def test_the_unit_of_the_data_does_not_matter(scale, digits, fitted):
     np.testing.assert_allclose(scaled.explained_variance_, scale**2 * fitted.explained_variance_, rtol=1e-9)
 
 
-@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("rule", SPHERE_RULES)
 def test_an_eigenvalue_far_below_the_first_is_found_too(rule):
     eigenvalues = np.array([1e4, 1e2, 1.0, 1e-2])
     rows = np.random.default_rng(0).standard_normal((400, 4)) * np.sqrt(eigenvalues)
@@ -84,7 +84,7 @@ def test_an_eigenvalue_far_below_the_first_is_found_too(rule):
     np.testing.assert_allclose(model.explained_variance_, exact_fit.explained_variance_, rtol=1e-3)
 
 
-@pytest.mark.parametrize("rule, dtype", zip(RULES, (np.float64, np.float32), strict=True))
+@pytest.mark.parametrize("rule, dtype", zip(SPHERE_RULES, (np.float64, np.float32), strict=True))
 def test_components_beyond_the_rank_are_orthonormal_and_explain_nothing(rule, dtype):
     r = np.random.default_rng(0)
     rows = (r.standard_normal((400, 2)) @ r.standard_normal((2, 4))).astype(dtype)
@@ -101,7 +101,7 @@ def test_data_without_variance_explain_nothing():
     np.testing.assert_allclose(model.components_ @ model.components_.T, np.eye(2), atol=1e-12)
 
 
-@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("rule", SPHERE_RULES)
 def test_batches_that_are_parts_of_the_data(rule, digits, exact):
     model = EigenGamePCA(K, rule=rule, batch_size=128, tol=2e-2, random_state=0).fit(digits)
     assert angles(model.components_, exact.components_).max() < 0.1

@@ -123,7 +123,7 @@ def test_a_rate_that_moves_itself_has_no_schedule(name):
     def section(schedule, **kwargs):
         schedule = {"name": schedule, "kwargs": kwargs}
         rest = {"kwargs": {}, "schedule": schedule, "clip_norm": 0.0, "clip_value": 0.0}
-        return schema.Optimizer(name=name, learning_rate=0.1, **rest)
+        return schema.OptimizerSection(name=name, learning_rate=0.1, **rest)
 
     optimizers.from_config(section("constant"))
     with (
@@ -137,7 +137,7 @@ def test_a_schedule_that_does_not_fit_is_named_within_its_section():
     schedule = {"name": "cosine_decay", "kwargs": {}}
     rest = {"kwargs": {}, "schedule": schedule, "clip_norm": 0.0, "clip_value": 0.0}
     with pytest.raises(ConfigError) as caught:
-        optimizers.from_config(schema.Optimizer(name="sgd", learning_rate=0.1, **rest))
+        optimizers.from_config(schema.OptimizerSection(name="sgd", learning_rate=0.1, **rest))
     assert caught.value.field == "schedule.name"
 
 
