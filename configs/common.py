@@ -50,7 +50,10 @@ def base() -> ConfigDict:
 
 
 def named(name: str, **kwargs) -> ConfigDict:
-    """Returns the section of what is chosen by name: a model, a GAN's networks, a schedule."""
+    """Returns the section of what is chosen by name: a model, a GAN's networks, a schedule.
+
+    On the command line `--config.SECTION.kwargs={}` takes off what a config has set, for another name.
+    """
     return ConfigDict({"name": name, "kwargs": kwargs})
 
 
