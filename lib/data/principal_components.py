@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import scipy.linalg
 
 from lib.data.dataset import Dataset
 from lib.data.moments import moments
@@ -80,10 +79,10 @@ def exact_pca(
 
 
 def exact_pca_for_training(dataset: Dataset, *args, **kwargs) -> PrincipalComponents:
-    """Returns what `exact_pca` does, of a set whose components float32 batches can show.
+    """Returns the result of `exact_pca`, if batches in float32 can show it.
 
     Raises:
-      ConfigError: also where rows differ from the centre by no more than float32's rounding.
+      ConfigError: as `exact_pca`, or rows differ from the centre by no more than float32's rounding.
     """
     components = exact_pca(dataset, *args, **kwargs)
     if components.total_variance <= (np.finfo(np.float32).eps * np.linalg.norm(components.mean)) ** 2:
@@ -108,7 +107,9 @@ def _solve(dataset: Dataset, m: int, centre: np.ndarray | None) -> PrincipalComp
     if not m:
         return PrincipalComponents(None, None, mean, total)
     matrix = set_moments.covariance + np.outer(offset, offset)
-    values, vectors = scipy.linalg.eigh(matrix, subset_by_index=[d - m, d - 1], overwrite_a=True)
+    from scipy.linalg import eigh  # here: a run that needs no scipy starts sooner
+
+    values, vectors = eigh(matrix, subset_by_index=[d - m, d - 1], overwrite_a=True)
     return PrincipalComponents(values[::-1], vectors.T[::-1], mean, total)
 
 

@@ -134,7 +134,7 @@ class Play(Section):
         """Checks that rules that extrapolate by plain gradient steps have plain SGD, or `allow_unsound`."""
         if not UPDATE_RULES[self.updates].plain_ahead or self.allow_unsound:
             return self
-        for x in self._not_plain_sgd():
+        for x in self.not_plain_sgd():
             raise ConfigError(
                 f"'{self.updates}' looks ahead by plain gradient steps, and has no theory with other "
                 "optimisers than 'sgd' without momentum and clipping; use that, 'extragradient', or set "
@@ -155,7 +155,7 @@ class Play(Section):
             reason = f"updates '{self.updates}' (known: {known})"
         elif self.sga.weight:
             reason = "sga"
-        elif others := self._not_plain_sgd():
+        elif others := self.not_plain_sgd():
             reason = f"optimizers.{others[-1]} (known: 'sgd' without momentum and clipping)"
         if reason:
             raise ConfigError(
@@ -165,12 +165,13 @@ class Play(Section):
             )
         return self
 
-    def _not_plain_sgd(self) -> list[str]:
+    def not_plain_sgd(self) -> list[str]:
         """Returns the players whose optimisers are not plain SGD; an unknown name is refused first."""
+        plain = {}
         for x, section in self.optimizers.items():
             with within(f"optimizers.{x}"):
-                optimizers.kind_of(section.name)
-        return [x for x, section in self.optimizers.items() if not section.is_plain_sgd]
+                plain[x] = optimizers.is_plain_sgd(section)
+        return [x for x in plain if not plain[x]]
 
 
 def check_players(per_player: Mapping[str, object], players: tuple[str, ...]) -> None:

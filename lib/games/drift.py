@@ -117,7 +117,7 @@ def total(
     multiplier: Mapping[str, Coefficients],
     explicit: Mapping[str, Coefficients],
 ) -> dict[str, Coefficients]:
-    """Returns the coefficients of what is added to each player's loss.
+    """Returns the coefficients of the terms that are added to each player's loss.
 
     multiplier * drift + explicit, term by term. A multiplier of -1 cancels a term of the drift, 0 leaves
     it, 1 doubles it.

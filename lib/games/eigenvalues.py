@@ -9,7 +9,6 @@ import warnings
 
 import jax.numpy as jnp
 import numpy as np
-from scipy.sparse import linalg
 
 from lib.games.operators import Operator
 
@@ -127,6 +126,8 @@ def _arpack(
 ) -> np.ndarray:
     """Computes k eigenvalues of an end of the spectrum, in ARPACK's order."""
     n = operator.size
+    from scipy.sparse import linalg  # here: a run that needs no scipy starts sooner
+
     linear = linalg.LinearOperator((n, n), functools.partial(_product, operator), dtype=np.float64)
     solve = linalg.eigsh if operator.symmetric else linalg.eigs
     try:

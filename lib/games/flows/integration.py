@@ -5,7 +5,6 @@ from collections.abc import Callable
 import jax
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.integrate import solve_ivp
 
 Field = Callable[[np.ndarray], ArrayLike]  # theta [d] -> theta' [d]
 _TOLERANCES = {"rtol": 1e-12, "atol": 1e-14}
@@ -30,6 +29,8 @@ def integrate(field: Field, start: ArrayLike, times: ArrayLike) -> np.ndarray:
     Raises:
       FlowError: the field is not finite at some place, or the solver cannot go on.
     """
+    from scipy.integrate import solve_ivp  # here: a run that needs no scipy starts sooner
+
     times, start = np.asarray(times, float), np.asarray(start)
     evaluations = 0
 

@@ -29,7 +29,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.special import log1p
 
 from lib.errors import lookup
 from lib.games.flows.integration import Field, integrate
@@ -97,6 +96,8 @@ def principal_coefficient(z: ArrayLike) -> np.ndarray:
     around all of them but z = 1; the principal one would jump wherever h lam > 1 turns slightly complex.
     A path that meets this cut, far from any quadratic, ends there with a FlowError.
     """
+    from scipy.special import log1p  # here: a run that needs no scipy starts sooner
+
     z = np.asarray(z, complex)
     logarithm = log1p(-np.where(np.abs(1 - z) < _EPS, 1 - _EPS, z))
     logarithm = np.where(logarithm.imag < -np.pi / 2, logarithm + 2j * np.pi, logarithm)
