@@ -23,7 +23,7 @@ import jax
 import jax.numpy as jnp
 
 from lib.eigengame.generalized.auxiliary import Auxiliary
-from lib.eigengame.generalized.products import Products
+from lib.eigengame.generalized.products import Products, crossed
 from lib.eigengame.players import all_players
 
 
@@ -54,9 +54,7 @@ def penalty(p: Products, auxiliary: Auxiliary) -> jax.Array:
 
 def direction(halves: tuple[Products, Products], auxiliary: Auxiliary) -> jax.Array:
     """Returns reward - penalty, [l, d], to ascend: the mean over which half is A's and which is B's."""
-    even, odd = halves
-    crossed = (even._replace(b=odd.b), odd._replace(b=even.b))
-    return sum(reward(p) - penalty(p, auxiliary) for p in crossed) / 2
+    return sum(reward(p) - penalty(p, auxiliary) for p in crossed(halves)) / 2
 
 
 def utility(p: Products) -> jax.Array:
@@ -64,9 +62,8 @@ def utility(p: Products) -> jax.Array:
 
     u_i = lambda_i - sum_{j<i} lambda_j (v_i^T B v_j)^2 / (|v_i|_B^2 |v_j|_B^2), lambda = v^T A v / |v|_B^2
     """
-    norm = p.vbv
-    quotient = p.vav / norm
+    quotient = p.vav / p.vbv
     cosine2 = jnp.einsum("ld,kd->lk", p.b, p.players.everybody) ** 2 / (
-        norm[:, None] * all_players(norm)[None]
+        p.vbv[:, None] * all_players(p.vbv)[None]
     )
     return quotient - jnp.einsum("lk,lk,k->l", p.players.parents, cosine2, all_players(quotient))

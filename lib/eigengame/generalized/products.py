@@ -1,4 +1,4 @@
-"""A batch's products with the players' vectors: A v_i and B v_i, of either half of its rows.
+"""A batch's products with the players' vectors, of either half of its rows: A v_i, v_i^T A v_i, and B's.
 
 Players are split over devices, and so are rows, in as many groups as devices: `lib.eigengame.pca.products`.
 """
@@ -19,21 +19,21 @@ class Products(NamedTuple):
       players: all, and which are this device's own.
       a: [l, d], A v_i.
       b: [l, d], B v_i.
+      vav: [l], v_i^T A v_i.
+      vbv: [l], v_i^T B v_i = |v_i|_B^2.
     """
 
     players: Players
     a: jax.Array
     b: jax.Array
+    vav: jax.Array
+    vbv: jax.Array
 
-    @property
-    def vav(self) -> jax.Array:
-        """Returns v_i^T A v_i, [l]."""
-        return jnp.einsum("ld,ld->l", self.players.own, self.a)
-
-    @property
-    def vbv(self) -> jax.Array:
-        """Returns v_i^T B v_i = |v_i|_B^2, [l]."""
-        return jnp.einsum("ld,ld->l", self.players.own, self.b)
+    @classmethod
+    def of(cls, players: Players, a: jax.Array, b: jax.Array) -> "Products":
+        """Returns the products with all of their fields, from A v_i and B v_i, both [l, d]."""
+        vav, vbv = (jnp.einsum("ld,ld->l", players.own, product) for product in (a, b))
+        return cls(players, a, b, vav, vbv)
 
 
 def products(problem: Problem, vectors: jax.Array, rows: jax.Array) -> tuple[Products, Products]:
@@ -47,13 +47,19 @@ def products(problem: Problem, vectors: jax.Array, rows: jax.Array) -> tuple[Pro
     players = Players.gathered(vectors)
     a, b = jax.vmap(problem, (None, 1))(players.everybody, rows.reshape(-1, 2, rows.shape[1]))  # [2, k, d]
     a, b = _kept(a), _kept(b)
-    return Products(players, a[0], b[0]), Products(players, a[1], b[1])
+    return Products.of(players, a[0], b[0]), Products.of(players, a[1], b[1])
 
 
 def whole_batch(halves: tuple[Products, Products]) -> Products:
     """Returns the products of a whole batch from those of its halves."""
     even, odd = halves
-    return even._replace(a=(even.a + odd.a) / 2, b=(even.b + odd.b) / 2)
+    return Products.of(even.players, (even.a + odd.a) / 2, (even.b + odd.b) / 2)
+
+
+def crossed(halves: tuple[Products, Products]) -> tuple[Products, Products]:
+    """Returns the products with A of one half and B of the other, both ways round."""
+    even, odd = halves
+    return even._replace(b=odd.b, vbv=odd.vbv), odd._replace(b=even.b, vbv=even.vbv)
 
 
 def _kept(product: jax.Array) -> jax.Array:

@@ -21,7 +21,7 @@ def reward(p: Products) -> jax.Array:
 
     With a QR retraction it is Oja's method.
     """
-    return p.reward
+    return p.cv
 
 
 def mu(p: Products) -> jax.Array:
@@ -29,7 +29,7 @@ def mu(p: Products) -> jax.Array:
 
     C v_i - sum_{j<i} (v_i^T C v_j) v_j
     """
-    return p.reward - jnp.einsum("lk,kd->ld", p.players.parents * p.gram, p.players.everybody)
+    return p.cv - jnp.einsum("lk,kd->ld", p.players.parents * p.gram, p.players.everybody)
 
 
 def alpha(p: Products) -> jax.Array:
@@ -37,8 +37,8 @@ def alpha(p: Products) -> jax.Array:
 
     2 C [v_i - sum_{j<i} (v_i^T C v_j) / (v_j^T C v_j) v_j]
     """
-    penalty = jnp.einsum("lk,kd->ld", p.players.parents * _projections(p), all_players(p.reward))
-    return 2 * (p.reward - penalty)
+    penalty = jnp.einsum("lk,kd->ld", p.players.parents * _projections(p), all_players(p.cv))
+    return 2 * (p.cv - penalty)
 
 
 def sanger(p: Products) -> jax.Array:
@@ -47,7 +47,7 @@ def sanger(p: Products) -> jax.Array:
     C v_i - sum_{j<=i} (v_i^T C v_j) v_j
     """
     penalized = p.players.parents + p.players.selves
-    return p.reward - jnp.einsum("lk,kd->ld", penalized * p.gram, p.players.everybody)
+    return p.cv - jnp.einsum("lk,kd->ld", penalized * p.gram, p.players.everybody)
 
 
 def utility(p: Products) -> jax.Array:

@@ -11,7 +11,8 @@ algorithm of the papers:
   whole batch's, and each of them keeps the k / n players that are its own.
 
 g = n splits the rows alone, g = 1 the players alone; any g does the same work on each device and gives the
-same products. Groups differ in what they send: g = n vectors and products, [k, d]; g = 1 rows, [b, d].
+same products. All gather the vectors, [k, d]; groups differ in what else they send: g = n products, [k, d];
+g = 1 rows, [b, d].
 """
 
 from typing import NamedTuple
@@ -29,13 +30,13 @@ class Products(NamedTuple):
 
     Attributes:
       players: all, and which are this device's own.
-      reward: [l, d], C v_i.
+      cv: [l, d], C v_i.
       gram: [l, k], v_i^T C v_j.
       total_variance: E||x||^2 over the rows of all devices, the trace of C.
     """
 
     players: Players
-    reward: jax.Array
+    cv: jax.Array
     gram: jax.Array
     total_variance: jax.Array
 
@@ -48,16 +49,16 @@ def products(vectors: jax.Array, rows: jax.Array, groups: int = 0) -> Products:
       rows: [b, d], this device's rows of the batch, centred if they ought to be.
       groups: g, which must divide the number of devices; 0: as many as there are devices.
     """
-    axis = split_axis()
+    axis, players = split_axis(), Players.gathered(vectors)
     if axis is None:
         y = rows @ vectors.T
-        reward, gram = y.T @ rows / len(rows), y.T @ y / len(rows)
+        cv, gram = y.T @ rows / len(rows), y.T @ y / len(rows)
     else:
-        reward, gram = _split(axis, vectors, rows, groups or jax.lax.axis_size(axis))
-    return Products(Players.gathered(vectors), reward, gram, pmean(jnp.mean(jnp.sum(rows**2, 1))))
+        cv, gram = _split(axis, players, rows, groups or jax.lax.axis_size(axis))
+    return Products(players, cv, gram, pmean(jnp.mean(jnp.sum(rows**2, 1))))
 
 
-def _split(axis: str, vectors: jax.Array, rows: jax.Array, g: int) -> tuple[jax.Array, jax.Array]:
+def _split(axis: str, players: Players, rows: jax.Array, g: int) -> tuple[jax.Array, jax.Array]:
     """Returns (C v_i, v_i^T C v_j) of this device's players, from g groups of devices."""
     n = jax.lax.axis_size(axis)
     copies = [[first + i for i in range(g)] for first in range(0, n, g)]
@@ -70,7 +71,9 @@ def _split(axis: str, vectors: jax.Array, rows: jax.Array, g: int) -> tuple[jax.
         return jax.lax.psum_scatter(x, axis, axis_index_groups=copies, tiled=True)
 
     x = gather(rows, members)  # [b / g, d]
-    y = x @ gather(vectors, copies).T  # [b / g, k / m]
+    size = g * len(players.numbers)  # k / m, of all copies together
+    first = jax.lax.axis_index(axis) // g * size
+    y = x @ jax.lax.dynamic_slice_in_dim(players.everybody, first, size).T  # [b / g, k / m]
     b = len(x) * g
     return keep(y.T @ x) / b, keep(y.T @ gather(y, members, 1)) / b
 

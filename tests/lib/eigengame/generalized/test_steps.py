@@ -75,7 +75,7 @@ def test_the_direction_crosses_the_halves_of_a_batch(vectors):
     generator = np.random.default_rng(5)
     running = Auxiliary(generator.standard_normal((K, D)), generator.uniform(1, 2, K))
     players = Players.gathered(jnp.asarray(vectors))
-    halves = tuple(Products(players, vectors @ a, vectors @ b) for a, b in ((A1, B1), (A2, B2)))
+    halves = tuple(Products.of(players, vectors @ a, vectors @ b) for a, b in ((A1, B1), (A2, B2)))
     expected = (transcribed(A1, B2, vectors, *running) + transcribed(A2, B1, vectors, *running)) / 2
     direction = jax.jit(directions.direction)(halves, running)
     assert np.abs(expected).max(1).min() > 0.1
