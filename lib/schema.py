@@ -43,11 +43,6 @@ class OptimizerSection(Named):
     clip_norm: NonNegativeFloat
     clip_value: NonNegativeFloat
 
-    @property
-    def is_plain_sgd(self) -> bool:
-        """Tells whether an update is -learning_rate * gradient alone, as optax's sgd without momentum."""
-        return self.name == "sgd" and not (self.kwargs.get("momentum") or self.clip_norm or self.clip_value)
-
 
 class EvaluationSection(Section):
     """How the separate evaluator scores a checkpoint."""

@@ -26,10 +26,15 @@ class Method(Play):
 
     @property
     def has_flows(self) -> bool:
-        """Tells whether its updates have known flows: plain SGD, nothing added, one update in a turn."""
+        """Tells whether its updates have known flows: plain SGD, nothing added, one update in a turn.
+
+        Raises:
+          ConfigError: an unknown optimiser.
+        """
         return (
             self.updates in flows.DRIFTS
-            and all(o.is_plain_sgd and o.schedule.name == CONSTANT for o in self.optimizers.values())
+            and not self.not_plain_sgd()
+            and all(section.schedule.name == CONSTANT for section in self.optimizers.values())
             and set(self.turns().values()) == {1}
             and not self.adds_terms
         )
@@ -115,7 +120,9 @@ class GamesSection(Section):
             raise ConfigError(
                 f"no method '{self.flows_of}'{nearest(self.flows_of, self.methods)}", "flows_of"
             )
-        if not self.methods[self.flows_of].has_flows:
+        with within(f"methods.{self.flows_of}"):
+            has_flows = self.methods[self.flows_of].has_flows
+        if not has_flows:
             raise ConfigError(
                 f"no flow is known of '{self.flows_of}'; name a method that is simultaneous or alternating "
                 "plain SGD with nothing added to its gradients, or set flows to () and flows_of to ''",

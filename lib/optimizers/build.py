@@ -53,6 +53,15 @@ def from_config(section: schema.OptimizerSection, *, with_loss: bool = True) -> 
     )
 
 
+def is_plain_sgd(section: schema.OptimizerSection) -> bool:
+    """Tells whether an update is -learning_rate * gradient alone, without momentum and clipping.
+
+    Raises:
+      ConfigError: an unknown optimiser; of the field `name`.
+    """
+    return kind_of(section.name).is_plain(section.kwargs) and not (section.clip_norm or section.clip_value)
+
+
 def make(
     name: str,
     learning_rate: float,

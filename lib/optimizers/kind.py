@@ -22,6 +22,8 @@ class Kind:
         effect.
       bounds_norm: whether it keeps the norm of all parameters at or below its argument `max_norm`, if there
         is one.
+      plain_without: arguments without which, or with them zero, an update is -learning_rate * gradient
+        alone; None: it never is.
     """
 
     factory: Callable[..., optax.GradientTransformation]
@@ -29,10 +31,15 @@ class Kind:
     scheduled: bool = True
     uncapped_by: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     bounds_norm: bool = False
+    plain_without: tuple[str, ...] | None = None
 
     def is_uncapped(self, kwargs: Mapping[str, Any]) -> bool:
         """Tells whether with these arguments learning_rate does not bound the rate."""
         return any(kwargs.get(name) == value for name, value in self.uncapped_by.items())
+
+    def is_plain(self, kwargs: Mapping[str, Any]) -> bool:
+        """Tells whether with these arguments an update is -learning_rate * gradient alone."""
+        return self.plain_without is not None and not any(map(kwargs.get, self.plain_without))
 
     def projection(self, kwargs: Mapping[str, Any]) -> Projection:
         """Returns the projection onto the parameters that these arguments allow; mostly the identity."""

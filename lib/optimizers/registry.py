@@ -18,6 +18,8 @@ OWN: dict[str, Kind] = {
     "sps_max": polyak.SPS_MAX,
 }
 
+_PLAIN_WITHOUT = {"sgd": ("momentum",)}  # of optax's optimisers: see `Kind.plain_without`
+
 
 def optax_kinds() -> dict[str, Kind]:
     """Lists every public optax function that makes an optimiser from a learning rate, by name."""
@@ -27,7 +29,7 @@ def optax_kinds() -> dict[str, Kind]:
             continue
         parameters = inspect.signature(function).parameters
         if next(iter(parameters), None) == "learning_rate":
-            kinds[name] = Kind(function)
+            kinds[name] = Kind(function, plain_without=_PLAIN_WITHOUT.get(name))
     return kinds
 
 

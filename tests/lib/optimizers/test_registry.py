@@ -20,6 +20,13 @@ def loss(params):
     return sum(jnp.sum(x**2) for x in jax.tree.leaves(params))
 
 
+def section(name: str, **fields) -> schema.OptimizerSection:
+    """Returns an optimiser's section of a config: a constant rate, no arguments, no clipping."""
+    constant = {"name": "constant", "kwargs": {}}
+    plain = {"kwargs": {}, "schedule": constant, "clip_norm": 0.0, "clip_value": 0.0}
+    return schema.OptimizerSection(name=name, learning_rate=0.1, **plain | fields)
+
+
 @pytest.fixture(scope="module")
 def descents():
     """Takes 20 steps of every optimiser: (rates at the start, {name: (params, state)}, programs)."""
@@ -120,24 +127,34 @@ def test_an_optimizer_that_chooses_its_rate_announces_its_last_one():
 
 @pytest.mark.parametrize("name", UNSCHEDULED)
 def test_a_rate_that_moves_itself_has_no_schedule(name):
-    def section(schedule, **kwargs):
-        schedule = {"name": schedule, "kwargs": kwargs}
-        rest = {"kwargs": {}, "schedule": schedule, "clip_norm": 0.0, "clip_value": 0.0}
-        return schema.OptimizerSection(name=name, learning_rate=0.1, **rest)
-
-    optimizers.from_config(section("constant"))
+    optimizers.from_config(section(name))
     with (
         pytest.raises(ConfigError, match=rf"^config\.x\.schedule: '{name}' .* use the schedule 'constant'"),
         within("config.x"),
     ):
-        optimizers.from_config(section("cosine_decay_schedule", decay_steps=9))
+        schedule = {"name": "cosine_decay_schedule", "kwargs": {"decay_steps": 9}}
+        optimizers.from_config(section(name, schedule=schedule))
+
+
+@pytest.mark.parametrize(
+    ("name", "fields", "plain"),
+    [
+        ("sgd", {}, True),
+        ("sgd", {"kwargs": {"momentum": 0.0, "nesterov": True}}, True),
+        ("sgd", {"kwargs": {"momentum": -0.5}}, False),
+        ("sgd", {"clip_norm": 1.0}, False),
+        ("sgd", {"clip_value": 1.0}, False),
+        ("adam", {}, False),
+        ("sgd_hd", {}, False),
+    ],
+)
+def test_plain_sgd_has_neither_momentum_nor_clipping(name, fields, plain):
+    assert optimizers.is_plain_sgd(section(name, **fields)) is plain
 
 
 def test_a_schedule_that_does_not_fit_is_named_within_its_section():
-    schedule = {"name": "cosine_decay", "kwargs": {}}
-    rest = {"kwargs": {}, "schedule": schedule, "clip_norm": 0.0, "clip_value": 0.0}
     with pytest.raises(ConfigError) as caught:
-        optimizers.from_config(schema.OptimizerSection(name="sgd", learning_rate=0.1, **rest))
+        optimizers.from_config(section("sgd", schedule={"name": "cosine_decay", "kwargs": {}}))
     assert caught.value.field == "schedule.name"
 
 
