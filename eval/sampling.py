@@ -49,7 +49,7 @@ def real(dataset: Dataset, n: int, batch_size: int, seed: int) -> Iterator[np.nd
 
     For n >= the size of the set these are all of its images, each once.
     """
-    order = np.random.Generator(np.random.Philox(seed)).permutation(dataset.size)[:n]
+    order = streams.bounds_generator(seed).permutation(dataset.size)[:n]
     progress = Progress(len(order), unit="image", label="real images")
     for start in range(0, len(order), batch_size):
         images = dataset.image[order[start : start + batch_size]]
@@ -61,7 +61,7 @@ def real(dataset: Dataset, n: int, batch_size: int, seed: int) -> Iterator[np.nd
 
 def noise(shape: tuple[int, ...], n: int, batch_size: int, seed: int) -> Iterator[np.ndarray]:
     """Yields n images of independent uniform pixels in [-1, 1], float32 [b, *shape]."""
-    generator = np.random.Generator(np.random.Philox(seed))
+    generator = streams.bounds_generator(seed)
     for start in range(0, n, batch_size):
         size = min(batch_size, n - start)
         yield generator.uniform(-1, 1, (size, *shape)).astype(np.float32)

@@ -156,9 +156,9 @@ def _address(values: flags.FlagValues) -> processes.Address | None:
     given = [f"--{name}" for name, value in zip(_ADDRESS, address, strict=True) if value is not None]
     missing = [f"--{name}" for name in _ADDRESS if f"--{name}" not in given]
     if given and not values.distributed:
-        raise ConfigError(f"{given[0]}: needs --distributed")
+        raise ConfigError("needs --distributed", given[0])
     if given and missing:
-        raise ConfigError(f"{given[0]}: needs {' and '.join(missing)} too, or none of them under Slurm")
+        raise ConfigError(f"needs {' and '.join(missing)} too, or none of them under Slurm", given[0])
     if not given:
         return address if values.distributed else None
     if not re.fullmatch(r".+:\d+", address.coordinator):
@@ -193,7 +193,7 @@ def main(argv: list[str]) -> int:
             return train(config, RunFolder(path))
         with processes.joined(address):
             processes.check_same(
-                config.to_json(), "--config: the processes were started with different ones"
+                config.to_json(), "the processes were started with different ones", "--config"
             )
             return train(config, RunFolder(path, ours=processes.is_first()))
 

@@ -8,6 +8,7 @@ import jax
 from experiments.gan.nets import Nets
 from lib.games.game import Aux
 from lib.losses import gradient_penalty
+from lib.runtime.streams import interpolates_key
 
 
 class GanLosses(NamedTuple):
@@ -44,6 +45,6 @@ class GanLosses(NamedTuple):
         values = {"disc": self.disc(on_real, on_fake), "gen": self.gen(on_real, on_fake)}
         metrics |= {"real_logit": on_real.mean(), "fake_logit": on_fake.mean()}
         if self.penalty:
-            metrics["gradient_penalty"] = gradient_penalty(disc, real, fake, jax.random.fold_in(key, 1))
+            metrics["gradient_penalty"] = gradient_penalty(disc, real, fake, interpolates_key(key))
             values["disc"] += self.penalty * metrics["gradient_penalty"]
         return values, Aux({"disc": vectors, "gen": gen_state}, metrics)

@@ -36,8 +36,8 @@ def exact_product(loss: Loss, params: Any, direction: Any) -> Any:
     _, product = jax.jvp(lambda theta: watched(jax.grad(loss)(theta)), (params,), (direction,))
     if not depends:
         raise ConfigError(
-            "dal: this loss is piecewise linear in the parameters, it has no second derivative to choose a "
-            "rate by; use a smooth loss, such as cross entropy, or another optimiser, such as sgd"
+            "this loss is piecewise linear in the parameters, it has no second derivative for 'dal' to "
+            "choose a rate by; use a smooth loss, such as cross entropy, or another optimiser, such as sgd"
         )
     return product
 

@@ -135,17 +135,17 @@ def largest(number: int) -> int:
     return int(_sum(numbers).max())
 
 
-def check_same(text: str, error: str) -> None:
+def check_same(text: str, message: str, field: str = "") -> None:
     """Checks that all processes give the same `text`.
 
     Raises:
-      ConfigError: on all processes, with the text `error`.
+      ConfigError: on all processes, with this message and field.
     """
     digest = np.frombuffer(hashlib.blake2b(text.encode(), digest_size=16).digest(), np.uint8)
     firsts = from_first(digest)
     with together(ConfigError):
         if (firsts != digest).any():
-            raise ConfigError(error)
+            raise ConfigError(message, field)
 
 
 def from_first(tree: Any) -> Any:

@@ -9,9 +9,20 @@ itself, from 0 upwards; the other streams have numbers from 2**32 - 1 downwards,
                  2**32 - 3          samples to score: then the batch's number
                  2**32 - 4          evaluation on held-out data: then the batch's number
 
-A step's own key is split further in the step: device i of several has fold_in(key, i), augmentation
-2**32 - 1. NumPy's generators (the order of the data, held-out examples) have keys (seed, number):
-epoch e has e itself.
+Within a training step its key is split further by fold_in, first by the runtime and the update rule:
+
+    step key -- 2**32 - 1          augmentation
+                0, 1, ..           alternating updates: the update's number in the step
+                0, 1, ..           Runge-Kutta and extragradient with fresh batches: the stage's number
+                n                  the terms added after n Runge-Kutta stages
+
+Other rules use the step's key as it is. On several devices, every device then folds in its own number, 0,
+1, .. (`lib.runtime.devices.device_key`). Where losses are evaluated the key is halved, for them and for the
+terms added to them; a gradient penalty folds 1 into the losses' half.
+
+NumPy's generators of a run (the order of the data, held-out examples) have keys (seed, number): epoch e has
+e itself. The images that bound scores have a seed alone. Data sets that are drawn have seeds of their own,
+in lib/data.
 """
 
 import jax
@@ -20,6 +31,7 @@ import numpy as np
 SAMPLES_VERSION = 2  # of the samples that are scored: their stream had another number before
 _INIT, _ROWS, _SAMPLES, _EVALUATION = (2**32 - i for i in (1, 2, 3, 4))
 _AUGMENTATION = 2**32 - 1  # of a step's key
+_INTERPOLATES = 1  # of a loss's key
 _HOLD_OUT = 2**32 - 1  # of NumPy's keys
 _PICTURES_SEED = 1  # the same latents in every picture of every run
 
@@ -59,6 +71,11 @@ def augmentation_key(step: jax.Array) -> jax.Array:
     return jax.random.fold_in(step, _AUGMENTATION)
 
 
+def interpolates_key(loss: jax.Array) -> jax.Array:
+    """Returns the key of a gradient penalty's interpolates, from the key of the loss."""
+    return jax.random.fold_in(loss, _INTERPOLATES)
+
+
 def epoch_generator(seed: int, epoch: int) -> np.random.Generator:
     """Returns the generator of the order of the data in one epoch."""
     return _generator(seed, epoch)
@@ -67,6 +84,11 @@ def epoch_generator(seed: int, epoch: int) -> np.random.Generator:
 def hold_out_generator(seed: int) -> np.random.Generator:
     """Returns the generator that chooses the examples which are held out of training."""
     return _generator(seed, _HOLD_OUT)
+
+
+def bounds_generator(seed: int) -> np.random.Generator:
+    """Returns the generator of the images that bound scores: the order of real ones, or pixels of noise."""
+    return np.random.Generator(np.random.Philox(seed))
 
 
 def _generator(seed: int, number: int) -> np.random.Generator:
