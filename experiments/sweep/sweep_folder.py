@@ -6,11 +6,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lib.errors import ConfigError
-from lib.runtime.records import best, is_judged, read_held_out, read_scores, read_training
+from lib.runtime.records import (
+    HELD_OUT,
+    TRAINING,
+    best,
+    is_judged,
+    read_held_out,
+    read_scores,
+    read_training,
+)
 from lib.runtime.run_folder import RunFolder
 
-_SOURCES = ("eval", "test", "train")
-_CURVES = ("train", "eval", "scores")  # pictures that are not of samples
+_SOURCES = {"eval": read_scores, "test": read_held_out, "train": read_training}  # in the order of tables
+_CURVES = (TRAINING, HELD_OUT, "scores")  # pictures that are not of samples
 
 
 @dataclass(frozen=True)
@@ -76,7 +84,7 @@ class Sweep:
         """Lists the names of metrics, by source."""
         names = dict.fromkeys(name for run in self.runs for record in run.records for name in record)
         names.pop("step", None)
-        return sorted(names, key=lambda name: _SOURCES.index(name.split("/")[0]))
+        return sorted(names, key=lambda name: list(_SOURCES).index(name.split("/")[0]))
 
 
 def read_sweep(folder: Path) -> Sweep:
@@ -104,9 +112,8 @@ def _read_run(folder: Path, name: str, overrides: Mapping) -> SweepRun:
     """Reads what one run has written."""
     run_folder = RunFolder(folder / name)
     status = run_folder.status()
-    sources = {"train": read_training, "test": read_held_out, "eval": read_scores}
     records = [
-        _numbers(source, record) for source, read in sources.items() for record in read(run_folder.metrics)
+        _numbers(source, record) for source, read in _SOURCES.items() for record in read(run_folder.metrics)
     ]
     records.sort(key=lambda record: record["step"])
     steps = [record["step"] for record in (status, *records[-1:]) if record]

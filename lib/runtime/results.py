@@ -17,7 +17,7 @@ def write_results(
     All processes of a run call it; the one whose folder it is writes.
 
     Args:
-      means: over the held-out split; made again where they are not given and an artefact needs them.
+      means: over the held-out split; if None, they are computed once an artefact asks for them.
     """
 
     def held_out_means() -> dict[str, Any]:
@@ -33,13 +33,13 @@ def write_results(
 
 
 def _draw_curves(folder: RunFolder, main_metrics: tuple[str, ...]) -> None:
-    """Draws figures/train.png and figures/eval.png."""
+    """Draws figures/train.png and figures/eval.png, the curves of the records of these names."""
     training, held_out = records.read_training(folder.metrics), records.read_held_out(folder.metrics)
     names = dict.fromkeys(name for r in training[-1:] for name in r)
     panels = {"loss": [n for n in names if n.endswith("loss")]}
     panels |= by_prefix(n for n in main_metrics if not n.endswith("loss"))
     rates = [n for n in names if n.endswith("learning_rate")]
     panels["learning rate"] = [n for n in rates if len({r.get(n) for r in training}) > 1]
-    metric_curves(training, panels, folder.figures / "train.png")
+    metric_curves(training, panels, folder.figures / f"{records.TRAINING}.png")
     scores = by_prefix(n for r in held_out[-1:] for n in r if n != "step")
-    metric_curves(held_out, scores, folder.figures / "eval.png")
+    metric_curves(held_out, scores, folder.figures / f"{records.HELD_OUT}.png")

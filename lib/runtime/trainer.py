@@ -20,7 +20,7 @@ from lib.errors import ConfigError
 from lib.experiment import State
 from lib.runtime import checkpoints, devices
 from lib.runtime.programs import Programs
-from lib.runtime.records import first_not_finite
+from lib.runtime.records import HELD_OUT, TRAINING, first_not_finite
 from lib.runtime.results import write_results
 from lib.runtime.run_folder import RunFolder, find
 from lib.runtime.signals import stop_requests
@@ -165,12 +165,12 @@ class Trainer:
         programs, config, means = self.programs, self._config, None
         writers.progress.show({n: metrics[n] for n in programs.experiment.main_metrics})
         if self._due(config.log_every, done):
-            writers.log("train", done, metrics)
+            writers.log(TRAINING, done, metrics)
         if self._due(config.eval_every, done):
             means = programs.means(state)
             held_out = programs.metrics(state, means)
             _check_metrics(held_out, done)
-            writers.log("eval", done, held_out)
+            writers.log(HELD_OUT, done, held_out)
         if self._due(config.checkpoint_every, done) or stopping:
             whole = programs.whole(state)
             _check_state(whole, done)

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from lib.experiment import State
 from lib.runtime import checkpoints, processes
 from lib.runtime.progress import Progress
-from lib.runtime.records import MetricWriter
+from lib.runtime.records import HELD_OUT, TRAINING, MetricWriter
 from lib.runtime.run_folder import RunFolder
 from lib.schema import Run
 
@@ -25,11 +25,11 @@ class Writers:
         self._checkpoints = None
         if folder.ours:
             self._checkpoints = checkpoints.Writer(folder.checkpoints, config.keep_checkpoints)
-            for name in ("train", "eval"):
+            for name in (TRAINING, HELD_OUT):
                 self._logs[name] = MetricWriter(folder.metrics, name, folder.tensorboard, first)
 
     def log(self, name: str, step: int, metrics: Mapping[str, float]) -> None:
-        """Writes metrics of training ("train") or on held-out data ("eval")."""
+        """Writes metrics under a name of `records`: TRAINING or HELD_OUT."""
         if name in self._logs:
             self._logs[name].write(step, metrics)
 
