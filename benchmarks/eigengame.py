@@ -47,7 +47,7 @@ class Shape(NamedTuple):
 
     @property
     def operations(self) -> int:
-        """Returns those of a step, without small ones.
+        """Returns the number of floating-point operations in a step, small terms left out.
 
         X V^T and Y^T X have 2 b k d each, Y^T Y 2 b k^2, the penalty 2 k^2 d.
         """

@@ -25,7 +25,7 @@ class BestCheckpoint:
         return self.of(list(self._evaluator.records().values()))
 
     def of(self, scored: Sequence[dict]) -> dict | None:
-        """Returns the best of some records, the first of equal ones; None of none."""
+        """Returns the best of some records, the first of equal ones, or None where there are no records."""
         if not scored:
             return None
         sign = "-" if self._evaluator.config.eval.best_metric.startswith("-") else ""

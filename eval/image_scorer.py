@@ -29,16 +29,18 @@ class ImageScorer:
         """Returns the records of real images, the floor of the distances, and of noise, their ceiling."""
         train, held_out = self._data
         section, split = self._config.eval, self._config.dataset.train_split
-        n, splits, b = section.num_samples, section.num_splits, section.batch_size
+        sizes = (section.num_samples, section.num_splits, section.kernel_samples)
+        depends_on = (split, *sizes, train.image, held_out.image)
+        return cached_records(self._network, depends_on, self._score_bounds)
 
-        def score_both() -> list[dict]:
-            return [
-                self.record(f"real ({split})", sampling.real(train, n, b, 0)),
-                self.record("noise", sampling.noise(train.image_shape, n // splits, b, 0)),
-            ]
-
-        depends_on = (split, n, splits, section.kernel_samples, train.image, held_out.image)
-        return cached_records(self._network, depends_on, score_both)
+    def _score_bounds(self) -> list[dict]:
+        """Scores real images and noise."""
+        train, split, section = self._data.train, self._config.dataset.train_split, self._config.eval
+        n, b = section.num_samples, section.batch_size
+        return [
+            self.record(f"real ({split})", sampling.real(train, n, b, 0)),
+            self.record("noise", sampling.noise(train.image_shape, n // section.num_splits, b, 0)),
+        ]
 
     def record(self, images: str, batches: Iterable[np.ndarray]) -> dict:
         """Returns the record of a stream of images: their scores over parts, and what these depend on.

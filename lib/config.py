@@ -164,7 +164,7 @@ def _get(config: Any, field: str) -> Any:
 
 
 def _set_field(config: ml_collections.ConfigDict, field: str, text: str) -> None:
-    """Sets an existing field to what a text means for a value of its type."""
+    """Sets an existing field to the value that a text stands for, read as the field's type."""
     *sections, name = field.split(".")
     section = _get(config, ".".join(sections)) if sections else config
     if isinstance(section[name], ml_collections.ConfigDict):

@@ -54,11 +54,6 @@ def build(config: GamesConfig, spec: DataSpec) -> Experiment:
     rules = {label: make_rule(toy, method, label) for label, method in section.methods.items()}
     move = functools.partial(step_all, toy, rules, section.limit)
 
-    def distances(state: GamesState):
-        return {
-            f"distance/{label}": distance(toy, points(toy, s)).mean() for label, s in state.methods.items()
-        }
-
     def init(key: jax.Array, batch: Batch) -> GamesState:
         del key, batch
         return state_at_starts(toy, rules, section.starts)
@@ -66,11 +61,11 @@ def build(config: GamesConfig, spec: DataSpec) -> Experiment:
     def train_step(state: GamesState, batch: Batch, key: jax.Array):
         del batch, key
         state = move(state)
-        return state, distances(state)
+        return state, mean_distances(toy, state)
 
     def eval_step(state: GamesState, batch: Batch, key: jax.Array):
         del batch, key
-        return {name: (value, jnp.ones([])) for name, value in distances(state).items()}
+        return {name: (value, jnp.ones([])) for name, value in mean_distances(toy, state).items()}
 
     @functools.lru_cache(maxsize=1)
     def trajectories(steps: int) -> dict[str, np.ndarray]:
@@ -102,16 +97,22 @@ def state_at_starts(toy: Toy, rules: dict[str, BoundRule], starts: Sequence[Sequ
 
 
 def step_all(toy: Toy, rules: dict[str, BoundRule], limit: float, state: GamesState) -> GamesState:
-    """Takes a step of every method from every start; who would leave the ball of radius `limit` stays."""
-    key = jax.random.key(_KEY)
+    """Takes a step of every method from every start.
 
-    def one(rule: BoundRule, old: GameState) -> GameState:
-        new, _ = rule.step(old, None, key)
-        inside = jnp.linalg.norm(toy.point(new.params)) < limit
-        return jax.tree.map(lambda a, b: jnp.where(inside, a, b), new, old)
-
-    moved = {label: jax.vmap(functools.partial(one, r))(state.methods[label]) for label, r in rules.items()}
+    Copies of the players that would leave the ball of radius `limit` around 0 stay where they are.
+    """
+    moved = {
+        label: jax.vmap(functools.partial(_step_within, toy, rule, limit))(state.methods[label])
+        for label, rule in rules.items()
+    }
     return GamesState(state.step + 1, moved)
+
+
+def _step_within(toy: Toy, rule: BoundRule, limit: float, old: GameState) -> GameState:
+    """Takes a step of one copy of the players, or none if it would leave the ball."""
+    new, _ = rule.step(old, None, jax.random.key(_KEY))
+    inside = jnp.linalg.norm(toy.point(new.params)) < limit
+    return jax.tree.map(lambda a, b: jnp.where(inside, a, b), new, old)
 
 
 def points(toy: Toy, state: GameState) -> jax.Array:
@@ -119,13 +120,20 @@ def points(toy: Toy, state: GameState) -> jax.Array:
     return jax.vmap(toy.point)(state.params)
 
 
+def _all_points(toy: Toy, state: GamesState) -> dict[str, jax.Array]:
+    """Returns {label: where the copies of its method are, [starts, d]}."""
+    return {label: points(toy, s) for label, s in state.methods.items()}
+
+
 def distance(toy: Toy, at: jax.Array) -> jax.Array:
     """Returns the distances [n] of points [n, d] from the nearest equilibrium."""
+    equilibria = jnp.asarray(toy.equilibria.copy(), float)
+    return jnp.linalg.norm(at[None] - equilibria[:, None], axis=-1).min(0)
 
-    def distance_to(equilibrium: jax.Array) -> jax.Array:
-        return jnp.linalg.norm(at - equilibrium[None], axis=-1)
 
-    return jax.vmap(distance_to)(jnp.asarray(toy.equilibria.copy(), float)).min(0)
+def mean_distances(toy: Toy, state: GamesState) -> dict[str, jax.Array]:
+    """Returns {metric: mean distance of a method's copies from the nearest equilibrium}."""
+    return {f"distance/{label}": distance(toy, at).mean() for label, at in _all_points(toy, state).items()}
 
 
 def walk(
@@ -133,14 +141,13 @@ def walk(
 ) -> dict[str, np.ndarray]:
     """Returns the trajectories {label: points [steps + 1, starts, d]} from `start` on."""
 
-    def where(state: GamesState):
-        return {label: points(toy, s) for label, s in state.methods.items()}
-
     def one(state, _):
         state = move(state)
-        return state, where(state)
+        return state, _all_points(toy, state)
 
     _, later = jax.jit(lambda s: jax.lax.scan(one, s, length=steps))(start)
     return jax.tree.map(
-        lambda first, rest: np.concatenate([np.asarray(first)[None], np.asarray(rest)]), where(start), later
+        lambda first, rest: np.concatenate([np.asarray(first)[None], np.asarray(rest)]),
+        _all_points(toy, start),
+        later,
     )

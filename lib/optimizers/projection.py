@@ -14,7 +14,7 @@ Projection = Callable[[Any], Any]  # parameters to the nearest ones of a set
 
 
 def identity(params: Any) -> Any:
-    """Returns the parameters: the projection onto the set of all."""
+    """Returns the parameters as they are: the projection where all parameters are allowed."""
     return params
 
 

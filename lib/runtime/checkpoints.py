@@ -94,7 +94,7 @@ def _write_errors():
 
 
 def steps(folder: Path) -> list[int]:
-    """Steps that have a checkpoint, oldest first. What is still being written has another name."""
+    """Lists the steps that have a checkpoint, oldest first; one still being written has another name."""
     if not folder.is_dir():
         return []
     return sorted(int(p.name) for p in folder.iterdir() if p.name.isdigit())

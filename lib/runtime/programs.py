@@ -22,10 +22,12 @@ class Programs:
     """One experiment, its data, and its compiled functions.
 
     Attributes:
-      experiment, config, data: what they are of.
-      devices: that they run on, ordered by process.
-      local: which of these are this process's own.
-      on_cpu: whether they are CPUs.
+      experiment: the experiment whose functions are compiled.
+      config: of the run.
+      data: the splits for training and held out.
+      devices: the devices that the functions run on, ordered by process.
+      local: the slice of `devices` that is this process's own.
+      on_cpu: whether the devices are CPUs.
     """
 
     def __init__(

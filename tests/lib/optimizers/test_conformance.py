@@ -76,7 +76,7 @@ def stepped(name: str, problem: str, params, state):
 
 
 def stepped_all(carries):
-    """Steps in all cases, so that they are one program."""
+    """Takes steps in all cases, so that they are one program."""
     return {case: stepped(*case, *carry) for case, carry in carries.items()}
 
 
