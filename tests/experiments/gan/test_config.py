@@ -1,13 +1,128 @@
-"""The networks of a GAN in configs of today, and of runs older than `gan.nets.kwargs`."""
+"""The `gan` section: contradictions are refused in one line, presets are sound, older runs are read."""
 
 import pytest
 from conftest import small_config
 
+from configs import play
+from configs.gan import base
 from experiments import registry
 from experiments.gan import GanConfig
 from lib.config import differences, to_plain
 from lib.errors import ConfigError
 from lib.runtime.run_folder import RunFolder
+
+REFUSED = [  # (overrides of configs/gan/digits.py, what the line says)
+    (
+        ["gan.updates=alternatin"],
+        r"config\.gan\.updates: unknown name 'alternatin'; did you mean 'alternating'",
+    ),
+    (
+        ["gan.num_disc_updates=2"],
+        r"config\.gan\.num_disc_updates: .*to 1 or updates to 'alternating'",
+    ),
+    (["gan.first_player=gen"], r"config\.gan\.first_player: .*'alternating'"),
+    (["gan.stage_batches=fresh"], r"config\.gan\.stage_batches: .*'runge_kutta_4', 'extragradient'"),
+    (
+        ["gan.grad_regularizes.rk_after_explicit_coeffs.gen.other_norm=0.1"],
+        r"rk_after_explicit_coeffs\.gen\.other_norm: 'simultaneous' is no Runge-Kutta rule",
+    ),
+    (
+        ["gan.optimizers.gen.name=adam"],
+        r"\.disc\.other_dot_prod: .* optimizers\.gen .*allow_unsound",
+    ),
+    (["gan.optimizers.disc.kwargs.momentum=-0.5"], r"drift of optimizers\.disc .*without momentum"),
+    (["gan.optimizers.disc.clip_norm=1.0"], r"drift of optimizers\.disc .*clipping"),
+    (["gan.updates=runge_kutta_4"], r"no theory of the drift of updates 'runge_kutta_4'"),
+    (["gan.updates=extragradient"], r"no theory of the drift of updates 'extragradient'"),
+    (
+        ["gan.updates=optimistic", "gan.optimizers.gen.name=adam"],
+        r"config\.gan\.optimizers\.gen: 'optimistic' looks ahead by plain gradient steps",
+    ),
+    (["gan.sga.weight=0.1"], r"no theory of the drift of sga"),
+    (
+        ["gan.grad_regularizes.drift_clock=share"],
+        r"drift_clock: unknown name 'share'; did you mean 'shared'",
+    ),
+    (
+        ["gan.optimizers.gen.schedule.name=cosine_decay"],
+        r"schedule\.name: unknown schedule 'cosine_decay'; did you mean 'cosine_decay_schedule'",
+    ),
+    (["gan.optimizers.gen.clip_norm=-1.0"], r"config\.gan\.optimizers\.gen\.clip_norm: "),
+]
+
+
+def build(config):
+    class Spec:
+        image_shape, num_classes, mixture = (8, 8, 1), 10, None
+
+    return registry.build(registry.validated(config), Spec)
+
+
+@pytest.mark.parametrize(("overrides", "line"), REFUSED)
+def test_contradictions_are_one_line(overrides, line):
+    with pytest.raises(ConfigError, match=line) as caught:
+        build(small_config("gan/digits", *overrides))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ["gan.updates=runge_kutta_4", "gan.stage_batches=fresh"],
+        ["gan.optimizers.gen.name=adam"],
+        ["gan.sga.weight=0.1"],
+    ],
+)
+def test_unsound_is_allowed_on_demand(overrides):
+    build(small_config("gan/digits", "gan.allow_unsound=True", *overrides))
+
+
+def test_wrong_names_of_coefficients_are_one_line():
+    misspelt, incomplete = small_config("gan/digits"), small_config("gan/digits")
+    with misspelt.unlocked(), incomplete.unlocked():
+        disc = misspelt.gan.grad_regularizes.dd_coeffs_multiplier.disc
+        disc.self_nrm = disc.self_norm
+        del disc.self_norm
+        del incomplete.gan.grad_regularizes.dd_coeffs_multiplier.disc.self_norm
+    field = "config.gan.grad_regularizes.dd_coeffs_multiplier.disc"
+    with pytest.raises(ConfigError) as caught:
+        registry.validated(misspelt)
+    assert str(caught.value) == f"{field}.self_nrm: unknown field; did you mean 'self_norm'?"
+    with pytest.raises(ConfigError, match="missing") as caught:
+        registry.validated(incomplete)
+    assert caught.value.field == f"{field}.self_norm"
+
+
+def test_schedules_and_momentum_zero_have_a_theory():
+    schedule = "gan.optimizers.disc.schedule"
+    build(
+        small_config(
+            "gan/digits",
+            f"{schedule}.name=piecewise_constant_schedule",
+            f"{schedule}.kwargs.boundaries_and_scales=((100, 0.1),)",
+            "gan.optimizers.gen.kwargs.momentum=0.0",
+            "gan.updates=alternating",
+            "gan.first_player=gen",
+            "gan.num_gen_updates=2",
+        )
+    )
+
+
+PRESETS = [  # (function, its arguments)
+    (play.consensus, (0.1,)),
+    (play.symplectic, (0.1,)),
+    (play.symplectic_regularizer, (0.1,)),
+    (play.ode_gan, (0.1,)),
+    (play.negative_momentum, (-0.5, 0.0)),
+]
+
+
+@pytest.mark.parametrize(("preset", "arguments"), PRESETS)
+def test_presets_are_sound(preset, arguments):
+    plain, config = base.base(), base.base()
+    preset(config.gan, *arguments)
+    assert config.to_dict() != plain.to_dict()
+    assert build(config).batches_per_step == 1
 
 
 def older(config, **mlp) -> dict:
