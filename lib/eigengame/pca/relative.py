@@ -49,6 +49,7 @@ class PlayerStates(NamedTuple):
     count: jax.Array
 
 
+@functools.partial(jax.jit, static_argnames=("optimizer", "k", "d", "dtype"))
 def initial_players(optimizer: Optimizer, seed: int, k: int, d: int, dtype: Any) -> PlayerStates:
     """Returns k players at random unit vectors of d features; the optimiser is of `lib.optimizers.make`."""
     vectors = initial_vectors(jax.random.key(seed), k, d).astype(dtype)
