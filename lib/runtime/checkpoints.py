@@ -16,6 +16,7 @@ import orbax.checkpoint as ocp
 
 from lib.errors import ConfigError
 from lib.experiment import State
+from lib.runtime.files import step_of
 
 
 class DamagedError(Exception):
@@ -97,7 +98,8 @@ def steps(folder: Path) -> list[int]:
     """Lists the steps that have a checkpoint, oldest first; one still being written has another name."""
     if not folder.is_dir():
         return []
-    return sorted(int(p.name) for p in folder.iterdir() if p.name.isdigit())
+    named = (step_of(path) for path in folder.iterdir())
+    return sorted(step for step in named if step is not None)
 
 
 def restore(folder: Path, step: int, target: State) -> State:

@@ -1,14 +1,20 @@
-"""Files that are whole or absent, whatever happens while they are written, and locks between processes."""
+"""Files that are whole or absent, whatever happens while they are written; locks; names of steps."""
 
 import contextlib
 import fcntl
 import os
+import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
 _TRIES, _PAUSE = 10, 0.1  # is_locked holds the lock for an instant
+
+
+def step_of(path: Path) -> int | None:
+    """Returns the step that a checkpoint's folder is named after; None for any other name."""
+    return int(path.name) if re.fullmatch(r"[0-9]{1,18}", path.name) else None
 
 
 @contextlib.contextmanager

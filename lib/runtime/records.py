@@ -8,6 +8,7 @@ A record is a dict with `step`. Who wrote it, and which of two values is better,
 
 import contextlib
 import fcntl
+import functools
 import json
 import math
 import os
@@ -105,14 +106,31 @@ def _append(path: Path, record: Mapping) -> None:
 
 
 def _read(path: Path) -> list[dict]:
-    """Returns all whole records of a file; none if there is no file."""
+    """Returns the sound records of a file, none if there is none; says once how many lines are damaged."""
     if not path.exists():
         return []
-    records = []
-    for line in path.read_text().splitlines():
-        with contextlib.suppress(json.JSONDecodeError):  # cut off by a kill
-            records.append(json.loads(line))
-    return records
+    *lines, last = path.read_bytes().split(b"\n")
+    records = [_record(line) for line in lines]
+    if damaged := records.count(None):
+        _note_damage(path, damaged)
+    records.append(_record(last))  # cut off by a kill, or not written to its end yet
+    return [record for record in records if record is not None]
+
+
+def _record(line: bytes) -> dict | None:
+    """Returns the record of a line; None where it is not a JSON object with a step."""
+    try:
+        record = json.loads(line)
+    except ValueError:  # also of bytes that are not UTF-8
+        return None
+    sound = isinstance(record, dict) and type(record.get("step")) is int
+    return record if sound else None
+
+
+@functools.cache
+def _note_damage(path: Path, lines: int) -> None:
+    """Prints, once, that lines of a file are left out."""
+    print(f"note: {lines} damaged {'line' if lines == 1 else 'lines'} of '{path}' left out")
 
 
 def _rewrite(path: Path, last_step: int) -> None:

@@ -20,6 +20,7 @@ from lib.schema import MAY_DIFFER
 
 CHECKPOINTS = "checkpoints"
 _RESTORE = "config.restore_path"
+_STATUSES = ("training", "stopped", "failed", "finished")
 
 
 class RunFolder:
@@ -100,13 +101,31 @@ class RunFolder:
             temporary.write_text(json.dumps({"status": status, "step": step, "error": error}) + "\n")
 
     def status(self) -> dict:
-        """Returns what `set_status` wrote, "killed" for training that no process does, {} before it."""
+        """Returns what `set_status` wrote, "killed" for training that no process does, {} before it.
+
+        What cannot be read is derived from the checkpoints.
+        """
         try:
             written = json.loads((self.path / "status.json").read_text())
-        except (FileNotFoundError, json.JSONDecodeError):
+            status, step, error = (written[name] for name in ("status", "step", "error"))
+            if status not in _STATUSES or type(step) is not int or not isinstance(error, str):
+                raise ValueError("not what set_status writes")
+        except FileNotFoundError:
             return {}
-        killed = written["status"] == "training" and not self.is_training()
-        return written | ({"status": "killed"} if killed else {})
+        except (ValueError, KeyError, TypeError):
+            status, step, error = self._derived_status()
+        killed = status == "training" and not self.is_training()
+        return {"status": "killed" if killed else status, "step": step, "error": error}
+
+    def _derived_status(self) -> tuple[str, int, str]:
+        """Returns the (status, step, error) that the checkpoints and the config speak for."""
+        folders = self.checkpoints.iterdir() if self.checkpoints.is_dir() else ()
+        step = max((s for s in map(files.step_of, folders) if s is not None), default=0)
+        try:
+            finished = step >= self.read_config().num_steps
+        except (ConfigError, AttributeError, TypeError):
+            finished = False
+        return "finished" if finished else "training", step, ""
 
     # Its config.
 
@@ -119,15 +138,17 @@ class RunFolder:
         """Reads what `write_config` wrote. Of an experiment's run use `experiments.registry.own_config`.
 
         Raises:
-          ConfigError: the file is missing or is not JSON.
+          ConfigError: the file is missing or is not a JSON object.
         """
         try:
             values = json.loads(self.config.read_text())
+            if not isinstance(values, dict):
+                raise ValueError("not a JSON object")
         except FileNotFoundError as error:
             raise ConfigError(
                 f"no {self.config.name} in '{self.path}': not a work directory of a run"
             ) from error
-        except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        except ValueError as error:
             raise ConfigError(
                 f"'{self.config}' is damaged ({one_line(error)}); restore it from a copy"
             ) from error
@@ -181,7 +202,7 @@ def check_same_run(ours: Any, theirs: Any, folder: RunFolder, flag: str) -> None
 def find_run(path: str | os.PathLike) -> Path:
     """Returns the work directory that a path means: itself, its checkpoints folder's, or one step's."""
     path = Path(path).absolute()
-    if path.name.isdigit() and path.parent.name == CHECKPOINTS:
+    if files.step_of(path) is not None and path.parent.name == CHECKPOINTS:
         return path.parent.parent
     return path.parent if path.name == CHECKPOINTS else path
 
@@ -203,4 +224,4 @@ def find(restore_path: str) -> tuple[RunFolder, int | None]:
         raise ConfigError(
             f"'{restore_path}' is not of a run: no config.json and checkpoints in '{folder.path}'", _RESTORE
         )
-    return folder, int(path.name) if path.parent == folder.checkpoints else None
+    return folder, files.step_of(path) if path.parent == folder.checkpoints else None
