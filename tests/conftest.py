@@ -8,9 +8,13 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import jax
-import numpy as np
-import pytest
+# Programs here run for milliseconds and compile for seconds: XLA's backend need not optimise them.
+_XLA_FLAGS = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
+os.environ.setdefault("XLA_FLAGS", _XLA_FLAGS)
+
+import jax  # noqa: E402
+import numpy as np  # noqa: E402
+import pytest  # noqa: E402
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
@@ -104,7 +108,7 @@ def float64():
 def program_env():
     """Returns the environment of a program that a test starts: this tree, one device, the usual caches."""
     env = {k: v for k, v in os.environ.items() if not k.startswith(("XLA_", "JAX_"))}
-    return env | {"PYTHONPATH": str(ROOT)}
+    return env | {"PYTHONPATH": str(ROOT), "XLA_FLAGS": os.environ["XLA_FLAGS"]}
 
 
 def program(env, *args, module="experiments.main", **kwargs) -> subprocess.Popen:
