@@ -5,8 +5,8 @@ paper's default, on scikit-learn's built-in digits.
 
     ./run.sh train
 
-Measured: 12,000 steps in 78 s on 2 idle CPU cores; digits of all classes, at a Frechet distance of 17.2 +- 1.5
-(digits_cnn, 5 x 1,500 samples) with a floor of 3.0 and a ceiling of 167.
+Measured: 12,000 steps in 78 s on 2 idle CPU cores; digits of all classes, at a Frechet distance of
+17.2 +- 1.5 (digits_cnn, 5 x 1,500 samples) with a floor of 3.0 and a ceiling of 167.
 """
 
 from configs.gan.base import base
