@@ -4,7 +4,7 @@ import contextlib
 import shutil
 from collections.abc import Sequence
 
-from eval.evaluation import Evaluator
+from eval.evaluation import Evaluator, metric_names
 from lib.errors import ConfigError
 from lib.experiment import State
 from lib.runtime import checkpoints, records
@@ -37,7 +37,7 @@ class BestCheckpoint:
         Raises:
           ConfigError: the config names one that the evaluation does not have.
         """
-        known = [n for n, v in record.items() if isinstance(v, float) and not n.endswith("_std")]
+        known = metric_names(record)
         wanted = self._evaluator.config.eval.best_metric.removeprefix("-")
         if wanted and wanted not in known:
             raise ConfigError(f"no metric '{wanted}'; known: {', '.join(known)}", "config.eval.best_metric")

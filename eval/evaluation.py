@@ -75,8 +75,7 @@ class Evaluator:
     def record(self, record: dict) -> None:
         """Appends a record to metrics/eval.jsonl and to TensorBoard's events, and draws all of them."""
         records.append_score(self.folder.metrics, self.folder.tensorboard, record)
-        names = [n for n, v in record.items() if isinstance(v, float) and not n.endswith("_std")]
-        panels = {name: [name] for name in names}
+        panels = {name: [name] for name in metric_names(record)}
         metric_curves(list(self.records().values()), panels, self.folder.figures / "scores.png")
 
     def score(self, state: State, step: int) -> dict:
@@ -127,6 +126,11 @@ class Evaluator:
         print(table([samples, *scorer.bounds]))
         print(f"classes of the samples: {shares(samples['classes'])}")
         return {name: value for name, value in samples.items() if name != "images"}
+
+
+def metric_names(record: Mapping) -> list[str]:
+    """Returns the names of a record's metrics, without their spreads and the conditions."""
+    return [n for n, v in record.items() if isinstance(v, float) and not n.endswith("_std")]
 
 
 def table(records: Sequence[Mapping]) -> str:

@@ -49,9 +49,10 @@ class Follower:
             while True:
                 running = self._training_runs()  # asked first: so the last checkpoint is not missed
                 known = checkpoints.steps(self._folder.checkpoints)
-                done = self._done(known)
+                scored = self._evaluator.records()
+                done = self._done(known, scored)
                 new = [step for step in known if step not in done]
-                self._mention_dropped(set(known))
+                self._mention_dropped(set(known), scored)
                 if new:
                     self._score(new[0])
                 elif not running:
@@ -59,12 +60,11 @@ class Follower:
                 else:
                     waits_for = self._wait(max(known, default=0), waits_for)
 
-    def _done(self, known: list[int]) -> set[int]:
+    def _done(self, known: list[int], scored: dict[int, dict]) -> set[int]:
         """Returns the steps that need no scoring.
 
         A step that was trained anew has another checksum, and is scored again.
         """
-        scored = self._evaluator.records()
         same = {s for s in known if s in scored and scored[s]["checkpoint"] == self._checksum(s)}
         return same | {s for s in known if self._passed_over.get(s) == self._written(s)}
 
@@ -112,9 +112,9 @@ class Follower:
         reached = max(checkpoints.steps(self._folder.checkpoints), default=0) >= last
         return not reached and self._folder.status().get("status") != "failed"
 
-    def _mention_dropped(self, known: set[int]) -> None:
+    def _mention_dropped(self, known: set[int], scored: dict[int, dict]) -> None:
         """Prints the steps that were seen, and are gone before they were scored."""
-        finished = self._evaluator.records().keys() | self._passed_over.keys()
+        finished = scored.keys() | self._passed_over.keys()
         for step in sorted(self._seen - known - finished):
             print(f"step {step:,} was dropped by training before its turn; raise config.keep_checkpoints")
         self._seen = known

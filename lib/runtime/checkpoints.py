@@ -16,7 +16,7 @@ import orbax.checkpoint as ocp
 
 from lib.errors import ConfigError
 from lib.experiment import State
-from lib.runtime.files import step_of
+from lib.runtime.files import steps
 
 
 class DamagedError(Exception):
@@ -92,14 +92,6 @@ def _write_errors():
     except Exception as error:  # TensorStore reports a full disk as a ValueError, among others
         lines = [line for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
         raise WriteError(lines[0][:300]) from error
-
-
-def steps(folder: Path) -> list[int]:
-    """Lists the steps that have a checkpoint, oldest first; one still being written has another name."""
-    if not folder.is_dir():
-        return []
-    named = (step_of(path) for path in folder.iterdir())
-    return sorted(step for step in named if step is not None)
 
 
 def restore(folder: Path, step: int, target: State) -> State:

@@ -17,6 +17,14 @@ def step_of(path: Path) -> int | None:
     return int(path.name) if re.fullmatch(r"[0-9]{1,18}", path.name) else None
 
 
+def steps(folder: Path) -> list[int]:
+    """Lists the steps that have a checkpoint, oldest first; one still being written has another name."""
+    if not folder.is_dir():
+        return []
+    named = (step_of(path) for path in folder.iterdir())
+    return sorted(step for step in named if step is not None)
+
+
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """Yields a path to write to, moved to `path` in one step when the block ends without an error."""

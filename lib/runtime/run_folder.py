@@ -119,8 +119,7 @@ class RunFolder:
 
     def _derived_status(self) -> tuple[str, int, str]:
         """Returns the (status, step, error) that the checkpoints and the config speak for."""
-        folders = self.checkpoints.iterdir() if self.checkpoints.is_dir() else ()
-        step = max((s for s in map(files.step_of, folders) if s is not None), default=0)
+        step = max(files.steps(self.checkpoints), default=0)
         try:
             finished = step >= self.read_config().num_steps
         except (ConfigError, AttributeError, TypeError):
