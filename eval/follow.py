@@ -109,7 +109,7 @@ class Follower:
         if self._folder.is_training():
             return True
         last = self._folder.read_config().num_steps  # it may have been raised meanwhile
-        reached = max(checkpoints.steps(self._folder.checkpoints), default=0) >= last
+        reached = self._folder.newest_step() >= last
         return not reached and self._folder.status().get("status") != "failed"
 
     def _mention_dropped(self, known: set[int], scored: dict[int, dict]) -> None:

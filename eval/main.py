@@ -94,7 +94,7 @@ def follow(evaluator: Evaluator) -> int:
     try:
         show_best(follower.best, follower.follow())
     except WriteError as error:
-        print(f"error: cannot keep the best checkpoint: {error}", file=sys.stderr)
+        print(f"error: the best checkpoint is not kept: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("\nstopped; the same command goes on with what is not scored yet")

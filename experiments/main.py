@@ -11,10 +11,9 @@ from absl import flags
 from experiments import catalogue, registry
 from lib.command_line import parse
 from lib.config import apply_overrides, load_file
-from lib.errors import ConfigError, one_line_errors
+from lib.errors import ConfigError, explained, one_line, one_line_errors
 from lib.experiment import State
-from lib.runtime import cache, checkpoints, processes
-from lib.runtime.results import write_results
+from lib.runtime import cache, checkpoints, devices, processes
 from lib.runtime.run_folder import RunFolder, check_same_run, find, find_run
 from lib.runtime.trainer import NotFiniteError, Trainer, first_state
 from lib.schema import Run
@@ -65,16 +64,16 @@ def train(raw_config, folder: RunFolder) -> int:
         try:
             return _run(trainer, step, state)
         except Exception as error:
-            folder.set_status("failed", step, f"{type(error).__name__}: {error}".splitlines()[0])
+            with contextlib.suppress(OSError):
+                folder.set_status("failed", folder.newest_step(), one_line(error))
             raise
 
 
 def _check_restore_path(raw_config, config: Run, folder: RunFolder) -> None:
-    started = bool(checkpoints.steps(folder.checkpoints))
-    if config.restore_path and not started:  # later, the run's own checkpoints count
+    if config.restore_path and not folder.newest_step():  # later, the run's own checkpoints count
         source, at = find(config.restore_path)
         check_same_run(raw_config, registry.own_config(source), source, "config.restore_path")
-        at = at or max(checkpoints.steps(source.checkpoints), default=0)
+        at = at or source.newest_step()
         if at >= config.num_steps:
             raise ConfigError(
                 f"must be larger than {at:,}, where restore_path is already", "config.num_steps"
@@ -92,7 +91,9 @@ def _begin(trainer: Trainer, raw_config) -> tuple[int, State]:
     if folder.config.exists():
         check_same_run(raw_config, registry.own_config(folder), folder, "--workdir")
     step, state = first_state(programs, folder, programs.config.restore_path)
+    folder.clean_up(programs.config.keep_checkpoints)
     folder.write_config(raw_config)
+    folder.check_machine(devices.machine(programs.devices), resumes=step > 0)
     folder.set_status("training", step)
     return step, state
 
@@ -102,9 +103,6 @@ def _run(trainer: Trainer, step: int, state: State) -> int:
     folder, num_steps = trainer.folder, trainer.programs.config.num_steps
     if step >= num_steps:
         print(f"already trained to step {step:,}; raise config.num_steps to go on")
-        write_results(
-            trainer.programs, folder, state, step
-        )  # the last run may have been killed before it could
         folder.set_status("finished", step)
         report(folder)
         return 0
@@ -114,10 +112,10 @@ def _run(trainer: Trainer, step: int, state: State) -> int:
         stopped = trainer.train(state, step)
     except NotFiniteError as error:
         return _failed(folder, str(error))
-    except checkpoints.WriteError as error:
-        kept = checkpoints.steps(folder.checkpoints)
-        last = f"step {kept[-1]:,} is kept" if kept else "there is none yet"
-        return _failed(folder, f"cannot write a checkpoint: {error}; {last}")
+    except (checkpoints.WriteError, OSError) as error:
+        kept = folder.newest_step()
+        last = f"the checkpoint of step {kept:,} is kept" if kept else "there is no checkpoint yet"
+        return _failed(folder, f"{explained(error) or error}; {last}; the same command goes on")
     folder.set_status("stopped" if stopped.signal else "finished", stopped.step)
     if stopped.signal:
         print(f"stopped and saved at step {stopped.step:,}; the same command continues")
@@ -130,15 +128,14 @@ def _run(trainer: Trainer, step: int, state: State) -> int:
 def _failed(folder: RunFolder, error: str) -> int:
     print(f"error: {error}", file=sys.stderr)
     with contextlib.suppress(OSError):  # the disk may be full
-        folder.set_status("failed", max(checkpoints.steps(folder.checkpoints), default=0), error)
+        folder.set_status("failed", folder.newest_step(), error)
     return 1
 
 
 def report(folder: RunFolder) -> None:
     """Says where the results of a finished run are, and how to evaluate it."""
-    newest = checkpoints.steps(folder.checkpoints)[-1]
     pictures = sorted(folder.figures.glob("*.png"), key=lambda p: p.stat().st_mtime)
-    print(f"checkpoint  {folder.checkpoints / str(newest)}")
+    print(f"checkpoint  {folder.checkpoints / str(folder.newest_step())}")
     print(f"metrics     {folder.metrics}/train.jsonl, eval.jsonl; tensorboard --logdir {folder.path}")
     print(f"pictures    {folder.figures}/: {', '.join(p.name for p in pictures[-4:])}")
     if arrays := sorted(folder.path.glob("*.npy")):

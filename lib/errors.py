@@ -1,12 +1,19 @@
-"""Errors that a user can mend: one line with the field, what is wrong with it, and what to do."""
+"""Errors that a user can act on: one line with the field or the file, what is wrong, and what to do."""
 
 import contextlib
 import difflib
+import errno
+import os
+import shutil
 import sys
 from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import TypeVar
 
 T = TypeVar("T")
+
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+_OF_THE_MACHINE = (*_FULL, errno.EIO, errno.ENOMEM)
 
 
 class ConfigError(ValueError):
@@ -40,15 +47,53 @@ def within(section: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def one_line_errors() -> Iterator[None]:
-    """Ends the program with exit code 2 and one line on standard error for a `ConfigError`."""
+    """Ends the program with one line on standard error where the block fails by no fault of the program.
+
+    The exit code is 2 for a `ConfigError` and for a file that cannot be used as asked, 1 where the machine
+    gives no more (space on a disk, memory), and 130 after Ctrl-C.
+    """
     try:
         yield
-    except ConfigError as error:
-        print(f"error: {error}", file=sys.stderr)
-        raise SystemExit(2) from error
+    except KeyboardInterrupt as error:
+        print("interrupted", file=sys.stderr)
+        raise SystemExit(130) from error
+    except Exception as error:
+        if isinstance(error, BrokenPipeError):  # whoever read our output has enough of it
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise SystemExit(1) from error
+        if (line := explained(error)) is None:
+            raise
+        print(f"error: {line}", file=sys.stderr)
+        raise SystemExit(1 if is_of_the_machine(error) else 2) from error
 
 
-def one_line(error: Exception) -> str:
+def explained(error: BaseException) -> str | None:
+    """Returns an error as one line that a user can act on; None for one that is a fault of the program."""
+    if isinstance(error, ConfigError):
+        return " ".join(str(error).splitlines())
+    if isinstance(error, OSError) and error.errno:
+        of = f"'{os.fsdecode(error.filename)}': " if isinstance(error.filename, str | bytes) else ""
+        return f"{of}{error.strerror}{_space_left(error)}"
+    if isinstance(error, MemoryError):
+        return f"not enough memory: {one_line(error)}"
+    return None
+
+
+def is_of_the_machine(error: BaseException) -> bool:
+    """Tells whether the machine gives no more: space, memory, or a sound disk."""
+    return isinstance(error, MemoryError) or getattr(error, "errno", None) in _OF_THE_MACHINE
+
+
+def _space_left(error: OSError) -> str:
+    """Returns how much space is left beside the file of an error that is of a full disk, else nothing."""
+    if error.errno not in _FULL:
+        return ""
+    place = Path(error.filename) if isinstance(error.filename, str) else Path.cwd()
+    place = next(folder for folder in place.absolute().parents if folder.exists())
+    return f" ({shutil.disk_usage(place).free / 1e6:,.0f} MB left in '{place}')"
+
+
+def one_line(error: BaseException) -> str:
     """Returns an exception's type and text as one line."""
     return " ".join(f"{type(error).__name__}: {error}".split())
 

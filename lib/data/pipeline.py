@@ -10,6 +10,7 @@ Images are uint8 [b, h, w, c]; points are float32 [b, d], whatever type the set 
 
 import collections
 import concurrent.futures
+import math
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
@@ -19,8 +20,10 @@ import numpy as np
 
 from lib.data.dataset import Dataset
 from lib.data.order import batch_indices
+from lib.errors import ConfigError
 from lib.runtime import streams
 
+_LARGEST_BATCH_GB = 4.0  # of rows that are drawn
 _PREFETCHED = 3  # batches made ready ahead of the step that uses them
 
 
@@ -158,6 +161,22 @@ def make(dataset: Dataset, order: Order, device_limit_gb: float) -> Resident | S
     bytes_each = 1 if _are_images(dataset.image) else 4
     kind = Resident if dataset.image.size * bytes_each <= device_limit_gb * 1e9 else Streamed
     return kind(dataset, order)
+
+
+def check_batch_size(dataset: Dataset, batch_size: int) -> None:
+    """Checks that a set has as many examples as a batch takes.
+
+    Where training draws points without end, or reads no data, a batch is only limited in bytes.
+
+    Raises:
+      ConfigError: it names the largest size.
+    """
+    if dataset.source or dataset.size == 1:
+        most, why = int(_LARGEST_BATCH_GB * 1e9 / (4 * math.prod(dataset.image_shape))), "4 GB"
+    else:
+        most, why = dataset.size, "all examples of the training split"
+    if batch_size > most:
+        raise ConfigError(f"{batch_size:,} is too large; use at most {most:,} ({why})", "config.batch_size")
 
 
 def eval_batches(

@@ -1,12 +1,17 @@
 """Checkpoints that are whole or absent, and never silently wrong.
 
-Orbax writes a step beside and moves it in place when it is complete, in the background. With every state
-goes a checksum of its arrays: a flipped byte, which Orbax would restore without a word, is found here.
+Orbax writes a step beside and moves it in place when it is complete, in the background. Before that it is
+sealed with checksums of its files, its arrays and its step (lib/runtime/seals.py), which a restore verifies
+first: a flipped byte, which Orbax would restore without a word, is found here.
 """
 
 import contextlib
+import errno
+import functools
 import hashlib
+import logging
 import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +21,11 @@ import orbax.checkpoint as ocp
 
 from lib.errors import ConfigError
 from lib.experiment import State
+from lib.runtime import seals
 from lib.runtime.files import steps
+from lib.runtime.seals import DamagedError
 
-
-class DamagedError(Exception):
-    """A checkpoint is there but is not what was saved. The text says what differs."""
+_STATE = "state"  # the item of a checkpoint that holds the arrays
 
 
 class WriteError(Exception):
@@ -31,14 +36,18 @@ class Writer:
     """Saves states in the background, keeping the newest `keep` of them."""
 
     def __init__(self, folder: Path, keep: int):
+        _only_raise()
         folder.mkdir(parents=True, exist_ok=True)
+        self._folder = folder.absolute()
+        self._saving: tuple[int, dict[str, str], str] | None = None  # (step, layout, checksum)
         self._manager = ocp.CheckpointManager(
-            folder.absolute(),
+            self._folder,
             options=ocp.CheckpointManagerOptions(
                 preservation_policy=ocp.checkpoint_managers.LatestN(keep),
                 cleanup_tmp_directories=True,
                 create=False,
                 multiprocessing_options=_alone(),
+                async_options=ocp.options.AsyncOptions(post_finalization_callback=self._seal),
             ),
         )
 
@@ -49,11 +58,18 @@ class Writer:
           WriteError: this write, or the one before, failed: a full disk for instance.
         """
         state = jax.tree.map(np.array, state)  # a copy: the trainer donates these buffers
-        meta = {"checksum": checksum(state), "layout": layout(state)}
-        args = ocp.args.Composite(state=ocp.args.StandardSave(state), meta=ocp.args.JsonSave(meta))
-        with _write_errors():
+        args = ocp.args.Composite(**{_STATE: ocp.args.StandardSave(state)})
+        with _write_errors(self._folder):
+            self._manager.wait_until_finished()
+            self._saving = step, layout(state), checksum(state)
             if not self._manager.save(step, args=args):
                 raise OSError(f"something of step {step} is there already")
+
+    def _seal(self) -> None:
+        """Seals the step that is being saved; Orbax calls it when all of it is written, before the move."""
+        step = self._saving[0]
+        (unfinished,) = self._folder.glob(f"{step}.orbax-checkpoint-tmp*")
+        seals.write(unfinished, *self._saving)
 
     def close(self) -> None:
         """Waits until all is written. A second call does nothing.
@@ -64,12 +80,30 @@ class Writer:
         manager, self._manager = self._manager, None
         if manager is None:
             return
-        with _write_errors():
+        with _write_errors(self._folder):
             try:
                 manager.wait_until_finished()
                 manager.check_for_errors()
             finally:
                 manager.close()
+
+
+@functools.cache
+def _only_raise() -> None:
+    """Keeps Orbax from printing what it raises as well, with tracebacks of all its threads.
+
+    When one file cannot be read or written, it closes an event loop to which TensorStore then reports on the
+    other files; Python would print a traceback for each.
+    """
+    logging.getLogger("absl").addFilter(lambda record: "orbax" not in record.pathname)
+    logging.getLogger("asyncio").addFilter(lambda record: "orbax" not in record.getMessage())
+    others = sys.unraisablehook
+
+    def hook(report):
+        if str(report.exc_value) != "Event loop is closed":
+            others(report)
+
+    sys.unraisablehook = hook
 
 
 def _alone() -> ocp.options.MultiprocessingOptions:
@@ -78,20 +112,19 @@ def _alone() -> ocp.options.MultiprocessingOptions:
     return ocp.options.MultiprocessingOptions(primary_host=own, active_processes={own})
 
 
-def _checkpointer() -> ocp.Checkpointer:
-    handler = ocp.CompositeCheckpointHandler(
-        composite_options=ocp.CompositeOptions(multiprocessing_options=_alone())
-    )
-    return ocp.Checkpointer(handler, multiprocessing_options=_alone())
-
-
 @contextlib.contextmanager
-def _write_errors():
+def _write_errors(folder: Path):
+    """Raises whatever Orbax raises as a WriteError, and removes what is half written."""
     try:
         yield
     except Exception as error:  # TensorStore reports a full disk as a ValueError, among others
+        left = shutil.disk_usage(folder).free / 1e6
+        for unfinished in folder.glob("*.orbax-checkpoint-tmp*"):
+            shutil.rmtree(unfinished, ignore_errors=True)
+        full = "RESOURCE_EXHAUSTED" in str(error) or getattr(error, "errno", 0) == errno.ENOSPC
         lines = [line for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
-        raise WriteError(lines[0][:300]) from error
+        reason = f"No space left on device ({left:,.0f} MB left)" if full else lines[0][:200]
+        raise WriteError(f"cannot write a checkpoint in '{folder}': {reason}") from error
 
 
 def restore(folder: Path, step: int, target: State) -> State:
@@ -102,48 +135,33 @@ def restore(folder: Path, step: int, target: State) -> State:
 
     Raises:
       DamagedError: the files are not what was saved.
-      ConfigError: the checkpoint is sound, but of another kind of state.
+      ConfigError: the checkpoint is sound, but of another kind of state; or it may not be read.
     """
     target = jax.tree.map(lambda x: np.empty(x.shape, x.dtype), target)
-    saved_layout, saved = _meta(folder, step)
-    _check_layout(layout(target), saved_layout, f"{folder / str(step)}")
+    place = folder.absolute() / str(step)
     try:
-        state = (
-            _checkpointer()
-            .restore(
-                folder.absolute() / str(step),
-                args=ocp.args.Composite(state=ocp.args.StandardRestore(target)),
-            )
-            .state
-        )
-    except Exception as error:  # likewise for damaged arrays
+        seal = seals.verify(place)
+    except PermissionError as error:
+        raise ConfigError(f"cannot read the checkpoint '{folder / str(step)}'") from error
+    _check_layout(layout(target), seal.layout, f"{folder / str(step)}")
+    _only_raise()
+    handler = ocp.StandardCheckpointHandler(multiprocessing_options=_alone())
+    reader = ocp.Checkpointer(handler, multiprocessing_options=_alone())
+    try:
+        state = reader.restore(place / _STATE, args=ocp.args.StandardRestore(target))
+    except Exception as error:  # Orbax and TensorStore raise many kinds for files that vanish meanwhile
         raise DamagedError(f"its arrays cannot be read ({type(error).__name__})") from error
-    if checksum(state) != saved:
+    if checksum(state) != seal.checksum:
         raise DamagedError("its arrays differ from what was saved (checksum)")
     return state
 
 
 def saved_checksum(folder: Path, step: int) -> str | None:
-    """Returns the checksum that was saved with a step; None if it cannot be read."""
+    """Returns the checksum of the arrays that were saved with a step; None if it cannot be read."""
     try:
-        return _meta(folder, step)[1]
-    except DamagedError:
+        return seals.read(folder / str(step)).checksum
+    except (DamagedError, OSError):
         return None
-
-
-def _meta(folder: Path, step: int) -> tuple[dict[str, str], str]:
-    """Returns the (layout, checksum) that were saved with a step."""
-    try:
-        meta = (
-            _checkpointer()
-            .restore(folder.absolute() / str(step), args=ocp.args.Composite(meta=ocp.args.JsonRestore()))
-            .meta
-        )
-        return meta["layout"], meta["checksum"]
-    except PermissionError as error:
-        raise ConfigError(f"cannot read the checkpoint '{folder / str(step)}'") from error
-    except Exception as error:  # Orbax raises many kinds for damaged metadata
-        raise DamagedError(f"its metadata cannot be read ({type(error).__name__})") from error
 
 
 def restore_newest(folder: Path, target: State, move_damaged: bool = False) -> tuple[int, State] | None:

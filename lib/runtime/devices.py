@@ -1,6 +1,10 @@
 """Devices: the axis that training steps are mapped over, and reductions over it."""
 
+import contextlib
+import os
+import platform
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -13,6 +17,27 @@ AXIS = "devices"  # the name of the pmapped axis
 def all_devices() -> list[jax.Device]:
     """Returns the devices of all processes of this run, one process after the other."""
     return sorted(jax.devices(), key=lambda device: (device.process_index, device.id))
+
+
+def machine(devices: Sequence[jax.Device]) -> dict[str, str]:
+    """Returns what the rounding of a run depends on besides its config: devices, their kind, and cores.
+
+    A CPU's cores count: XLA splits sums over as many threads as there are.
+    """
+    kinds = dict.fromkeys(device.device_kind for device in devices)
+    found = {"devices": str(len(devices)), "kind": " and ".join(kinds)}
+    if devices[0].platform == "cpu":
+        found |= {"cores": str(len(os.sched_getaffinity(0))), "processor": _processor()}
+    return found | {"JAX": jax.__version__}
+
+
+def _processor() -> str:
+    """Returns the name of the CPU's model: XLA compiles for the one that it is on."""
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return " ".join(line.partition(":")[2].split())
+    return platform.processor() or platform.machine()
 
 
 def local_part(devices: Sequence[jax.Device]) -> slice:

@@ -1,6 +1,7 @@
 """Files that are whole or absent, whatever happens while they are written; locks; names of steps."""
 
 import contextlib
+import errno
 import fcntl
 import os
 import re
@@ -9,6 +10,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
+from lib.errors import ConfigError
+
+_TEMPORARY = ".tmp"
 _TRIES, _PAUSE = 10, 0.1  # is_locked holds the lock for an instant
 
 
@@ -27,13 +31,60 @@ def steps(folder: Path) -> list[int]:
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Yields a path to write to, moved to `path` in one step when the block ends without an error."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    """Yields a path to write to, moved to `path` in one step when the block ends without an error.
+
+    An OSError of the block is one of `path`. What a kill leaves, `remove_temporaries` removes.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}{_TEMPORARY}")
     try:
-        yield temporary
-        temporary.replace(path)
+        with naming(path):
+            temporary.unlink(missing_ok=True)  # or a link that somebody put there would be followed
+            yield temporary
+            temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def overwrite(path: Path, text: str) -> None:
+    """Writes a short text over a file's own, in place, which needs no space on a disk that is full."""
+    with naming(path), open(path, "r+b", buffering=0) as file:
+        file.write(text.encode().ljust(os.fstat(file.fileno()).st_size))
+
+
+def remove_temporaries(folder: Path) -> None:
+    """Removes what processes that are gone have left of `replacing`, in a folder and in those in it."""
+    for path in folder.glob(f"**/.*{_TEMPORARY}"):
+        process = path.suffixes[-2:-1]
+        if not (process and Path(f"/proc/{process[0][1:]}").exists()):
+            path.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Names the file in any OSError of the block: a write that fails does not."""
+    try:
+        yield
+    except OSError as error:
+        error.filename, error.filename2 = str(path), None
+        raise
+
+
+def open_file(path: Path, mode: str) -> IO:
+    """Opens a file to write to, which may be in a folder that others can write: no symbolic link.
+
+    Raises:
+      ConfigError: it is one.
+    """
+
+    def opener(name: str, flags: int) -> int:
+        return os.open(name, flags | os.O_NOFOLLOW, 0o666)
+
+    try:
+        return open(path, mode, opener=opener)
+    except OSError as error:
+        if error.errno != errno.ELOOP:
+            raise
+        raise ConfigError(f"'{path}' is a symbolic link, which is not followed; remove it") from error
 
 
 @contextlib.contextmanager
@@ -41,8 +92,11 @@ def lock(path: Path) -> Iterator[IO | None]:
     """Holds a file's lock, as the open file, until the block ends; None if another process holds it.
 
     The system lets go of it however the process ends, once no child has the file either.
+
+    Raises:
+      ConfigError: the file is a symbolic link.
     """
-    with path.open("a") as file:
+    with open_file(path, "a") as file:
         yield file if _acquire(file) else None
 
 

@@ -12,14 +12,14 @@ import functools
 import json
 import math
 import os
-import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
 
-from lib.runtime.files import replacing
+from lib.runtime.events import Events
+from lib.runtime.files import naming, open_file, replacing
 
 TRAINING, HELD_OUT = "train", "eval"  # names of the files
 _BY, _EVALUATOR = "by", "eval"  # the mark of the evaluator's records
@@ -34,15 +34,15 @@ class MetricWriter:
         """Drops lines of steps after `first_step`, and a half-written last line."""
         self._file = _file(folder, name)
         self._name = name
-        self._events = _summary_writer(tensorboard / name, purge_step=first_step + 1)
-        _rewrite(self._file, first_step)
+        _drop_after(self._file, first_step)
+        self._events = Events(tensorboard / name, first_step + 1)
 
     def write(self, step: int, metrics: Mapping[str, float | str]) -> None:
         """Appends one line with `step` and the metrics; numbers go to TensorBoard as well."""
         _append(self._file, {"step": step, **metrics})
         for name, value in metrics.items():
             if isinstance(value, float | int):
-                self._events.add_scalar(f"{self._name}/{name}", value, step)
+                self._events.scalar(f"{self._name}/{name}", value, step)
 
     def flush(self) -> None:
         """Puts all events on disk; the JSON lines always are."""
@@ -70,13 +70,11 @@ def read_scores(folder: Path) -> list[dict]:
 def append_score(folder: Path, tensorboard: Path, record: Mapping) -> None:
     """Appends a record of the evaluator, safe beside training, and its numbers to TensorBoard's events."""
     _append(_file(folder, HELD_OUT), {"step": record["step"], _BY: _EVALUATOR, **record})
-    _write_events(tensorboard / "scores", "scores", record["step"], record)
-
-
-def _summary_writer(folder: Path, **kwargs):
-    from tensorboardX import SummaryWriter  # not above: who only reads records need not wait for it
-
-    return SummaryWriter(str(folder), **kwargs)
+    events = Events(tensorboard / "scores")
+    for name, value in record.items():
+        if isinstance(value, float):
+            events.scalar(f"scores/{name}", value, record["step"])
+    events.close()
 
 
 def _file(folder: Path, name: str) -> Path:
@@ -85,15 +83,6 @@ def _file(folder: Path, name: str) -> Path:
 
 def _is_score(record: Mapping) -> bool:
     return record.get(_BY) == _EVALUATOR
-
-
-def _write_events(folder: Path, name: str, step: int, metrics: Mapping) -> None:
-    """Adds the numbers of one record to TensorBoard's events in a folder."""
-    suffix = f".{step}.{time.time_ns()}"  # files of one second would have one name
-    with _summary_writer(folder, filename_suffix=suffix) as events:
-        for key, value in metrics.items():
-            if isinstance(value, float):
-                events.add_scalar(f"{name}/{key}", value, step)
 
 
 def _append(path: Path, record: Mapping) -> None:
@@ -133,21 +122,39 @@ def _note_damage(path: Path, lines: int) -> None:
     print(f"note: {lines} damaged {'line' if lines == 1 else 'lines'} of '{path}' left out")
 
 
-def _rewrite(path: Path, last_step: int) -> None:
-    """Keeps the whole records up to `last_step`, and all of the evaluator's."""
+def _drop_after(path: Path, last_step: int) -> None:
+    """Drops records of steps after `last_step`, but none of the evaluator's, and what is damaged there.
+
+    Training's records are in the order of their steps, so only the file's end is read.
+    """
     if not path.exists():
         return
     with _locked(path):
-        kept = [r for r in _read(path) if r["step"] <= last_step or _is_score(r)]
-        with replacing(path) as temporary:  # readers see all of the old lines, or all of the new
-            temporary.write_text("".join(json.dumps(r) + "\n" for r in kept))
+        lines = path.read_bytes().split(b"\n")
+        tail = len(lines)
+        records: list[dict | None] = []
+        while tail and not (records and _is_before(records[-1], last_step)):
+            tail -= 1
+            records.append(_record(lines[tail]))
+        sound = [record for record in reversed(records) if record is not None]
+        if damaged := sum(line != b"" for line in lines[tail:-1]) - len(sound):
+            _note_damage(path, damaged)
+        kept = [json.dumps(r).encode() for r in sound if r["step"] <= last_step or _is_score(r)]
+        if lines[tail:] != [*kept, b""]:
+            with replacing(path) as temporary:  # readers see all of the old lines, or all of the new
+                temporary.write_bytes(b"\n".join([*lines[:tail], *kept, b""]))
+
+
+def _is_before(record: dict | None, last_step: int) -> bool:
+    """Tells whether a record is training's, of a step up to `last_step`: then all before it are."""
+    return record is not None and not _is_score(record) and record["step"] <= last_step
 
 
 @contextlib.contextmanager
 def _locked(path: Path) -> Iterator[BinaryIO]:
     """Yields the file that is at `path` once its lock is held: another process may have replaced it."""
     while True:
-        with path.open("ab+") as file:
+        with naming(path), open_file(path, "ab+") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             if path.exists() and os.path.samestat(os.fstat(file.fileno()), path.stat()):
                 yield file

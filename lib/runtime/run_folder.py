@@ -7,20 +7,31 @@ config.json  status.json  checkpoints/<step>/  metrics/{train,eval}.jsonl  tenso
 import contextlib
 import json
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from ml_collections import ConfigDict
+from pydantic import NonNegativeInt
 
-from lib.config import differences, to_plain
-from lib.errors import ConfigError, one_line
+from lib.config import Section, differences, to_plain
+from lib.errors import ConfigError
 from lib.runtime import files
+from lib.runtime.json_files import DamagedFile, read_json, write_json
 from lib.schema import MAY_DIFFER
 
 CHECKPOINTS = "checkpoints"
 _RESTORE = "config.restore_path"
-_STATUSES = ("training", "stopped", "failed", "finished")
+_LONGEST_ERROR = 2000
+
+
+class _Status(Section):
+    """What status.json holds."""
+
+    status: Literal["training", "stopped", "failed", "finished"]
+    step: NonNegativeInt
+    error: str
 
 
 class RunFolder:
@@ -60,6 +71,18 @@ class RunFolder:
                 f"cannot write in '{self.path}' ({error.strerror}); name another folder", "--workdir"
             ) from error
 
+    def newest_step(self) -> int:
+        """Returns the step of the newest checkpoint, 0 if there is none."""
+        return max(files.steps(self.checkpoints), default=0)
+
+    def clean_up(self, keep_checkpoints: int) -> None:
+        """Removes what a kill has left: half-written files, and checkpoints that were to be deleted."""
+        if not self.ours:
+            return
+        files.remove_temporaries(self.path)
+        for step in files.steps(self.checkpoints)[:-keep_checkpoints]:
+            shutil.rmtree(self.checkpoints / str(step), ignore_errors=True)
+
     # Who writes, and how far training is.
 
     @contextlib.contextmanager
@@ -97,41 +120,65 @@ class RunFolder:
         """Writes how far training is: "training", "stopped" (by a signal), "failed" or "finished"."""
         if not self.ours:
             return
-        with files.replacing(self.path / "status.json") as temporary:
-            temporary.write_text(json.dumps({"status": status, "step": step, "error": error}) + "\n")
+        path = self.path / "status.json"
+        written = {"status": status, "step": step, "error": error[:_LONGEST_ERROR]}
+        try:
+            write_json(path, written)
+        except OSError:  # a full disk: what is there already takes the new text without more space
+            files.overwrite(path, json.dumps(written))
 
     def status(self) -> dict:
         """Returns what `set_status` wrote, "killed" for training that no process does, {} before it.
 
-        What cannot be read is derived from the checkpoints.
+        What cannot be read is derived from the checkpoints, and so is the step of a killed training.
         """
-        try:
-            written = json.loads((self.path / "status.json").read_text())
-            status, step, error = (written[name] for name in ("status", "step", "error"))
-            if status not in _STATUSES or type(step) is not int or not isinstance(error, str):
-                raise ValueError("not what set_status writes")
-        except FileNotFoundError:
+        path = self.path / "status.json"
+        if not path.exists():
             return {}
-        except (ValueError, KeyError, TypeError):
-            status, step, error = self._derived_status()
-        killed = status == "training" and not self.is_training()
-        return {"status": "killed" if killed else status, "step": step, "error": error}
+        newest = self.newest_step()
+        try:
+            written = read_json(path, _Status)
+        except DamagedFile:
+            written = self._derived_status(newest)
+        if written.status == "training" and not self.is_training():
+            return {**written.model_dump(), "status": "killed", "step": max(newest, written.step)}
+        return written.model_dump()
 
-    def _derived_status(self) -> tuple[str, int, str]:
-        """Returns the (status, step, error) that the checkpoints and the config speak for."""
-        step = max(files.steps(self.checkpoints), default=0)
+    def _derived_status(self, step: int) -> "_Status":
+        """Returns the status that the newest checkpoint and the config speak for."""
         try:
             finished = step >= self.read_config().num_steps
         except (ConfigError, AttributeError, TypeError):
             finished = False
-        return "finished" if finished else "training", step, ""
+        return _Status(status="finished" if finished else "training", step=step, error="")
+
+    def check_machine(self, machine: dict[str, str], resumes: bool) -> None:
+        """Prints a line where a run goes on with another machine than it last had, and records this one.
+
+        Args:
+          machine: `lib.runtime.devices.machine`.
+          resumes: whether the run goes on.
+        """
+        if not self.ours:
+            return
+        path = self.path / "machine.json"
+        try:
+            before = read_json(path, dict[str, str]) if resumes else machine
+        except (FileNotFoundError, DamagedFile):
+            before = machine
+        changed = [name for name in machine if before.get(name) != machine[name]]
+        if changed:
+            texts = (
+                f"{name} {before.get(name, 'unknown')} before, {machine[name]} here" for name in changed
+            )
+            print(f"note: {'; '.join(texts)}: the run goes on, but its numbers may differ by rounding")
+        write_json(path, machine)
 
     # Its config.
 
     def write_config(self, config: Any) -> None:
         """Writes the resolved config, replacing the file in one move so that it is never half there."""
-        with files.replacing(self.config) as temporary:
-            temporary.write_text(json.dumps(to_plain(config), indent=2) + "\n")
+        write_json(self.config, to_plain(config))
 
     def read_config(self) -> ConfigDict:
         """Reads what `write_config` wrote. Of an experiment's run use `experiments.registry.own_config`.
@@ -139,18 +186,12 @@ class RunFolder:
         Raises:
           ConfigError: the file is missing or is not a JSON object.
         """
+        if not self.config.exists():
+            raise ConfigError(f"no {self.config.name} in '{self.path}': not a work directory of a run")
         try:
-            values = json.loads(self.config.read_text())
-            if not isinstance(values, dict):
-                raise ValueError("not a JSON object")
-        except FileNotFoundError as error:
-            raise ConfigError(
-                f"no {self.config.name} in '{self.path}': not a work directory of a run"
-            ) from error
-        except ValueError as error:
-            raise ConfigError(
-                f"'{self.config}' is damaged ({one_line(error)}); restore it from a copy"
-            ) from error
+            values = read_json(self.config, dict[str, Any])
+        except DamagedFile as error:
+            raise ConfigError(f"{error}; restore it from a copy") from error
         return ConfigDict(to_plain(values))
 
     # Its states.

@@ -83,12 +83,14 @@ class Trainer:
         )
 
     def check(self) -> None:
-        """Checks how steps and batches are divided.
+        """Checks the size of a batch, and how steps and batches are divided.
 
         Raises:
-          ConfigError: the batch does not divide by the devices, or an interval by the steps of a call.
+          ConfigError: the batch is larger than the training split, or does not divide by the devices, or an
+            interval by the steps of a call.
         """
         programs = self.programs
+        pipeline.check_batch_size(programs.data.train, self._config.batch_size)
         devices.check_divides(
             self._config.batch_size, len(programs.devices), programs.experiment.min_device_batch
         )
@@ -171,12 +173,15 @@ class Trainer:
             held_out = programs.metrics(state, means)
             _check_metrics(held_out, done)
             writers.log(HELD_OUT, done, held_out)
-        if self._due(config.checkpoint_every, done) or stopping:
-            whole = programs.whole(state)
+        saves = self._due(config.checkpoint_every, done) or stopping
+        draws = self._due(config.figures_every, done) or done == config.num_steps
+        whole = programs.whole(state) if saves or draws else None
+        if saves:
             _check_state(whole, done)
+        if draws:  # before the checkpoint is saved: a run that is killed in between does both again
+            write_results(programs, self.folder, whole, done, means)
+        if saves:
             writers.save(done, whole)
-        if self._due(config.figures_every, done) or done == config.num_steps:
-            write_results(programs, self.folder, programs.whole(state), done, means)
 
     def _due(self, every: int, done: int) -> bool:
         return bool(every) and (done % every == 0 or done == self._config.num_steps)

@@ -1,5 +1,6 @@
 """What training writes: metrics, checkpoints and the progress bar; nothing where the folder is not ours."""
 
+import contextlib
 from collections.abc import Mapping
 
 from lib.experiment import State
@@ -58,8 +59,7 @@ class Writers:
 
     def close(self) -> None:
         """Closes what is open, also after an error; waits for no other process."""
-        self.progress.close()
-        for log in self._logs.values():
-            log.close()
-        if self._checkpoints:
-            self._checkpoints.close()
+        with contextlib.ExitStack() as closing:
+            for each in (self._checkpoints, *self._logs.values(), self.progress):
+                if each:
+                    closing.callback(each.close)

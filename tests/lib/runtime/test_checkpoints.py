@@ -1,5 +1,6 @@
 """Checkpoints: whole or absent, never silently wrong."""
 
+import json
 import re
 import shutil
 
@@ -7,7 +8,7 @@ import numpy as np
 import pytest
 
 from lib.errors import ConfigError
-from lib.runtime import checkpoints
+from lib.runtime import checkpoints, seals
 
 
 def state(value: float):
@@ -73,14 +74,18 @@ def delete(folder, step):
     arrays(folder, step).unlink()
 
 
-def cut_metadata(folder, step):
-    file = folder / str(step) / "meta" / "metadata"
+def cut_seal(folder, step):
+    file = folder / str(step) / "seal.json"
     file.write_text(file.read_text()[:20])
 
 
-def drop_commit_file(folder, step):
-    (folder / str(step) / "_CHECKPOINT_METADATA").unlink()
-    (folder / str(step) / "meta" / "metadata").unlink()
+def drop_seal(folder, step):
+    (folder / str(step) / "seal.json").unlink()
+
+
+def copy_of_another_step(folder, step):
+    shutil.rmtree(folder / str(step))
+    shutil.copytree(folder / str(step - 1), folder / str(step))
 
 
 def put_in_arrays_of_another_step(folder, step):
@@ -88,7 +93,15 @@ def put_in_arrays_of_another_step(folder, step):
     shutil.copytree(folder / str(step - 1) / "state", folder / str(step) / "state")
 
 
-DAMAGES = [flip_byte, truncate, delete, cut_metadata, drop_commit_file, put_in_arrays_of_another_step]
+DAMAGES = [
+    flip_byte,
+    truncate,
+    delete,
+    cut_seal,
+    drop_seal,
+    copy_of_another_step,
+    put_in_arrays_of_another_step,
+]
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
@@ -135,6 +148,20 @@ def test_a_state_of_another_kind_is_told_from_damage(tmp_path):
     other = state(0.0) | {"w": np.zeros((2, 2), np.float32)}
     with pytest.raises(ConfigError, match=r"state\['w'\] is float32\[300, 7\] there, float32\[2, 2\] here"):
         checkpoints.restore(folder, 1, other)
+
+
+def test_a_checkpoint_from_before_there_were_seals_is_read(tmp_path):
+    folder = saved(tmp_path / "c", 1)
+    seal = seals.read(folder / "1")
+    (folder / "1" / "seal.json").unlink()
+    (folder / "1" / "meta").mkdir()
+    (folder / "1" / "meta" / "metadata").write_text(
+        json.dumps({"layout": seal.layout, "checksum": seal.checksum})
+    )
+    assert (checkpoints.restore(folder, 1, state(0.0))["w"] == 1.0).all()
+    flip_byte(folder, 1)
+    with pytest.raises(checkpoints.DamagedError):
+        checkpoints.restore(folder, 1, state(0.0))
 
 
 def test_an_unfinished_save_does_not_count(tmp_path):
