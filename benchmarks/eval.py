@@ -54,7 +54,7 @@ def _measure_images(programs: Programs, config: Run) -> None:
     placed = programs.place(jax.device_get(programs.init()))
     draw = functools.partial(sampling.generated, programs, placed, n, b, 0, quiet=True)
     _print_rate("sampling", n, lambda: collections.deque(draw(), maxlen=0))
-    network = NETWORKS[section.network](config, programs.data.train)
+    network = NETWORKS[section.network](config, programs.data.train).load()
     batch = next(draw())
     calls = -(-n // b)
     name = f"network ({network.name})"

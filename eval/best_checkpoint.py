@@ -5,7 +5,6 @@ import shutil
 from collections.abc import Sequence
 
 from eval.evaluation import Evaluator, metric_names
-from lib.errors import ConfigError
 from lib.experiment import State
 from lib.runtime import checkpoints, records
 from lib.runtime.run_folder import RunFolder
@@ -32,17 +31,10 @@ class BestCheckpoint:
         return records.best(scored, sign + self.metric(scored[0]))
 
     def metric(self, record: dict) -> str:
-        """Returns the name of the metric that the best checkpoint is chosen by.
-
-        Raises:
-          ConfigError: the config names one that the evaluation does not have.
-        """
-        known = metric_names(record)
-        wanted = self._evaluator.config.eval.best_metric.removeprefix("-")
-        if wanted and wanted not in known:
-            raise ConfigError(f"no metric '{wanted}'; known: {', '.join(known)}", "config.eval.best_metric")
-        if wanted:
+        """Returns the name of the metric that the best checkpoint is chosen by."""
+        if wanted := self._evaluator.config.eval.best_metric.removeprefix("-"):
             return wanted
+        known = metric_names(record)
         network = self._evaluator.network
         return network.names["score"] if network else "accuracy" if "accuracy" in known else known[0]
 

@@ -8,7 +8,8 @@ import numpy as np
 
 from eval import sampling
 from eval.image_scorer import ImageScorer
-from eval.networks import NETWORKS, Network
+from eval.networks import NETWORKS, Network, UnloadedNetwork
+from lib.errors import ConfigError, nearest
 from lib.experiment import State
 from lib.pictures.images import image_grid
 from lib.pictures.metrics import metric_curves
@@ -34,12 +35,29 @@ class Evaluator:
     def __init__(self, programs: Programs, folder: RunFolder):
         self.programs, self.folder, self.config = programs, folder, programs.config
 
+    def check(self) -> None:
+        """Checks, before there is a checkpoint, the network for the images, and the best metric's name.
+
+        Raises:
+          ConfigError: there is no such network, none for such images, or no such metric.
+        """
+        known = self.programs.metric_names()
+        if self._unloaded:
+            known += self._unloaded.names.values()
+        wanted = self.config.eval.best_metric.removeprefix("-")
+        if wanted and wanted not in known:
+            raise ConfigError(f"no metric '{wanted}'{nearest(wanted, known)}", "config.eval.best_metric")
+
     @functools.cached_property
-    def network(self) -> Network | None:
-        """Returns the network that scores images; None for experiments that generate none."""
+    def _unloaded(self) -> UnloadedNetwork | None:
         if "samples" not in self.programs.experiment.outputs:
             return None
         return NETWORKS[self.config.eval.network](self.config, self.programs.data.train)
+
+    @functools.cached_property
+    def network(self) -> Network | None:
+        """Returns the network that scores images; None for experiments that generate none."""
+        return self._unloaded and self._unloaded.load()
 
     @functools.cached_property
     def conditions(self) -> dict:

@@ -1,7 +1,8 @@
 """Scores every checkpoint of a run while it is written, each once, and keeps the best."""
 
+import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from eval.best_checkpoint import BestCheckpoint
 from eval.evaluation import Evaluator
@@ -36,29 +37,38 @@ class Follower:
         self._checksums: dict[tuple[int, int], str | None] = {}
         self._seen: set[int] = set()
 
+    @contextlib.contextmanager
+    def alone(self) -> Iterator[None]:
+        """Holds the right to score this run, once all that can be is checked; `follow` needs it.
+
+        Raises:
+          ConfigError: another process holds it; also as `Evaluator.check`.
+        """
+        self._evaluator.check()
+        with self._folder.lock(".follow", "scoring"):
+            yield
+
     def follow(self) -> dict | None:
         """Scores until training has ended; returns the best record, whose checkpoint is kept in best/.
 
         Raises:
-          ConfigError: another process follows this run.
           WriteError: the best checkpoint cannot be written.
         """
-        with self._folder.lock(".follow", "scoring"):
-            self.best.recover()
-            waits_for = ""
-            while True:
-                running = self._training_runs()  # asked first: so the last checkpoint is not missed
-                known = checkpoints.steps(self._folder.checkpoints)
-                scored = self._evaluator.records()
-                done = self._done(known, scored)
-                new = [step for step in known if step not in done]
-                self._mention_dropped(set(known), scored)
-                if new:
-                    self._score(new[0])
-                elif not running:
-                    return self.best.record()
-                else:
-                    waits_for = self._wait(max(known, default=0), waits_for)
+        self.best.recover()
+        waits_for = ""
+        while True:
+            running = self._training_runs()  # asked first: so the last checkpoint is not missed
+            known = checkpoints.steps(self._folder.checkpoints)
+            scored = self._evaluator.records()
+            done = self._done(known, scored)
+            new = [step for step in known if step not in done]
+            self._mention_dropped(set(known), scored)
+            if new:
+                self._score(new[0])
+            elif not running:
+                return self.best.record()
+            else:
+                waits_for = self._wait(max(known, default=0), waits_for)
 
     def _done(self, known: list[int], scored: dict[int, dict]) -> set[int]:
         """Returns the steps that need no scoring.

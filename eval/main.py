@@ -92,7 +92,8 @@ def follow(evaluator: Evaluator) -> int:
     """Scores all checkpoints until training has ended, and names the best; returns the exit code."""
     follower = Follower(evaluator)
     try:
-        show_best(follower.best, follower.follow())
+        with follower.alone():
+            show_best(follower.best, follower.follow())
     except WriteError as error:
         print(f"error: the best checkpoint is not kept: {error}", file=sys.stderr)
         return 1

@@ -4,10 +4,9 @@ Their keys are digests of all that they depend on. What is damaged there is comp
 """
 
 import hashlib
-import json
-import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -16,8 +15,8 @@ from eval.networks import Network
 from eval.scores import Gaussian, Reference
 from lib.data import Dataset
 from lib.data.dataset import Rows
-from lib.runtime.cache import cache_dir
-from lib.runtime.files import replacing
+from lib.runtime.cache import cache_dir, kept
+from lib.runtime.json_files import read_json, write_json
 
 _VERSION = 1  # raise it when what is computed changes
 
@@ -31,16 +30,22 @@ def cached_reference(dataset: Dataset, network: Network, kernel_samples: int, ba
       kernel_samples: how many features are kept for the kernel distance.
       batch_size: images in one call of the network; the statistics do not depend on it.
     """
-    file = _file(network, "npz", kernel_samples, dataset.image)
-    try:
-        kept = np.load(file)
-        return Reference(Gaussian(kept["mean"], kept["covariance"], int(kept["n"])), kept["features"])
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+
+    def read(file: Path) -> Reference:
+        with np.load(file) as saved:
+            mean, covariance, n, features = (saved[name] for name in (*Gaussian._fields, "features"))
+        d = len(mean)
+        if (covariance.shape, int(n), features.shape[1:]) != ((d, d), dataset.size, (d,)):
+            raise ValueError("statistics of another shape")
+        return Reference(Gaussian(mean, covariance, int(n)), features)
+
+    def make(file: Path) -> None:
         batches = sampling.real(dataset, dataset.size, batch_size, seed=0)
         reference = Reference.of(network, batches, kernel_samples)
-        with replacing(file) as temporary, temporary.open("wb") as stream:
+        with file.open("wb") as stream:
             np.savez(stream, **reference.gaussian._asdict(), features=reference.features)
-        return reference
+
+    return kept(_file(network, "npz", kernel_samples, dataset.image), read, make)
 
 
 def cached_records(network: Network, depends_on: tuple, compute: Callable[[], list[dict]]) -> list[dict]:
@@ -51,14 +56,17 @@ def cached_records(network: Network, depends_on: tuple, compute: Callable[[], li
       depends_on: all else that the records depend on: arrays, and values with a repr.
       compute: makes them where the cache has none.
     """
-    file = _file(network, "json", *depends_on)
-    try:
-        return json.loads(file.read_text())
-    except (OSError, ValueError):
-        records = compute()
-        with replacing(file) as temporary:
-            temporary.write_text(json.dumps(records))
+
+    def read(file: Path) -> list[dict]:
+        records = read_json(file, list[dict[str, Any]])
+        names = network.names.values()
+        if not records or any(
+            not isinstance(record.get(name), float) for record in records for name in names
+        ):
+            raise ValueError("records of other scores")
         return records
+
+    return kept(_file(network, "json", *depends_on), read, lambda file: write_json(file, compute()))
 
 
 def _file(network: Network, ending: str, *depends_on) -> Path:
@@ -70,6 +78,4 @@ def _file(network: Network, ending: str, *depends_on) -> Path:
             digest.update(np.ascontiguousarray(part))
         else:
             digest.update(f"{part!r};".encode())
-    folder = cache_dir() / "statistics"
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder / f"{network.name}-{digest.hexdigest()}.{ending}"
+    return cache_dir() / "statistics" / f"{network.name}-{digest.hexdigest()}.{ending}"

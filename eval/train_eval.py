@@ -15,8 +15,9 @@ from eval.main import show_best
 from experiments import registry
 from experiments.main import read_command_line
 from lib.errors import ConfigError, one_line_errors
-from lib.runtime import cache, checkpoints
+from lib.runtime import cache
 from lib.runtime.run_folder import RunFolder, check_same_run
+from lib.runtime.trainer import Trainer
 
 _SECONDS_TO_STOP = 120
 _SECONDS_BETWEEN_POLLS = 0.1
@@ -26,8 +27,19 @@ class Training:
     """Training in a process of its own, which is asked to save and stop when this program ends."""
 
     def __init__(self, argv: list[str]):
-        """Starts it."""
-        self.process = subprocess.Popen([sys.executable, "-m", "experiments.main", *argv])
+        """Starts nothing; `running` does."""
+        self._command = [sys.executable, "-m", "experiments.main", *argv]
+
+    @contextlib.contextmanager
+    def running(self) -> Iterator[None]:
+        """Starts training; however the block ends, stops it."""
+        self.process = subprocess.Popen(self._command)
+        before = signal.signal(signal.SIGTERM, self.end_program)
+        try:
+            yield
+        finally:
+            self.stop()
+            signal.signal(signal.SIGTERM, before)
 
     def is_running(self) -> bool:
         """Tells whether training goes on."""
@@ -65,18 +77,6 @@ class Training:
             os._exit(128 + number)
 
 
-@contextlib.contextmanager
-def _training(argv: list[str]) -> Iterator[Training]:
-    """Starts training; however the block ends, stops it."""
-    training = Training(argv)
-    before = signal.signal(signal.SIGTERM, training.end_program)
-    try:
-        yield training
-    finally:
-        training.stop()
-        signal.signal(signal.SIGTERM, before)
-
-
 def main(argv: list[str]) -> int:
     """Trains in one process and scores in this one; returns the exit code.
 
@@ -93,21 +93,32 @@ def main(argv: list[str]) -> int:
         config = registry.validated(raw)
         if folder.config.exists():
             check_same_run(raw, registry.own_config(folder), folder, "--workdir")
+        registry.check_restore_path(raw, config, folder)
         cache.use_compilation_cache()
-        with _training(argv) as training:
-            try:
-                while training.is_running() and not folder.is_training():
-                    time.sleep(_SECONDS_BETWEEN_POLLS)
-                if training.wait(0) and not checkpoints.steps(folder.checkpoints):
-                    return training.wait()  # it has said why
-                evaluator = Evaluator(registry.programs(config), folder)
-                follower = Follower(evaluator, training_runs=training.is_running)
-                record = follower.follow()
-                if record or not training.wait():
-                    show_best(follower.best, record)
-                return training.wait()
-            except KeyboardInterrupt:  # the terminal sends Ctrl-C to training as well
-                return training.wait(_SECONDS_TO_STOP) or 128 + signal.SIGINT
+        programs = registry.programs(config)
+        Trainer(programs, folder).check()
+        folder.create()
+        with folder.lock():  # so that another training is refused before this one starts
+            pass
+        return _train_and_score(argv, Evaluator(programs, folder))
+
+
+def _train_and_score(argv: list[str], evaluator: Evaluator) -> int:
+    """Starts training and scores what it saves; returns the exit code."""
+    folder, training = evaluator.folder, Training(argv)
+    follower = Follower(evaluator, training.is_running)
+    with follower.alone(), training.running():
+        try:
+            while training.is_running() and not folder.is_training():
+                time.sleep(_SECONDS_BETWEEN_POLLS)
+            if training.wait(0) and not folder.newest_step():
+                return training.wait()  # it has said why
+            record = follower.follow()
+            if record or not training.wait():
+                show_best(follower.best, record)
+            return training.wait()
+        except KeyboardInterrupt:  # the terminal sends Ctrl-C to training as well
+            return training.wait(_SECONDS_TO_STOP) or 128 + signal.SIGINT
 
 
 if __name__ == "__main__":

@@ -14,9 +14,8 @@ from lib.config import apply_overrides, load_file
 from lib.errors import ConfigError, explained, one_line, one_line_errors
 from lib.experiment import State
 from lib.runtime import cache, checkpoints, devices, processes
-from lib.runtime.run_folder import RunFolder, check_same_run, find, find_run
+from lib.runtime.run_folder import RunFolder, check_same_run
 from lib.runtime.trainer import NotFiniteError, Trainer, first_state
-from lib.schema import Run
 
 _USAGE = """Trains the experiment of a config. The same command continues a stopped run.
 
@@ -51,7 +50,7 @@ def train(raw_config, folder: RunFolder) -> int:
         with processes.together(ConfigError):
             config = registry.validated(raw_config)
             if folder.ours:
-                _check_restore_path(raw_config, config, folder)
+                registry.check_restore_path(raw_config, config, folder)
             catalogue.classifier_file(config.eval.classifier)
             programs = registry.programs(config)
             trainer = Trainer(programs, folder)
@@ -67,22 +66,6 @@ def train(raw_config, folder: RunFolder) -> int:
             with contextlib.suppress(OSError):
                 folder.set_status("failed", folder.newest_step(), one_line(error))
             raise
-
-
-def _check_restore_path(raw_config, config: Run, folder: RunFolder) -> None:
-    if config.restore_path and not folder.newest_step():  # later, the run's own checkpoints count
-        source, at = find(config.restore_path)
-        check_same_run(raw_config, registry.own_config(source), source, "config.restore_path")
-        at = at or source.newest_step()
-        if at >= config.num_steps:
-            raise ConfigError(
-                f"must be larger than {at:,}, where restore_path is already", "config.num_steps"
-            )
-    elif config.restore_path and find_run(config.restore_path) == folder.path:
-        raise ConfigError(
-            "names a checkpoint of this very run; to go on from it, name another --workdir",
-            "config.restore_path",
-        )
 
 
 def _begin(trainer: Trainer, raw_config) -> tuple[int, State]:

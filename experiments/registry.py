@@ -9,12 +9,12 @@ from ml_collections import ConfigDict
 from configs import common
 from experiments import cca, classifier, eigengame, games, gan
 from lib.config import apply_overrides, validate
-from lib.data import NOTHING, DataSpec, Splits, load_split
+from lib.data import NOTHING, DataSpec, load_splits
 from lib.errors import ConfigError, lookup
 from lib.experiment import Experiment
 from lib.runtime import processes
 from lib.runtime.programs import Programs
-from lib.runtime.run_folder import RunFolder, check_same_run
+from lib.runtime.run_folder import RunFolder, check_same_run, find, find_run
 from lib.schema import Run
 
 
@@ -68,6 +68,32 @@ def own_config(folder: RunFolder) -> ConfigDict:
     return ConfigDict(entry(config).config.upgraded(config.to_dict()))
 
 
+def check_restore_path(raw: ConfigDict, config: Run, folder: RunFolder) -> None:
+    """Checks that a new run can begin where its restore_path says.
+
+    Args:
+      raw: its config.
+      config: the same, validated.
+      folder: the run's; where it has checkpoints, those count.
+
+    Raises:
+      ConfigError: no such checkpoint, one of another run or of a later step, or one of this very run.
+    """
+    field = "config.restore_path"
+    if config.restore_path and not folder.newest_step():
+        source, at = find(config.restore_path)
+        check_same_run(raw, own_config(source), source, field)
+        at = at or source.newest_step()
+        if at >= config.num_steps:
+            raise ConfigError(
+                f"must be larger than {at:,}, where restore_path is already", "config.num_steps"
+            )
+    elif config.restore_path and find_run(config.restore_path) == folder.path:
+        raise ConfigError(
+            "names a checkpoint of this very run; to go on from it, name another --workdir", field
+        )
+
+
 def build(config: Run, spec: DataSpec) -> Experiment:
     """Builds the experiment that a validated config names."""
     return EXPERIMENTS[config.experiment].build(config, spec)
@@ -87,8 +113,7 @@ def programs(config: Run, use_devices: list[jax.Device] | None = None) -> Progra
                 f"'{config.experiment}' reads no data to share out; leave it out", "--distributed"
             )
         use_devices = use_devices or jax.local_devices()[:1]
-    section = config.dataset
-    data = Splits(load_split(section, section.train_split), load_split(section, section.eval_split))
+    data = load_splits(config.dataset)
     return Programs(build(config, DataSpec.of(data.train)), config, data, use_devices)
 
 

@@ -44,17 +44,32 @@ def load_file(path: str | os.PathLike) -> ml_collections.ConfigDict:
         close = difflib.get_close_matches(str(path), names, n=1)
         hint = f"; did you mean '{close[0]}'?" if close else "; './run.sh list' prints all configs"
         raise ConfigError(f"no file '{path}'{hint}", "--config")
-    try:
-        functions = runpy.run_path(str(path))
-        config = functions["get_config"]() if "get_config" in functions else None
-    except Exception as error:  # whatever a user's file may raise
-        raise ConfigError(f"'{path}' fails: {one_line(error)}", "--config") from error
-    if "get_config" not in functions:
-        raise ConfigError(f"'{path}' defines no function get_config()", "--config")
+    config = call_file(path, "get_config", "--config")
     if not isinstance(config, ml_collections.ConfigDict):
         text = f"get_config() of '{path}' must return an ml_collections.ConfigDict"
         raise ConfigError(text, "--config")
     return config
+
+
+def call_file(path: Path, name: str, flag: str, *args: Any) -> Any:
+    """Executes a Python file and returns what its function of a name returns.
+
+    Args:
+      path: of the file.
+      name: of the function.
+      flag: what named the file.
+      args: of the function.
+
+    Raises:
+      ConfigError: the file or the function fails, or ends the program, or there is no such function.
+    """
+    try:
+        functions = runpy.run_path(str(path))
+        if name in functions:
+            return functions[name](*args)
+    except (Exception, SystemExit, KeyboardInterrupt) as error:  # whatever a user's file may raise
+        raise ConfigError(f"'{path}' fails: {one_line(error)}", flag) from error
+    raise ConfigError(f"'{path}' defines no function {name}", flag)
 
 
 def split_overrides(argv: Sequence[str]) -> tuple[list[str], list[str]]:

@@ -12,7 +12,6 @@ import collections
 import hashlib
 import os
 import re
-import runpy
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -20,7 +19,8 @@ from typing import Any
 
 import numpy as np
 
-from lib.errors import ConfigError, one_line
+from lib.config import call_file
+from lib.errors import ConfigError
 
 Overrides = dict[str, Any]
 Sweep = list[Overrides]
@@ -91,10 +91,7 @@ def load(path: str | os.PathLike) -> Sweep:
     if not path.is_file():
         known = ", ".join(str(p) for p in sorted(path.parent.glob("*.py")))
         raise ConfigError(f"no file '{path}'{f'; there are {known}' if known else ''}", "--sweep")
-    try:
-        runs = runpy.run_path(str(path)).get("get_sweep", _absent)(sys.modules[__name__])
-    except Exception as error:  # whatever a user's file may raise
-        raise ConfigError(f"'{path}' fails: {one_line(error)}", "--sweep") from error
+    runs = call_file(path, "get_sweep", "--sweep", sys.modules[__name__])
     if not (isinstance(runs, list) and runs and all(isinstance(run, Mapping) for run in runs)):
         raise ConfigError(
             f"get_sweep of '{path}' must return a list of dicts, one for every run", "--sweep"
@@ -102,11 +99,9 @@ def load(path: str | os.PathLike) -> Sweep:
     for i, run in enumerate(runs):
         if run in runs[:i]:
             raise ConfigError(f"'{path}' has the same run twice: {run}", "--sweep")
+        if strange := [field for field in run if not isinstance(field, str)]:
+            raise ConfigError(f"'{path}' names a field that is no text: {strange[0]!r}", "--sweep")
     return [dict(run) for run in runs]
-
-
-def _absent(helpers: Any) -> Sweep:
-    raise KeyError("it defines no function get_sweep(h)")
 
 
 def short_names(names: Iterable[str], reserved: Sequence[str] = ()) -> dict[str, str]:

@@ -3,12 +3,13 @@
 import fcntl
 import hashlib
 import json
+import shutil
 
 import jax
 import numpy as np
 from ml_collections import ConfigDict
 
-from eval.networks.network import Network, score_names
+from eval.networks.network import Network, UnloadedNetwork, score_names
 from experiments import catalogue, registry
 from lib.config import load_file, to_plain
 from lib.data import Dataset
@@ -16,6 +17,7 @@ from lib.errors import ConfigError
 from lib.experiment import State
 from lib.runtime import checkpoints
 from lib.runtime.cache import cache_dir
+from lib.runtime.files import open_file
 from lib.runtime.programs import Programs
 from lib.runtime.run_folder import RunFolder, find
 from lib.runtime.trainer import NotFiniteError, Trainer, first_state
@@ -24,8 +26,8 @@ from lib.schema import Run
 _PATH, _CLASSIFIER = "config.eval.network_path", "config.eval.classifier"
 
 
-def classifier_run(config: Run, data: Dataset) -> Network:
-    """Makes a scoring network of a classifier.
+def classifier_run(config: Run, data: Dataset) -> UnloadedNetwork:
+    """Finds a classifier that can be a scoring network.
 
     That is the run in `config.eval.network_path`; if empty, the one of `config.eval.classifier`, a config's
     name below configs/, which is trained on first use and kept in the cache.
@@ -45,11 +47,16 @@ def classifier_run(config: Run, data: Dataset) -> Network:
             raise ConfigError(error.message, _PATH) from error
         programs = _programs(registry.own_config(folder), config, data, _PATH)
         _, state = folder.restore(programs.abstract_state(), step)
-        return _network(folder.path.name, programs, state)
+        name = folder.path.name
+        return UnloadedNetwork(score_names(name), lambda: _network(name, programs, state))
     raw = load_file(catalogue.classifier_file(section.classifier))
     programs = _programs(raw, config, data, _CLASSIFIER)
     name = f"{section.classifier.replace('classifier/', '').replace('/', '_')}_cnn"
-    return _network(name, programs, _state_in_cache(programs, raw, name))
+
+    def load() -> Network:
+        return _network(name, programs, _state_in_cache(programs, raw, name))
+
+    return UnloadedNetwork(score_names(name), load)
 
 
 def _programs(raw: ConfigDict, config: Run, data: Dataset, field: str) -> Programs:
@@ -98,12 +105,18 @@ def _state_in_cache(programs: Programs, raw: ConfigDict, name: str) -> State:
     digest = hashlib.sha256(key.encode()).hexdigest()[:12]
     folder = RunFolder(cache_dir() / "networks" / f"{name}-{digest}")
     folder.create()
-    with (folder.path / ".training").open("w") as file:
+    with open_file(folder.path / ".training", "a") as file:
         fcntl.flock(file, fcntl.LOCK_EX)  # a second evaluator waits, then reads the network
-        step, state = first_state(programs, folder)
+        try:
+            step, state = first_state(programs, folder)
+        except checkpoints.AllDamagedError as error:
+            print(f"{error.message.partition(';')[0]}: the scoring network is trained again")
+            shutil.rmtree(folder.checkpoints)
+            step, state = first_state(programs, folder)
         if step == programs.config.num_steps:
             return state
         print(f"training the scoring network, once, in {folder.path}")
+        folder.clean_up(programs.config.keep_checkpoints)
         folder.write_config(raw)
         try:
             stopped = Trainer(programs, folder).train(state, step)

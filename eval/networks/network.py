@@ -24,6 +24,18 @@ class Network(NamedTuple):
     names: Mapping[str, str]
 
 
+class UnloadedNetwork(NamedTuple):
+    """A network of which it is known that it is there, and that it fits the images.
+
+    Attributes:
+      names: as of `Network`.
+      load: makes it ready, which may take minutes of training.
+    """
+
+    names: Mapping[str, str]
+    load: Callable[[], Network]
+
+
 INCEPTION_NAMES = {"score": "IS", "frechet": "FID", "kernel": "KID"}
 
 

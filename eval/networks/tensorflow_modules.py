@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from eval.networks.network import INCEPTION_NAMES, Network, score_names
+from eval.networks.network import INCEPTION_NAMES, Network, UnloadedNetwork, score_names
 from eval.tfgan import tfgan_eval
 from lib.data import Dataset
 from lib.errors import ConfigError
@@ -21,7 +21,7 @@ _BATCH = 64  # Inception takes some 12 MB for an image, whatever the samples' ba
 _NETWORK, _PATH = "config.eval.network", "config.eval.network_path"
 
 
-def inception(config: Run, data: Dataset) -> Network:
+def inception(config: Run, data: Dataset) -> UnloadedNetwork:
     """Loads TF-GAN's Inception module: from `config.eval.network_path`, TFHUB_CACHE_DIR, or the network.
 
     The path is the module's own folder, or a TF-Hub cache that has it.
@@ -39,10 +39,11 @@ def inception(config: Run, data: Dataset) -> Network:
     path = Path(config.eval.network_path or _from_hub(handle))
     in_cache = path / hashlib.sha1(handle.encode()).hexdigest()  # TF-Hub's name for it
     size = tfgan_eval().INCEPTION_DEFAULT_IMAGE_SIZE
-    return _network("inception", in_cache if in_cache.is_dir() else path, size, data, INCEPTION_NAMES)
+    network = _network("inception", in_cache if in_cache.is_dir() else path, size, data, INCEPTION_NAMES)
+    return UnloadedNetwork(network.names, lambda: network)
 
 
-def saved_model(config: Run, data: Dataset) -> Network:
+def saved_model(config: Run, data: Dataset) -> UnloadedNetwork:
     """Loads any SavedModel with outputs `logits`, and `pool_3` or `features`, for images in [-1, 1].
 
     Raises:
@@ -51,7 +52,8 @@ def saved_model(config: Run, data: Dataset) -> Network:
     if not config.eval.network_path:
         raise ConfigError("'saved_model' needs the SavedModel's folder here", _PATH)
     path = Path(config.eval.network_path).resolve()  # its name is that of the scores
-    return _network(path.name, path, None, data, score_names(path.name))
+    network = _network(path.name, path, None, data, score_names(path.name))
+    return UnloadedNetwork(network.names, lambda: network)
 
 
 def _from_hub(handle: str) -> str:

@@ -1,8 +1,8 @@
 """Runs a config under many overrides: `./run.sh sweep`. The same command goes on with what is missing."""
 
 import collections
-import json
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from experiments.sweep.plan import Planned, plan
 from lib import sweeps
 from lib.command_line import parse
 from lib.errors import ConfigError, one_line_errors
-from lib.runtime.files import replacing
+from lib.runtime.json_files import write_json
 from lib.tables import aligned
 
 _USAGE = """Runs a config under many overrides. The same command goes on with what is missing or unfinished.
@@ -79,21 +79,18 @@ def launch(values: flags.FlagValues, folder: Path, runs: list[Planned]) -> int:
     print(f"{len(runs)} runs in {folder}: {summary}; {len(missing)} to do")
     if counts["failed"] and not values.retry:
         print("what has failed is left; --retry runs it again")
-    if missing:
-        launcher = Launcher(folder, _resources(values, len(missing)))
-        _write_sweep(values, folder, runs)
+    launcher = Launcher(folder, _resources(values, len(runs))) if missing else None
+    _write_sweep(values, folder, runs)
+    if launcher:
         launcher.launch(missing)
-    else:
-        _write_sweep(values, folder, runs)
     return int(any(run.status() != "finished" for run in runs))
 
 
 def _resources(values: flags.FlagValues, n: int) -> Resources:
-    """Returns what n runs get."""
-    jobs = values.jobs or (1 if values.cluster == "local" else n)
+    """Returns what each of n runs gets: the same, however many of them are left to do."""
     return Resources(
         values.cluster,
-        min(jobs, n),
+        values.jobs or (1 if values.cluster == "local" else n),
         values.partition,
         values.time,
         values.gpus,
@@ -107,8 +104,7 @@ def _write_sweep(values: flags.FlagValues, folder: Path, runs: list[Planned]) ->
     folder.mkdir(parents=True, exist_ok=True)
     listed = [{"name": run.name, "overrides": run.overrides} for run in runs]
     record = {"config": _short_path(values.config), "sweep": _short_path(values.sweep), "runs": listed}
-    with replacing(folder / "sweep.json") as temporary:
-        temporary.write_text(json.dumps(record, indent=2) + "\n")
+    write_json(folder / "sweep.json", record)
 
 
 def _short_path(file: str) -> str:
@@ -124,6 +120,8 @@ def main(argv: list[str]) -> int:
             return 0
         if values.cluster not in ("local", "slurm"):
             raise ConfigError(f"unknown cluster '{values.cluster}'; use local or slurm", "--cluster")
+        if not re.fullmatch(r"[\w.,+-]*", values.partition):  # it becomes a line of a script
+            raise ConfigError(f"{values.partition!r} is no partition's name", "--partition")
         folder, runs = plan(values, overrides)
         if values.dry_run:
             show(runs)

@@ -1,6 +1,9 @@
 """The runs of a sweep before they start: each with its folder, its overrides and its programs."""
 
 import dataclasses
+import functools
+import json
+from collections.abc import Callable
 from pathlib import Path
 
 from absl import flags
@@ -8,10 +11,12 @@ from ml_collections import ConfigDict
 
 from experiments import catalogue, registry
 from lib import sweeps
-from lib.config import apply_overrides, load_file
+from lib.config import apply_overrides, load_file, to_plain
+from lib.data import load_splits, pipeline
 from lib.errors import ConfigError
 from lib.runtime.records import read_scores
 from lib.runtime.run_folder import RunFolder, check_same_run
+from lib.schema import DatasetSection, Run
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,16 +63,53 @@ def plan(values: flags.FlagValues, overrides: list[str]) -> tuple[Path, list[Pla
     if not values.sweep:
         raise ConfigError("name a sweep file; those in configs/sweeps are ready to use", "--sweep")
     base, runs = apply_overrides(load_file(values.config), overrides), sweeps.load(values.sweep)
-    names = sweeps.names(runs)
     default = Path("runs/sweeps") / _config_name(values.config) / Path(values.sweep).stem
     folder = Path(values.workdir or default).absolute()
-    planned = []
-    for name, run in zip(names, runs, strict=True):
+    planned: list[Planned] = []
+    resolved: dict[str, str] = {}  # {config: name of its run}
+    check_data = functools.cache(_check_data)  # once for all runs on the same data
+    for name, run in zip(sweeps.names(runs), runs, strict=True):
         try:
-            planned.append(_planned(values, base, overrides, run, RunFolder(folder / name)))
+            raw = apply_overrides(base, _arguments(run))
+            config = registry.validated(raw)
+            if (text := json.dumps(to_plain(raw), sort_keys=True)) in resolved:
+                raise ConfigError(f"has the same config as run {resolved[text]}; leave one of them out")
+            resolved[text] = name
+            planned.append(_planned(values, config, overrides, run, RunFolder(folder / name)))
+            _check_inputs(raw, config, planned[-1], check_data)
         except ConfigError as error:
             raise ConfigError(f"run {name}: {error}", "--sweep") from error
     return folder, planned
+
+
+def _arguments(run: sweeps.Overrides) -> list[str]:
+    return [f"--config.{field}={value}" for field, value in run.items()]
+
+
+def _check_inputs(raw: ConfigDict, config: Run, run: Planned, check_data: Callable) -> None:
+    """Checks what a run reads, and that its config is that of the run in its folder.
+
+    Args:
+      raw: its config.
+      config: the same, validated.
+      run: it.
+      check_data: `_check_data`.
+
+    Raises:
+      ConfigError: see `registry.check_restore_path`; or its data are not here, or fewer than a batch.
+    """
+    if run.folder.config.exists():
+        check_same_run(raw, registry.own_config(run.folder), run.folder, "--workdir")
+    if run.status() == "finished":
+        return
+    registry.check_restore_path(raw, config, run.folder)
+    check_data(config.dataset.model_dump_json(), config.batch_size)
+
+
+def _check_data(section: str, batch_size: int) -> None:
+    """Checks that the splits of a data section, as JSON, are here, and as large as a batch."""
+    dataset = DatasetSection.model_validate_json(section)
+    pipeline.check_batch_size(load_splits(dataset).train, batch_size)
 
 
 def _config_name(file: str) -> str:
@@ -75,21 +117,13 @@ def _config_name(file: str) -> str:
 
 
 def _planned(
-    values: flags.FlagValues,
-    base: ConfigDict,
-    overrides: list[str],
-    run: sweeps.Overrides,
-    folder: RunFolder,
+    values: flags.FlagValues, config: Run, overrides: list[str], run: sweeps.Overrides, folder: RunFolder
 ) -> Planned:
-    """Returns a run whose config is checked, alone and against what its folder holds."""
-    swept = [f"--config.{field}={value}" for field, value in run.items()]
-    raw = apply_overrides(base, swept)
-    config = registry.validated(raw)
+    """Returns a run whose config is checked."""
     catalogue.classifier_file(config.eval.classifier)
-    if folder.config.exists():
-        check_same_run(raw, registry.own_config(folder), folder, "--workdir")
     place = f"--workdir={folder.path}"
-    train = ("experiments.main", f"--config={Path(values.config).absolute()}", place, *overrides, *swept)
+    file = f"--config={Path(values.config).absolute()}"
+    train = ("experiments.main", file, place, *overrides, *_arguments(run))
     score = ("eval.main", f"--config.restore_path={folder.path}")
     programs = (train, score) if values.eval else (train,)
     return Planned(folder, run, config.num_steps, values.eval, programs)

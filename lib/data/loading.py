@@ -61,6 +61,18 @@ def load(name: str, split: str, data_dir: str = "", kwargs: Mapping[str, Any] | 
     return tfds_images.load(name, split, data_dir)
 
 
+def load_splits(section: schema.DatasetSection) -> Splits:
+    """Loads the splits of a config.
+
+    Raises:
+      ConfigError: see `load_split`.
+    """
+    if section.validation_size and section.eval_split == VALIDATION:  # one whole set, divided once
+        whole = load(section.name, section.train_split, section.data_dir, section.kwargs)
+        return Splits(*hold_out(whole, section.validation_size, section.validation_seed))
+    return Splits(load_split(section, section.train_split), load_split(section, section.eval_split))
+
+
 def load_split(section: schema.DatasetSection, split: str) -> Dataset:
     """Loads one split of a config: `train_split` without what is held out of it, which is `validation`.
 

@@ -1,6 +1,7 @@
 """Matrices on disk, memory-mapped: NumPy's .npy files, and the arrays of its .npz archives."""
 
 import difflib
+import functools
 import hashlib
 import re
 import shutil
@@ -15,8 +16,7 @@ from numpy.lib import format as npy
 from lib.data import splits
 from lib.data.dataset import Dataset, unlabelled
 from lib.errors import ConfigError, nearest
-from lib.runtime.cache import cache_dir
-from lib.runtime.files import replacing
+from lib.runtime.cache import cache_dir, kept
 
 _FIELD = "config.dataset.name"
 _NAME = re.compile(r"(.+?\.np[yz])(?::(.+))?")
@@ -42,7 +42,7 @@ def load(name: str, split: str) -> Dataset:
         hint = f"did you mean '{path.with_name(close[0])}'?" if close else f"paths begin at '{Path.cwd()}'"
         raise ConfigError(f"no file '{path}'; {hint}", _FIELD)
     try:
-        image = np.load(_plain_file(path, key, name), mmap_mode="r")
+        image = _mapped(path, key, name)
     except ConfigError:
         raise
     except _DAMAGE as error:
@@ -53,14 +53,14 @@ def load(name: str, split: str) -> Dataset:
     return unlabelled(image[rows], name)
 
 
-def _plain_file(path: Path, key: str | None, name: str) -> Path:
-    """Returns the .npy file of a matrix: of an archive, whose arrays cannot be mapped, one in the cache."""
+def _mapped(path: Path, key: str | None, name: str) -> np.ndarray:
+    """Maps the array of a file: of an archive, whose arrays cannot be mapped, its copy in the cache."""
     if path.suffix == ".npy":
         if key:
             raise ConfigError(f"'{path}' holds one array; leave out ':{key}'", _FIELD)
         with path.open("rb") as file:
             _check_matrix(file, name)
-        return path
+        return np.load(path, mmap_mode="r")
     with zipfile.ZipFile(path) as archive:
         keys = [member.removesuffix(".npy") for member in archive.namelist() if member.endswith(".npy")]
         if key is None and len(keys) == 1:
@@ -88,24 +88,21 @@ def _check_matrix(file: IO[bytes], name: str) -> None:
     shape, _, dtype = _HEADERS[version](file)
     if dtype.kind not in "buif":
         raise ConfigError(f"'{name}' is of type {dtype}; use one of real numbers", _FIELD)
-    if len(shape) != 2 or not all(shape):
+    if len(shape) != 2 or min(shape) < 1:
         text = f"'{name}' has shape {shape}; use a matrix with one example in each row"
         raise ConfigError(text, _FIELD)
 
 
-def _unpacked(archive: zipfile.ZipFile, path: Path, key: str) -> Path:
-    """Returns the cached file of an archive's array; an archive that is written again is unpacked again."""
+def _unpacked(archive: zipfile.ZipFile, path: Path, key: str) -> np.ndarray:
+    """Maps the cached copy of an archive's array; an archive that is written again is unpacked again."""
     stat = path.stat()
     identity = repr((str(path.resolve()), stat.st_size, stat.st_mtime_ns, key))
     digest = hashlib.sha256(identity.encode()).hexdigest()[:16]
     target = cache_dir() / "datasets" / f"{path.stem}-{digest}.npy"
-    if not target.is_file():
+
+    def unpack(file: Path) -> None:
         print(f"unpacking '{key}' of {path}, once, to {target}")
-        target.parent.mkdir(exist_ok=True)
-        with (
-            replacing(target) as temporary,
-            archive.open(f"{key}.npy") as source,
-            temporary.open("wb") as copy,
-        ):
+        with archive.open(f"{key}.npy") as source, file.open("wb") as copy:
             shutil.copyfileobj(source, copy, 2**20)
-    return target
+
+    return kept(target, functools.partial(np.load, mmap_mode="r"), unpack)

@@ -3,7 +3,6 @@
 import hashlib
 import math
 import os
-import zipfile
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,8 +11,7 @@ import numpy as np
 from lib.data.dataset import Dataset
 from lib.data.moments import moments
 from lib.errors import ConfigError
-from lib.runtime.cache import cache_dir
-from lib.runtime.files import replacing
+from lib.runtime.cache import cache_dir, kept
 
 LARGEST_D = 4096
 _QUIET_WORK = 5e10  # multiplications; more take seconds
@@ -63,19 +61,24 @@ def exact_pca(
         values, vectors = dataset.source
         return PrincipalComponents(values, vectors, np.zeros(d), float(values.sum())).top(k + 1)
     m = min(k + 1, d) if d <= largest_d else 0
-    centre_digest = hashlib.blake2b(
-        b"" if centre is None else centre.astype(float).tobytes(), digest_size=8
-    )
-    file = (
-        cache_dir()
-        / "spectra"
-        / f"{_digest(dataset)}-{centre_digest.hexdigest()}{'' if m else '-mean'}.npz"
-    )
-    components = _read(file)
-    if components is None or (m and len(components.eigenvalues) < m):
+    digest = hashlib.blake2b(b"" if centre is None else centre.astype(float).tobytes(), digest_size=8)
+    name = f"{_digest(dataset)}-{digest.hexdigest()}{'' if m else '-mean'}.npz"
+
+    def read(file: Path) -> PrincipalComponents | None:
+        with np.load(file, allow_pickle=False) as saved:
+            pairs = (saved["eigenvalues"], saved["eigenvectors"]) if m else (None, None)
+            components = PrincipalComponents(*pairs, saved["mean"], float(saved["total_variance"]))
+        if components.mean.shape != (d,) or (m and pairs[1].shape != (len(pairs[0]), d)):
+            raise ValueError("components of another shape")
+        return components if not m or len(pairs[0]) >= m else None
+
+    def make(file: Path) -> None:
         components = _solve(dataset, m, centre)
-        _write(file, components)
-    return components.top(m)
+        arrays = {name: value for name, value in components._asdict().items() if value is not None}
+        with file.open("wb") as opened:
+            np.savez(opened, **arrays)
+
+    return kept(cache_dir() / "spectra" / name, read, make).top(m)
 
 
 def exact_pca_for_training(dataset: Dataset, *args, **kwargs) -> PrincipalComponents:
@@ -128,21 +131,3 @@ def _digest(dataset: Dataset) -> str:
         for row in range(0, len(image), 1024):
             digest.update(np.ascontiguousarray(image[row : row + 1024]))
     return digest.hexdigest()
-
-
-def _write(file: Path, components: PrincipalComponents) -> None:
-    """Writes components to the cache."""
-    file.parent.mkdir(exist_ok=True)
-    arrays = {name: value for name, value in components._asdict().items() if value is not None}
-    with replacing(file) as temporary, temporary.open("wb") as opened:
-        np.savez(opened, **arrays)
-
-
-def _read(file: Path) -> PrincipalComponents | None:
-    """Reads what `_write` wrote; None if there is no such file, or it is damaged."""
-    try:
-        with np.load(file, allow_pickle=False) as kept:
-            pairs = (kept.get("eigenvalues"), kept.get("eigenvectors"))
-            return PrincipalComponents(*pairs, kept["mean"], float(kept["total_variance"]))
-    except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile):
-        return None

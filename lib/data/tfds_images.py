@@ -6,19 +6,21 @@ split is read for the first time. Later runs memory-map the cached arrays and ne
 
 import difflib
 import hashlib
-import json
 import os
 import socket
 from pathlib import Path
 
 import numpy as np
 
+from lib.config import Section
 from lib.data import digits, splits
 from lib.data.dataset import Dataset
 from lib.data.gaussian import SPECTRA
 from lib.data.mixtures import MIXTURES
 from lib.errors import ConfigError
-from lib.runtime.cache import cache_dir
+from lib.runtime.cache import cache_dir, kept
+from lib.runtime.files import replacing
+from lib.runtime.json_files import read_json, write_json
 from lib.tensorflow import tensorflow_datasets
 
 _BUILT_IN = (digits.NAME, *MIXTURES, *SPECTRA)
@@ -38,13 +40,33 @@ def load(name: str, split: str, data_dir: str = "") -> Dataset:
     """
     root = Path(data_dir or os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets").expanduser()
     folder = _cache_folder(root, name, split)
-    if folder is None or not (folder / "meta.json").is_file():
-        builder = _builder(name, root)
+    if folder is None:
+        _builder(name, root)  # downloads it
         folder = _cache_folder(root, name, split)
-        _prepare(builder, name, split, folder)
-    meta = json.loads((folder / "meta.json").read_text())
-    image = np.load(folder / "image.npy", mmap_mode="r")
-    return Dataset(image, np.load(folder / "label.npy"), meta["num_classes"], name=name)
+    # Written last, it says that the arrays beside it are whole.
+    return kept(folder / "meta.json", _read, lambda meta: _prepare(_builder(name, root), name, split, meta))
+
+
+class _Meta(Section):
+    """What is known of a split besides its arrays."""
+
+    name: str
+    version: str
+    split: str
+    num_classes: int
+
+
+def _read(meta: Path) -> Dataset:
+    """Maps the prepared arrays of a split into memory.
+
+    Raises:
+      ValueError: they do not belong together; also as `read_json` and NumPy's reader.
+    """
+    facts = read_json(meta, _Meta)
+    image, label = np.load(meta.with_name("image.npy"), mmap_mode="r"), np.load(meta.with_name("label.npy"))
+    if image.dtype != np.uint8 or image.ndim != 4 or label.shape != image.shape[:1]:
+        raise ValueError("its arrays do not belong together")
+    return Dataset(image, label, facts.num_classes, name=facts.name)
 
 
 def _cache_folder(root: Path, name: str, split: str) -> Path | None:
@@ -115,8 +137,8 @@ def _download(builder, name: str, root: Path) -> None:
         ) from error
 
 
-def _prepare(builder, name: str, split: str, folder: Path) -> None:
-    """Writes image.npy, label.npy and, last, meta.json: so a cache is whole or absent.
+def _prepare(builder, name: str, split: str, meta: Path) -> None:
+    """Writes image.npy and label.npy beside `meta`, and then that.
 
     Raises:
       ConfigError: an unknown split, or damaged files.
@@ -126,27 +148,24 @@ def _prepare(builder, name: str, split: str, folder: Path) -> None:
         batches = builder.as_dataset(split=split, batch_size=1024, shuffle_files=False)
     except (ValueError, KeyError, AssertionError) as error:
         raise splits.unknown(f"'{name}'", split, builder.info.splits) from error
-    print(f"preparing {name} {split}: {size:,} images, once, in {folder}")
-    folder.mkdir(parents=True, exist_ok=True)
-    names = ("image.npy", "label.npy", "meta.json")
-    temporary = [folder / f"{leaf}.{os.getpid()}.tmp" for leaf in names]
+    print(f"preparing {name} {split}: {size:,} images, once, in {meta.parent}")
     features = builder.info.features
     try:
-        label = _copy(batches, temporary[0], (size, *features["image"].shape))
+        with replacing(meta.with_name("image.npy")) as temporary:
+            label = _copy(batches, temporary, (size, *features["image"].shape))
+    except OSError:
+        raise
     except Exception as error:  # TensorFlow has a class for every kind of damage
-        temporary[0].unlink()
         raise ConfigError(
             f"the files of '{name}' in '{builder.data_dir}' are damaged ({_first_line(error)}); "
             "prepare the set again",
             _DATASET,
         ) from error
-    with temporary[1].open("wb") as file:
+    with replacing(meta.with_name("label.npy")) as temporary, temporary.open("wb") as file:
         np.save(file, label)
     num_classes = features["label"].num_classes
-    meta = {"name": name, "version": str(builder.version), "split": split, "num_classes": num_classes}
-    temporary[2].write_text(json.dumps(meta))
-    for source, leaf in zip(temporary, names, strict=True):
-        source.replace(folder / leaf)
+    facts = _Meta(name=name, version=str(builder.version), split=split, num_classes=num_classes)
+    write_json(meta, facts.model_dump())
 
 
 def _copy(batches, path: Path, shape: tuple[int, ...]) -> np.ndarray:

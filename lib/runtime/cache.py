@@ -1,11 +1,19 @@
 """The cache: prepared data, compiled programs and scoring networks, kept between runs."""
 
 import os
+import stat
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 import jax
 
-from lib.errors import ConfigError
+from lib.errors import ConfigError, one_line
+from lib.runtime.files import replacing
+
+T = TypeVar("T")
+
+_OTHERS_CAN_WRITE = stat.S_IWGRP | stat.S_IWOTH
 
 
 def cache_dir() -> Path:
@@ -13,21 +21,50 @@ def cache_dir() -> Path:
 
     `GRADIENT_DYNAMICS_CACHE` names another folder than `~/.cache/gradient_dynamics`.
 
+    Others cannot write there: what is in it runs, the compiled programs at least.
+
     Raises:
-      ConfigError: the folder cannot be written.
+      ConfigError: the folder cannot be written, or is another user's.
     """
     default = Path.home() / ".cache" / "gradient_dynamics"
     folder = Path(os.environ.get("GRADIENT_DYNAMICS_CACHE") or default)
+    name_another = "name another: GRADIENT_DYNAMICS_CACHE=DIR"
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        writable = os.access(folder, os.W_OK)
-    except OSError:
-        writable = False
-    if not writable:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        status, writable = folder.stat(), os.access(folder, os.W_OK)
+    except OSError as error:
         raise ConfigError(
-            f"cannot write in the cache '{folder}'; name another: GRADIENT_DYNAMICS_CACHE=DIR"
+            f"cannot write in the cache '{folder}' ({error.strerror}); {name_another}"
+        ) from error
+    if not writable:
+        raise ConfigError(f"cannot write in the cache '{folder}'; {name_another}")
+    if status.st_uid != os.getuid():
+        raise ConfigError(
+            f"the cache '{folder}' is of another user, whose compiled programs would run; {name_another}"
         )
+    if status.st_mode & _OTHERS_CAN_WRITE:
+        folder.chmod(0o700)
     return folder
+
+
+def kept(path: Path, read: Callable[[Path], T | None], make: Callable[[Path], None]) -> T:
+    """Returns what a file of the cache holds: made where it is missing, and again where it is damaged.
+
+    Args:
+      path: of the file.
+      read: reads and checks it; None says that it is sound and not enough, an exception that it is damaged.
+      make: writes it, to another path.
+    """
+    if path.exists():
+        try:
+            if (value := read(path)) is not None:
+                return value
+        except Exception as error:  # NumPy, zip files and JSON each have their own
+            print(f"'{path}' is damaged ({one_line(error)[:120]}): it is made again")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path) as temporary:
+        make(temporary)
+    return read(path)
 
 
 def use_compilation_cache() -> None:

@@ -28,6 +28,10 @@ from lib.runtime.seals import DamagedError
 _STATE = "state"  # the item of a checkpoint that holds the arrays
 
 
+class AllDamagedError(ConfigError):
+    """A folder has checkpoints, and none of them is sound."""
+
+
 class WriteError(Exception):
     """A checkpoint could not be written. The text says why."""
 
@@ -92,8 +96,8 @@ class Writer:
 def _only_raise() -> None:
     """Keeps Orbax from printing what it raises as well, with tracebacks of all its threads.
 
-    When one file cannot be read or written, it closes an event loop to which TensorStore then reports on the
-    other files; Python would print a traceback for each.
+    When one file cannot be read or written, it closes an event loop to which TensorStore then reports on
+    the other files; Python would print a traceback for each.
     """
     logging.getLogger("absl").addFilter(lambda record: "orbax" not in record.pathname)
     logging.getLogger("asyncio").addFilter(lambda record: "orbax" not in record.getMessage())
@@ -176,7 +180,7 @@ def restore_newest(folder: Path, target: State, move_damaged: bool = False) -> t
         again. Only for the process that writes there.
 
     Raises:
-      ConfigError: there are checkpoints and all are damaged.
+      AllDamagedError: there are checkpoints and all are damaged.
     """
     known = steps(folder)
     damaged = []
@@ -195,7 +199,7 @@ def restore_newest(folder: Path, target: State, move_damaged: bool = False) -> t
             _move_aside(folder, damaged)
         return step, state
     if known:
-        raise ConfigError(f"all checkpoints in '{folder}' are damaged; train again in another folder")
+        raise AllDamagedError(f"all checkpoints in '{folder}' are damaged; train again in another folder")
     return None
 
 

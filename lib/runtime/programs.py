@@ -147,6 +147,15 @@ class Programs:
         metrics = {**self.experiment.eval_summary(means), **self._eval_state(self.whole(state))}
         return {name: float(value) for name, value in metrics.items()}
 
+    def metric_names(self) -> list[str]:
+        """Returns the names of what `evaluate` gives, without computing it."""
+        batch = next(eval_batches(self.data.held_out, min(self.config.batch_size, self.data.held_out.size)))
+        state, key = self.abstract_state(), streams.evaluation_key(self.config.seed, 0)
+        sums = jax.eval_shape(self.experiment.eval_step, state, batch, key)
+        with np.errstate(all="ignore"):  # names do not depend on the numbers
+            summary = self.experiment.eval_summary({n: np.ones(s.shape) for n, (s, _) in sums.items()})
+        return [*summary, *jax.eval_shape(self.experiment.eval_state, state)]
+
     def means(self, state: State) -> dict[str, Any]:
         """Returns what `eval_step` sums over the held-out split, divided by what it counts."""
         sums: dict[str, np.ndarray] = {}

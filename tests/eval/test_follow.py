@@ -90,7 +90,7 @@ def test_follower_waits_while_training_runs_and_passes_over_what_is_damaged_or_n
     evaluator, capsys
 ):
     ours = evaluator({1: math.nan, 2: 0.75, 4: 0.5})
-    (ours.folder.checkpoints / "2" / "meta" / "metadata").write_text("{")
+    (ours.folder.checkpoints / "2" / "seal.json").write_text("{")
     answers = iter([True] * 5 + [False])
     best = Follower(ours, training_runs=lambda: next(answers)).follow()
     printed = capsys.readouterr().out
@@ -144,8 +144,12 @@ def test_following_ends_where_training_has_failed_or_went_beyond_its_last_step(
 
 def test_two_followers_of_one_run_are_kept_apart(evaluator):
     ours = evaluator({})
-    with ours.folder.lock(".follow", "scoring"), pytest.raises(ConfigError, match="is scoring in"):
-        Follower(ours, training_runs=lambda: False).follow()
+    with (
+        Follower(ours).alone(),
+        pytest.raises(ConfigError, match="is scoring in"),
+        Follower(ours).alone(),
+    ):
+        pass
 
 
 def best_by(ours, metric):
@@ -155,11 +159,15 @@ def best_by(ours, metric):
     return BestCheckpoint(ours)
 
 
-def test_best_metric_must_be_one_of_the_record(evaluator):
-    best = best_by(evaluator({}), "FID")
-    with pytest.raises(ConfigError, match="no metric 'FID'; known: a_score") as error:
-        best.metric({"step": 1, "a_score": 1.0, "a_score_std": 0.0})
+def test_best_metric_must_be_one_that_the_evaluation_has_before_anything_is_scored(evaluator):
+    ours = best_by(evaluator({}), "accurcy")._evaluator
+    with (
+        pytest.raises(ConfigError, match="no metric 'accurcy'; did you mean 'accuracy'") as error,
+        Follower(ours).alone(),
+    ):
+        pass
     assert error.value.field == "config.eval.best_metric"
+    best_by(ours, "-accuracy")._evaluator.check()
 
 
 def test_lower_is_better_of_a_distance_and_a_loss(evaluator, monkeypatch):

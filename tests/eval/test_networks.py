@@ -61,7 +61,7 @@ def modules(tmp_path_factory):
 def network(name, path, data=COLOUR):
     """Returns the scoring network of a kind and a path, for images as of `data`."""
     overrides = (f"eval.network={name}", f"eval.network_path={path}")
-    return NETWORKS[name](registry.validated(small_config("gan/digits", *overrides)), data)
+    return NETWORKS[name](registry.validated(small_config("gan/digits", *overrides)), data).load()
 
 
 def test_inception_is_called_at_its_size_and_gives_its_names(modules):

@@ -62,10 +62,16 @@ def test_statistics_do_not_depend_on_batches_and_outlive_damage(empty_cache):
     assert np.load(file)["n"] == 297
 
 
-def test_records_are_cached_by_all_that_they_depend_on_and_outlive_damage(empty_cache):
+def scores(value: float) -> list[dict]:
+    """Returns a record of all scores of the network."""
+    return [{"images": "noise", **dict.fromkeys(NETWORK.names.values(), value)}]
+
+
+@pytest.mark.parametrize("damage", ["[{", "[]", "3", '[{"images": "noise"}]'])
+def test_records_are_cached_by_all_that_they_depend_on_and_outlive_damage(empty_cache, capsys, damage):
     array = np.arange(3)
-    assert cached_records(NETWORK, (1, array), lambda: [{"a": 1.5}]) == [{"a": 1.5}]
-    assert cached_records(NETWORK, (1, array), refuse) == [{"a": 1.5}]
+    assert cached_records(NETWORK, (1, array), lambda: scores(1.5)) == scores(1.5)
+    assert cached_records(NETWORK, (1, array), refuse) == scores(1.5)
     for network, depends_on in (
         (NETWORK, (2, array)),
         (NETWORK, (1, array + 1)),
@@ -74,5 +80,16 @@ def test_records_are_cached_by_all_that_they_depend_on_and_outlive_damage(empty_
         with pytest.raises(AssertionError, match="computed again"):
             cached_records(network, depends_on, refuse)
     (file,) = empty_cache.glob("*.json")
-    file.write_text("[{")
-    assert cached_records(NETWORK, (1, array), lambda: [{"a": 2.5}]) == [{"a": 2.5}]
+    file.write_text(damage)
+    assert cached_records(NETWORK, (1, array), lambda: scores(2.5)) == scores(2.5)
+    assert capsys.readouterr().out.count("made again\n") == 1
+
+
+def test_statistics_of_another_shape_are_computed_again(empty_cache, capsys):
+    held_out = load("digits", "test")
+    whole = cached_reference(held_out, NETWORK, 50, 297)
+    (file,) = empty_cache.glob("*.npz")
+    np.savez(file, **{**whole.gaussian._asdict(), "features": whole.features[:, :3]})
+    again = cached_reference(held_out, NETWORK, 50, 297)
+    np.testing.assert_array_equal(again.features, whole.features)
+    assert "statistics of another shape" in capsys.readouterr().out
