@@ -82,7 +82,13 @@ if [ "$verb" = lint ]; then
 fi
 if [ "$verb" = test ]; then
   [ "${1:-}" != --fast ] || { shift; set -- -m "not program" "$@"; }
-  for argument in "$@"; do [ -e "${argument%%::*}" ] && named=1; done
+  for argument in "$@"; do
+    [ -e "${argument%%::*}" ] && named=1 && continue
+    case "$argument" in
+      -*) ;;
+      */* | *.py) echo "run.sh: no file '${argument%%::*}'" >&2; exit 2 ;;
+    esac
+  done
   # All of the tests on all cores; the ones that are named, in this process.
   [ -n "${named:-}" ] || set -- --numprocesses=auto "$@" "$root/tests"
 fi

@@ -1,9 +1,11 @@
 """Config files by name; `./run.sh list` prints them with the first line of their docstrings."""
 
 import ast
+import sys
 from pathlib import Path
 
-from lib.errors import ConfigError, nearest
+from lib.command_line import parse
+from lib.errors import ConfigError, nearest, one_line_errors
 
 ROOT = Path(__file__).resolve().parent.parent
 CONFIGS = ROOT / "configs"
@@ -41,8 +43,16 @@ def catalogue(folder: Path) -> list[tuple[str, str]]:
     return configs
 
 
+def main(argv: list[str]) -> int:
+    """Prints all config files; returns the exit code."""
+    with one_line_errors():
+        parse(argv, lambda values: None, "Prints every config with the first line of its docstring.")
+        rows = catalogue(CONFIGS)
+        width = max(len(path) for path, _ in rows)
+        for path, line in rows:
+            print(f"{path:{width}}  {line}")
+    return 0
+
+
 if __name__ == "__main__":
-    rows = catalogue(CONFIGS)
-    width = max(len(path) for path, _ in rows)
-    for path, line in rows:
-        print(f"{path:{width}}  {line}")
+    sys.exit(main(sys.argv[1:]))

@@ -38,6 +38,8 @@ def _define(values: flags.FlagValues) -> None:
     flags.DEFINE_string("coordinator", None, "HOST:PORT of process 0.", flag_values=values)
     flags.DEFINE_integer("num_processes", None, "How many there are.", flag_values=values)
     flags.DEFINE_integer("process_id", None, "Which one this is, from 0.", flag_values=values)
+    text = "Seconds that the processes wait for one another at the start."
+    flags.DEFINE_float("start_timeout", 50.0, text, lower_bound=1.0, flag_values=values)
 
 
 def train(raw_config, folder: RunFolder) -> int:
@@ -141,7 +143,7 @@ def _address(values: flags.FlagValues) -> processes.Address | None:
         raise ConfigError(f"needs {' and '.join(missing)} too, or none of them under Slurm", given[0])
     if not given:
         return address if values.distributed else None
-    if not re.fullmatch(r".+:\d+", address.coordinator):
+    if not re.fullmatch(r".+:[0-9]+", address.coordinator):
         raise ConfigError(f"'{address.coordinator}' is not of the form HOST:PORT", "--coordinator")
     if address.num_processes < 1:
         raise ConfigError(f"must be at least 1, not {address.num_processes}", "--num_processes")
@@ -155,23 +157,28 @@ def _address(values: flags.FlagValues) -> processes.Address | None:
 
 
 def read_command_line(argv: list[str]):
-    """Returns (config with overrides, path of the work directory, address of a distributed run or None).
+    """Reads what is to be trained, where, and with which other processes.
+
+    Returns:
+      (config with overrides, path of the work directory, address of a distributed run or None, how many
+      seconds its processes wait for one another at the start).
 
     Raises:
       ConfigError: unknown or contradictory flags, unknown fields, or a bad config file.
     """
     values, overrides = parse(argv, _define, _USAGE)
     config = apply_overrides(load_file(values.config), overrides)
-    return config, values.workdir or catalogue.default_folder(values.config), _address(values)
+    path = values.workdir or catalogue.default_folder(values.config)
+    return config, path, _address(values), values.start_timeout
 
 
 def main(argv: list[str]) -> int:
     with one_line_errors():
-        config, path, address = read_command_line(argv)
+        config, path, address, seconds = read_command_line(argv)
         cache.use_compilation_cache()
         if address is None:
             return train(config, RunFolder(path))
-        with processes.joined(address):
+        with processes.joined(address, seconds):
             processes.check_same(
                 config.to_json(), "the processes were started with different ones", "--config"
             )

@@ -10,7 +10,7 @@ from configs import common
 from experiments import cca, classifier, eigengame, games, gan
 from lib.config import apply_overrides, validate
 from lib.data import NOTHING, DataSpec, load_splits
-from lib.errors import ConfigError, lookup
+from lib.errors import ConfigError, lookup, one_line
 from lib.experiment import Experiment
 from lib.runtime import processes
 from lib.runtime.programs import Programs
@@ -62,10 +62,17 @@ def own_config(folder: RunFolder) -> ConfigDict:
       ConfigError: the folder has no config, or a damaged one.
     """
     config = folder.read_config()
-    younger = common.base().eval  # fields of the evaluator may be younger than the run
-    younger.update(config.get("eval", {}))
-    config.eval = younger
-    return ConfigDict(entry(config).config.upgraded(config.to_dict()))
+    values = config.to_dict()
+    if isinstance(values.get("eval"), dict):  # fields of the evaluator may be younger than the run
+        values["eval"] = common.base().eval.to_dict() | values["eval"]
+    try:
+        return ConfigDict(entry(config).config.upgraded(values))
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        if isinstance(error, ConfigError):
+            raise
+        raise ConfigError(
+            f"'{folder.config}' is damaged ({one_line(error)}); restore it from a copy"
+        ) from error
 
 
 def check_restore_path(raw: ConfigDict, config: Run, folder: RunFolder) -> None:

@@ -28,6 +28,8 @@ def parse(
     values = flags.FlagValues()
     flags.DEFINE_bool("help", False, "Print this help.", flag_values=values, short_name="h")
     define(values)
+    for name in values:
+        values[name].parser = _Strict(values[name].parser)
     try:
         rest = values(["", *others])[1:]
     except flags.Error as error:
@@ -36,8 +38,29 @@ def parse(
         _print_help(values, usage)
         raise SystemExit(0)
     if rest:
-        raise ConfigError(f"unexpected argument '{rest[0]}'; options look like --config.seed=1")
+        raise ConfigError(f"unexpected argument '{rest[0]}'; options look like --NAME=VALUE")
     return values, overrides
+
+
+class _Strict(flags.ArgumentParser):
+    """Reads a flag's text as another parser does, but for what is most likely a slip."""
+
+    def __init__(self, parser: flags.ArgumentParser):
+        self._parser = parser
+        self.syntactic_help = parser.syntactic_help
+
+    def parse(self, argument):
+        if isinstance(argument, str):
+            if argument.startswith("--"):
+                raise ValueError(f"'{argument}' is no value but an option")
+            if not argument:
+                raise ValueError("is empty; leave it out, or give a value")
+            if isinstance(self._parser, flags.IntegerParser | flags.FloatParser) and not argument.isascii():
+                raise ValueError(f"'{argument}' is no number; use the digits 0 to 9")
+        return self._parser.parse(argument)
+
+    def flag_type(self):
+        return self._parser.flag_type()
 
 
 def _print_help(values: flags.FlagValues, usage: str) -> None:

@@ -76,13 +76,15 @@ def split_overrides(argv: Sequence[str]) -> tuple[list[str], list[str]]:
     """Splits a command line into the `--config.a.b=value` arguments and the others.
 
     Raises:
-      ConfigError: an override has no value.
+      ConfigError: an override has no value, or is an empty path to restore from.
     """
     overrides, others = [], []
     for argument in argv:
         if re.match(r"--?config\.", argument):
             if "=" not in argument:
                 raise ConfigError(f"write it as {argument}=VALUE", argument)
+            if argument.endswith(".restore_path="):  # most likely of a variable that is not set
+                raise ConfigError("is empty; leave it out, or name a checkpoint", argument[:-1])
             overrides.append(re.sub(r"^--?", "--", argument))
         else:
             others.append(argument)
@@ -185,6 +187,8 @@ def _set_field(config: ml_collections.ConfigDict, field: str, text: str) -> None
     if isinstance(section[name], ml_collections.ConfigDict):
         section[name] = _parse_kwargs(section[name], field, text)
         return
+    if isinstance(section[name], int | float) and not text.isascii():
+        raise ConfigError(f"'{text}' is no number; use the digits 0 to 9", f"config.{field}")
     alone = ml_collections.ConfigDict({name: section[name]})  # the flag writes out all that it is given
     values, argv = flags.FlagValues(), ["", f"--config.{name}={text}"]
     try:

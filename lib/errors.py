@@ -95,7 +95,7 @@ def _space_left(error: OSError) -> str:
 
 def one_line(error: BaseException) -> str:
     """Returns an exception's type and text as one line."""
-    return " ".join(f"{type(error).__name__}: {error}".split())
+    return " ".join(f"{type(error).__name__}: {error}".removesuffix(": ").split())
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

@@ -11,7 +11,7 @@ from ml_collections import ConfigDict
 
 from experiments import catalogue, registry
 from lib import sweeps
-from lib.config import apply_overrides, load_file, to_plain
+from lib.config import apply_overrides, load_file, split_overrides, to_plain
 from lib.data import load_splits, pipeline
 from lib.errors import ConfigError
 from lib.runtime.records import read_scores
@@ -83,7 +83,7 @@ def plan(values: flags.FlagValues, overrides: list[str]) -> tuple[Path, list[Pla
 
 
 def _arguments(run: sweeps.Overrides) -> list[str]:
-    return [f"--config.{field}={value}" for field, value in run.items()]
+    return split_overrides([f"--config.{field}={value}" for field, value in run.items()])[0]
 
 
 def _check_inputs(raw: ConfigDict, config: Run, run: Planned, check_data: Callable) -> None:

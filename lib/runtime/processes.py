@@ -8,8 +8,10 @@ import contextlib
 import functools
 import hashlib
 import os
-import socket
+import re
 import sys
+import threading
+import time
 import traceback
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
@@ -17,9 +19,12 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from lib.errors import ConfigError
+from lib.errors import ConfigError, explained
 from lib.runtime.devices import AXIS, all_devices
+from lib.runtime.meeting import end_without, meeting
 
+_LOST = re.compile("gloo|nccl|coordination|connection (reset|closed)", re.IGNORECASE)
+_SECONDS_TO_NAME_IT = 2.0  # for the thread that watches the others
 _TEXT_BYTES = 2000  # the longest error that one process tells the others
 
 
@@ -42,22 +47,48 @@ def is_first() -> bool:
 
 
 @contextlib.contextmanager
-def joined(address: Address) -> Iterator[None]:
+def joined(address: Address, seconds: float) -> Iterator[None]:
     """Makes this process one of several until the block ends; call it before anything uses a device.
 
     A ConfigError must be one that all processes raise: see `together`. Any other exception ends this
-    process at once, so that the others, which wait for it in the next step, end with an error too.
+    process at once, and with it the others, which would wait for it in the next step.
+
+    Args:
+      address: where they meet.
+      seconds: how long to wait for the others.
 
     Raises:
-      ConfigError: there is no address and no launcher that tells one, or it cannot be used, or is in use.
+      ConfigError: there is no address and no launcher that tells one, it cannot be used or is in use, or
+        another process does not come.
+    """
+    with meeting(*address, seconds) if address.coordinator else contextlib.nullcontext():
+        _initialize(address, seconds)
+        try:
+            with contextlib.nullcontext() if is_first() else _silence():
+                yield
+        except ConfigError:
+            jax.distributed.shutdown()
+            raise
+        except BaseException as error:
+            _end(error)
+        jax.distributed.shutdown()
+
+
+def _initialize(address: Address, seconds: float) -> None:
+    """Starts JAX's service and connects all devices.
+
+    Raises:
+      ConfigError: there is no launcher that tells where the processes meet, or they cannot be joined.
     """
     by_hand = address.coordinator is not None
-    if by_hand and address.process_id == 0:
-        _check_free(address.coordinator)
     # Orbax asks this service with numbers of its own; lib/runtime/signals.py agrees on a step without it.
     jax.config.update("jax_enable_preemption_service", False)
+    too_late = threading.Timer(seconds, end_without, ["another process"])  # JAX would abort, minutes later
+    too_late.daemon = True
+    too_late.start()
     try:
         jax.distributed.initialize(*address, cluster_detection_method="deactivate" if by_hand else None)
+        _sum(np.zeros(1, np.uint8))  # connects all devices now: later, a slow process would be too late
     except (ValueError, RuntimeError) as error:
         if isinstance(error, ValueError) and not by_hand:
             raise ConfigError(
@@ -67,32 +98,19 @@ def joined(address: Address) -> Iterator[None]:
             ) from error
         reason = str(error).splitlines()[0][:200]
         raise ConfigError(f"cannot join the other processes: {reason}", "--distributed") from error
-    _sum(np.zeros(1, np.uint8))  # connects all devices now: later, a slow process would be too late
-    try:
-        with contextlib.nullcontext() if is_first() else _silence():
-            yield
-    except ConfigError:
-        jax.distributed.shutdown()
-        raise
-    except BaseException:
-        traceback.print_exc()
-        sys.stderr.flush()
-        os._exit(1)  # an ordinary exit would wait for the others
-    jax.distributed.shutdown()
+    finally:
+        too_late.cancel()
 
 
-def _check_free(coordinator: str) -> None:
-    """Checks that process 0 can listen: where it cannot, JAX would crash."""
-    _, _, port = coordinator.rpartition(":")
-    with socket.socket() as tried:
-        for option in (socket.SO_REUSEADDR, socket.SO_REUSEPORT):  # as its server does
-            tried.setsockopt(socket.SOL_SOCKET, option, 1)
-        try:
-            tried.bind(("", int(port)))
-        except (OSError, OverflowError) as error:
-            raise ConfigError(
-                f"cannot listen on port {port} ({error}); use another", "--coordinator"
-            ) from error
+def _end(error: BaseException) -> None:
+    """Ends this process at once, with a line where that says it all: an ordinary exit would wait."""
+    if isinstance(error, jax.errors.JaxRuntimeError) and _LOST.search(str(error)):
+        time.sleep(_SECONDS_TO_NAME_IT)
+        end_without("another process")
+    line = explained(error)
+    print(f"error: {line}", file=sys.stderr) if line else traceback.print_exc()
+    sys.stderr.flush()
+    os._exit(1)
 
 
 @contextlib.contextmanager

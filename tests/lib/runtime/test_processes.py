@@ -124,10 +124,10 @@ def test_a_port_in_use_is_refused():
         taken.bind(("127.0.0.1", 0))
         port = taken.getsockname()[1]
         refused = pytest.raises(ConfigError, match=f"^--coordinator: cannot listen on port {port} ")
-        with refused, processes.joined(processes.Address(f"127.0.0.1:{port}", 2, 0)):
+        with refused, processes.joined(processes.Address(f"127.0.0.1:{port}", 2, 0), 5.0):
             pytest.fail("joined")
 
 
 if __name__ == "__main__":
-    with processes.joined(processes.Address(sys.argv[1], 2, int(sys.argv[2]))):
+    with processes.joined(processes.Address(sys.argv[1], 2, int(sys.argv[2])), 50.0):
         print(json.dumps(conversation()), file=sys.stderr)
