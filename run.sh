@@ -73,6 +73,7 @@ case "$verb" in
 esac
 
 install
+unset PYTHONDONTWRITEBYTECODE # with it, every start compiles all of JAX's modules again: 3 s
 export PYTHONPATH="$root${PYTHONPATH:+:$PYTHONPATH}"
 if [ "$verb" = lint ]; then
   "$root/.venv/bin/ruff" check "$@" "$root"

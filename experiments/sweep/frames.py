@@ -46,6 +46,11 @@ def per_run(sweep: Sweep, select: str = "last", metric: str | None = None) -> pd
     return frame.astype({"step": "Int64"} | dict.fromkeys(sweep.metrics, float))
 
 
+def overrides(sweep: Sweep) -> pd.DataFrame:
+    """Returns one row per run: the overridden fields alone."""
+    return pd.DataFrame([run.overrides for run in sweep.runs], columns=sweep.fields)
+
+
 def per_record(sweep: Sweep, metric: str) -> pd.DataFrame:
     """Returns one row per run and step that has a value of `metric`: the fields, `step` and the metric."""
     rows = []

@@ -98,7 +98,7 @@ def learning_curves(sweep: Sweep, y: str, hue: str | None) -> Figure:
     """
     figure, axis = _axes()
     history = frames.per_record(sweep, y)
-    values = _ordered(frames.per_run(sweep)[hue]) if hue else []
+    values = _ordered(frames.overrides(sweep)[hue]) if hue else []
     for name, colour, marker, group in _groups(history, hue, values):
         stats = frames.statistics(group, [STEP], y).sort_index()
         every = max(1, len(stats) // _MARKED)

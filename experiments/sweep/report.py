@@ -1,6 +1,7 @@
 """report.html: one file with a sweep's tables, learning curves and samples, which opens without network."""
 
 import base64
+import contextlib
 import io
 from collections.abc import Iterable, Sequence
 from html import escape
@@ -17,7 +18,9 @@ from lib.runtime.files import replacing
 
 _TEMPLATE = Path(__file__).with_name("report_template.html")
 _CURVES = 8  # metrics with a picture each
-_SAMPLES = 240  # pixels: larger sample grids are made smaller, to keep the file light
+_PAGE_BYTES = 2e6  # of all pictures of samples together
+_LARGEST, _SMALLEST = 240, 96  # pixels of such a picture
+_QUALITY = 70
 
 
 def write(sweep: Sweep, runs: pd.DataFrame, path: Path) -> None:
@@ -78,12 +81,12 @@ def _html_table(table: Sequence[Column], errors: Sequence[str] = ()) -> str:
 
 
 def _pictures(kind: str, pictures: Iterable[tuple[str, bytes]]) -> str:
-    """Returns pictures with captions below, from (caption, PNG)."""
+    """Returns pictures with captions below, from (caption, WebP)."""
     html = "\n".join(
-        f'<figure><img alt="{escape(caption)}" '
-        f'src="data:image/png;base64,{base64.b64encode(png).decode()}">'
+        f'<figure><img alt="{escape(caption)}" loading="lazy" src="data:image/webp;base64,'
+        f'{base64.b64encode(webp).decode()}">'
         f"<figcaption>{escape(caption).replace(',', ',<wbr>')}</figcaption></figure>"
-        for caption, png in pictures
+        for caption, webp in pictures
     )
     return f'<div class="pictures {kind}">\n{html}\n</div>' if html else ""
 
@@ -93,17 +96,29 @@ def _learning_curves(sweep: Sweep, runs: pd.DataFrame) -> Iterable[tuple[str, by
     hue = next((f for f in frames.varying(runs, sweep.fields) if f != frames.SEED), None)
     several = [m for m in sweep.main_metrics if frames.per_record(sweep, m)[plots.STEP].nunique() > 1]
     for metric in several[:_CURVES]:
-        png = io.BytesIO()
-        plots.learning_curves(sweep, metric, hue).savefig(png, format="png", dpi=100)
-        yield metric, png.getvalue()
+        file = io.BytesIO()
+        plots.learning_curves(sweep, metric, hue).savefig(file, format="webp", dpi=100)
+        yield metric, file.getvalue()
 
 
 def _samples(sweep: Sweep) -> Iterable[tuple[str, bytes]]:
-    """Reads each run's newest picture of samples, made small."""
-    for run in sweep.runs:
-        if run.samples:
-            with Image.open(run.samples) as image:
-                image.thumbnail((_SAMPLES, _SAMPLES))
-                png = io.BytesIO()
-                image.save(png, format="PNG", optimize=True)
-            yield run.name, png.getvalue()
+    """Reads each run's newest picture of samples, made small: the smaller, the more there are."""
+    having = [run for run in sweep.runs if run.samples]
+    side = _LARGEST
+    for run in having:
+        with contextlib.suppress(OSError):  # no page is lost with a damaged picture
+            side, webp = _thumbnail(run.samples, side, _PAGE_BYTES / 4 * 3 / len(having))  # base64: 4 for 3
+            yield run.name, webp
+
+
+def _thumbnail(path: Path, side: int, most: float) -> tuple[int, bytes]:
+    """Returns (side, WebP) of a picture of at most so many pixels a side and bytes, but no tiny one."""
+    with Image.open(path) as image:
+        picture = image.convert("RGB")
+    while True:
+        picture.thumbnail((side, side))
+        file = io.BytesIO()
+        picture.save(file, format="WEBP", quality=_QUALITY, method=1)
+        if file.tell() <= most or side <= _SMALLEST:
+            return side, file.getvalue()
+        side = max(_SMALLEST, int(side * 0.8))

@@ -1,11 +1,15 @@
 """What the runs of a sweep have written: sweep.json, and each run's work directory beside it."""
 
+import functools
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from lib.config import Section
 from lib.errors import ConfigError
+from lib.runtime.json_files import DamagedFile, read_json
 from lib.runtime.records import (
     HELD_OUT,
     TRAINING,
@@ -19,6 +23,21 @@ from lib.runtime.run_folder import RunFolder
 
 _SOURCES = {"eval": read_scores, "test": read_held_out, "train": read_training}  # in the order of tables
 _CURVES = (TRAINING, HELD_OUT, "scores")  # pictures that are not of samples
+
+
+class _WrittenRun(Section):
+    """A run of sweep.json."""
+
+    name: str
+    overrides: dict[str, Any]
+
+
+class _Written(Section):
+    """What sweep.json holds."""
+
+    config: str
+    sweep: str
+    runs: list[_WrittenRun]
 
 
 @dataclass(frozen=True)
@@ -59,30 +78,31 @@ class Sweep:
     sweep: str  # the sweep file
     runs: list[SweepRun]
 
-    @property
+    @functools.cached_property
     def fields(self) -> list[str]:
         """Lists every field that a run overrides, in the order in which they are first named."""
         return list(dict.fromkeys(field for run in self.runs for field in run.overrides))
 
-    @property
+    @functools.cached_property
     def metrics(self) -> list[str]:
         """Lists every metric that a run has recorded: the main ones first."""
         main = self.main_metrics
-        return main + [name for name in self._recorded() if name not in main]
+        return main + [name for name in self._recorded if name not in main]
 
-    @property
+    @functools.cached_property
     def main_metrics(self) -> list[str]:
         """Lists the metrics of which one can say what is better; all, if there is none.
 
         What the evaluator repeats of the run's own held-out metrics is not among them.
         """
-        names = self._recorded()
+        names = self._recorded
         repeated = [name.replace("test/", "eval/", 1) for name in names if name.startswith("test/")]
         return [name for name in names if is_judged(name) and name not in repeated] or names
 
+    @functools.cached_property
     def _recorded(self) -> list[str]:
         """Lists the names of metrics, by source."""
-        names = dict.fromkeys(name for run in self.runs for record in run.records for name in record)
+        names = {name: None for run in self.runs for record in run.records for name in record}
         names.pop("step", None)
         return sorted(names, key=lambda name: list(_SOURCES).index(name.split("/")[0]))
 
@@ -94,16 +114,14 @@ def read_sweep(folder: Path) -> Sweep:
       ConfigError: there is no sweep.json, or it is damaged.
     """
     path = folder / "sweep.json"
+    if not path.exists():
+        raise ConfigError(f"no sweep.json in '{folder}': name a folder that ./run.sh sweep has made")
     try:
-        written = json.loads(path.read_text())
-        config, sweep = written["config"], written["sweep"]
-        named = {run["name"]: dict(run["overrides"]) for run in written["runs"]}
-    except OSError as error:
-        raise ConfigError(
-            f"no sweep.json in '{folder}': name a folder that ./run.sh sweep has made"
-        ) from error
-    except (ValueError, KeyError, TypeError) as error:
-        raise ConfigError(f"'{path}' is damaged ({type(error).__name__}); start the sweep again") from error
+        written = read_json(path, _Written)
+    except DamagedFile as error:
+        raise ConfigError(f"{error}; start the sweep again") from error
+    config, sweep = written.config, written.sweep
+    named = {run.name: run.overrides for run in written.runs}
     runs = [_read_run(folder, name, overrides) for name, overrides in named.items()]
     return Sweep(folder, config, sweep, runs)
 
@@ -131,9 +149,16 @@ def _read_run(folder: Path, name: str, overrides: Mapping) -> SweepRun:
 
 def _numbers(source: str, record: Mapping) -> dict:
     """Returns a record's metrics, without the spreads `<metric>_std` of one record's scores."""
-    spreads = {f"{name}_std" for name in record}
-    metrics = {n: v for n, v in record.items() if isinstance(v, float) and n not in spreads}
-    return {"step": record["step"]} | {f"{source}/{name}": value for name, value in metrics.items()}
+    names = _full_names(source, tuple(record))
+    metrics = {full: record[name] for name, full in names if isinstance(record[name], float)}
+    return {"step": record["step"], **metrics}
+
+
+@functools.cache
+def _full_names(source: str, names: tuple[str, ...]) -> list[tuple[str, str]]:
+    """Returns (name, `<source>/<name>`) of those names that are no spreads: one text for all records."""
+    spreads = {f"{name}_std" for name in names}
+    return [(name, f"{source}/{name}") for name in names if name not in spreads]
 
 
 def _merged(records: list[dict]) -> dict:

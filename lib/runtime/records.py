@@ -11,6 +11,7 @@ import fcntl
 import functools
 import json
 import math
+import mmap
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -22,6 +23,7 @@ from lib.runtime.events import Events
 from lib.runtime.files import naming, open_file, replacing
 
 TRAINING, HELD_OUT = "train", "eval"  # names of the files
+_LONG_LINE = 1000  # bytes
 _BY, _EVALUATOR = "by", "eval"  # the mark of the evaluator's records
 _LOWER_IS_BETTER = ("frechet", "FID", "kernel", "KID", "loss")
 _HIGHER_IS_BETTER = ("score", "IS", "accuracy", "captured_modes", "high_quality")
@@ -52,14 +54,19 @@ class MetricWriter:
         self._events.close()
 
 
-def read_training(folder: Path) -> list[dict]:
-    """Returns what training has recorded in a run's folder of metrics."""
-    return _read(_file(folder, TRAINING))
+def read_training(folder: Path, about: int = 0) -> list[dict]:
+    """Returns what training has recorded in a run's folder of metrics.
+
+    Args:
+      folder: of the metrics.
+      about: of many records, read only so many, evenly spread: enough for a curve. 0: all.
+    """
+    return _read(_file(folder, TRAINING), about)
 
 
-def read_held_out(folder: Path) -> list[dict]:
-    """Returns what the run has recorded of its own metrics on held-out data."""
-    return [record for record in _read(_file(folder, HELD_OUT)) if not _is_score(record)]
+def read_held_out(folder: Path, about: int = 0) -> list[dict]:
+    """Returns what the run has recorded of its own metrics on held-out data; see `read_training`."""
+    return [record for record in _read(_file(folder, HELD_OUT), about) if not _is_score(record)]
 
 
 def read_scores(folder: Path) -> list[dict]:
@@ -94,16 +101,40 @@ def _append(path: Path, record: Mapping) -> None:
         file.write(line.encode())
 
 
-def _read(path: Path) -> list[dict]:
+def _read(path: Path, about: int = 0) -> list[dict]:
     """Returns the sound records of a file, none if there is none; says once how many lines are damaged."""
     if not path.exists():
         return []
-    *lines, last = path.read_bytes().split(b"\n")
-    records = [_record(line) for line in lines]
-    if damaged := records.count(None):
+    with _mapped(path) as data:
+        if about and len(data) > about * _LONG_LINE:
+            lines = _spread_lines(data, about)
+        else:
+            lines = data[:].split(b"\n")
+    *whole, last = map(_record, lines)
+    if damaged := whole.count(None):
         _note_damage(path, damaged)
-    records.append(_record(last))  # cut off by a kill, or not written to its end yet
-    return [record for record in records if record is not None]
+    return [
+        record for record in (*whole, last) if record is not None
+    ]  # a kill may have cut the last one off
+
+
+def _spread_lines(data: bytes | mmap.mmap, n: int) -> list[bytes]:
+    """Returns about n lines of a file, the first and the last among them, and what follows the last."""
+    places = np.linspace(0, len(data) - 1, n, dtype=np.int64)
+    starts = dict.fromkeys(data.rfind(b"\n", 0, place) + 1 for place in places)
+    ends = [data.find(b"\n", start) for start in starts]
+    return [data[a : b if b >= 0 else None] for a, b in zip(starts, ends, strict=True)] + [b""]
+
+
+@contextlib.contextmanager
+def _mapped(path: Path) -> Iterator[bytes | mmap.mmap]:
+    """Yields the bytes of a file, read where they are used."""
+    with path.open("rb") as file:
+        if not os.fstat(file.fileno()).st_size:
+            yield b""
+            return
+        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+            yield data
 
 
 def _record(line: bytes) -> dict | None:
@@ -129,20 +160,20 @@ def _drop_after(path: Path, last_step: int) -> None:
     """
     if not path.exists():
         return
-    with _locked(path):
-        lines = path.read_bytes().split(b"\n")
-        tail = len(lines)
-        records: list[dict | None] = []
-        while tail and not (records and _is_before(records[-1], last_step)):
-            tail -= 1
-            records.append(_record(lines[tail]))
+    with _locked(path), _mapped(path) as data:
+        begin, records = len(data) + 1, []  # type: int, list[dict | None]
+        while begin and not (records and _is_before(records[-1], last_step)):
+            end, begin = begin - 1, data.rfind(b"\n", 0, begin - 1) + 1
+            records.append(_record(data[begin:end]) if begin < end else None)
+        tail = data[begin:]
         sound = [record for record in reversed(records) if record is not None]
-        if damaged := sum(line != b"" for line in lines[tail:-1]) - len(sound):
+        if damaged := tail.count(b"\n") - len(sound):
             _note_damage(path, damaged)
-        kept = [json.dumps(r).encode() for r in sound if r["step"] <= last_step or _is_score(r)]
-        if lines[tail:] != [*kept, b""]:
-            with replacing(path) as temporary:  # readers see all of the old lines, or all of the new
-                temporary.write_bytes(b"\n".join([*lines[:tail], *kept, b""]))
+        kept = [json.dumps(r).encode() + b"\n" for r in sound if r["step"] <= last_step or _is_score(r)]
+        if tail != b"".join(kept):
+            with replacing(path) as temporary, temporary.open("wb") as file:
+                file.write(data[:begin])  # readers see all of the old lines, or all of the new
+                file.writelines(kept)
 
 
 def _is_before(record: dict | None, last_step: int) -> bool:

@@ -8,6 +8,8 @@ from lib.runtime import records, streams
 from lib.runtime.programs import Programs
 from lib.runtime.run_folder import RunFolder
 
+_POINTS = 5000  # of a curve
+
 
 def write_results(
     programs: Programs, folder: RunFolder, state: State, step: int, means: dict[str, Any] | None = None
@@ -34,7 +36,8 @@ def write_results(
 
 def _draw_curves(folder: RunFolder, main_metrics: tuple[str, ...]) -> None:
     """Draws figures/train.png and figures/eval.png, the curves of the records of these names."""
-    training, held_out = records.read_training(folder.metrics), records.read_held_out(folder.metrics)
+    training = records.read_training(folder.metrics, _POINTS)
+    held_out = records.read_held_out(folder.metrics, _POINTS)
     names = dict.fromkeys(name for r in training[-1:] for name in r)
     panels = {"loss": [n for n in names if n.endswith("loss")]}
     panels |= by_prefix(n for n in main_metrics if not n.endswith("loss"))

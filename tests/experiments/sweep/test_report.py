@@ -40,7 +40,7 @@ def test_the_report_holds_everything_itself(page):
     html = page.read_text()
     assert EVIL not in html
     assert "no such thing: &lt;script&gt;alert(1)&lt;/script&gt;&amp;&quot;&#x27;" in html
-    picture = r'src="data:image/png;base64,([^"]+)"'
+    picture = r'src="data:image/webp;base64,([^"]+)"'
     pictures, rest = re.findall(picture, html), re.sub(picture, "", html)
     assert re.findall(r"<(?:link|iframe|object|embed|base)\b|\bsrc=|url\(|@import|//\w", rest) == []
     assert len(pictures) == 1 + 5  # the curve of the loss, and a sample of each run that has one
@@ -56,7 +56,7 @@ def test_samples_are_the_newest_picture_that_is_no_curve(page, sweep):
     image_grid(np.ones((1, 8, 8, 1)), figures / "samples_0000020.png")
     image_grid(-np.ones((1, 8, 8, 1)), figures / "train.png")
     results.show(sweep.folder)
-    first = re.findall(r'src="data:image/png;base64,([^"]+)"', page.read_text())[1]
+    first = re.findall(r'src="data:image/webp;base64,([^"]+)"', page.read_text())[1]
     with Image.open(io.BytesIO(base64.b64decode(first))) as image:
         assert np.asarray(image).min() == 255
 
