@@ -4,10 +4,8 @@ import contextlib
 import difflib
 import errno
 import os
-import shutil
 import sys
 from collections.abc import Iterable, Iterator, Mapping
-from pathlib import Path
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -85,12 +83,9 @@ def is_of_the_machine(error: BaseException) -> bool:
 
 
 def _space_left(error: OSError) -> str:
-    """Returns how much space is left beside the file of an error that is of a full disk, else nothing."""
-    if error.errno not in _FULL:
-        return ""
-    place = Path(error.filename) if isinstance(error.filename, str) else Path.cwd()
-    place = next(folder for folder in place.absolute().parents if folder.exists())
-    return f" ({shutil.disk_usage(place).free / 1e6:,.0f} MB left in '{place}')"
+    """Returns how much space was left for the file of an error that is of a full disk, else nothing."""
+    left = getattr(error, "space_left", None)  # see lib.runtime.files.naming
+    return f" ({left / 1e6:,.1f} MB left)" if error.errno in _FULL and left is not None else ""
 
 
 def one_line(error: BaseException) -> str:

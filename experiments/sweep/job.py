@@ -65,7 +65,7 @@ class Job:
         """Starts a program and returns its exit code; it holds the lock too: it may outlive this job."""
         env = os.environ | {"PYTHONPATH": str(ROOT)} | self.env
         env = {name: value for name, value in env.items() if value is not None}
-        with (Path(self.folder) / LOG).open("ab") as log:
+        with files.open_file(Path(self.folder) / LOG, "ab") as log:
             child = subprocess.Popen(
                 command,
                 stdout=log,

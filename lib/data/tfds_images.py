@@ -175,17 +175,16 @@ def _copy(batches, path: Path, shape: tuple[int, ...]) -> np.ndarray:
       ValueError: there are not n examples.
       Exception: TensorFlow's, where the files are damaged.
     """
-    image = np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=shape)
-    size = shape[0]
-    label = np.empty(size, np.int32)
-    at = 0
-    for batch in tensorflow_datasets().as_numpy(batches):
-        n = len(batch["label"])
-        image[at : at + n], label[at : at + n] = batch["image"], batch["label"]
-        at += n
-    if at != size:
-        raise ValueError(f"{at} examples instead of {size}")
-    image.flush()
+    label = []
+    with path.open("wb") as file:  # no memory map: where a disk is full, the program would be killed
+        header = {"descr": "|u1", "fortran_order": False, "shape": shape}
+        np.lib.format.write_array_header_1_0(file, header)
+        for batch in tensorflow_datasets().as_numpy(batches):
+            file.write(np.ascontiguousarray(batch["image"], np.uint8))
+            label.append(batch["label"].astype(np.int32))
+    label = np.concatenate(label)
+    if len(label) != shape[0]:
+        raise ValueError(f"{len(label)} examples instead of {shape[0]}")
     return label
 
 

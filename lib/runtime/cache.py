@@ -1,7 +1,10 @@
 """The cache: prepared data, compiled programs and scoring networks, kept between runs."""
 
+import functools
 import os
+import re
 import stat
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
@@ -13,6 +16,9 @@ from lib.runtime.files import replacing
 
 T = TypeVar("T")
 
+_CACHE_WARNING = re.compile(
+    r"Error (?:reading|writing) persistent compilation cache entry for '(?P<program>[^']*)': (?P<reason>.*)"
+)
 _OTHERS_CAN_WRITE = stat.S_IWGRP | stat.S_IWOTH
 
 
@@ -69,6 +75,27 @@ def kept(path: Path, read: Callable[[Path], T | None], make: Callable[[Path], No
 
 def use_compilation_cache() -> None:
     """Keeps compiled programs on disk, so that a second start of the same run compiles nothing."""
-    jax.config.update("jax_compilation_cache_dir", str(cache_dir() / "xla"))
+    folder = cache_dir() / "xla"
+    jax.config.update("jax_compilation_cache_dir", str(folder))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+    _drop_what_fails(folder)
+
+
+@functools.cache
+def _drop_what_fails(folder: Path) -> None:
+    """Removes compiled programs that JAX warns of, cut off on a full disk for instance; says so once."""
+    show, said = warnings.showwarning, []
+
+    def drop(message, category, *args, **kwargs):
+        if not (failed := _CACHE_WARNING.match(" ".join(str(message).split()))):
+            show(message, category, *args, **kwargs)
+            return
+        for path in folder.glob(f"{failed['program']}-*-cache"):
+            path.unlink(missing_ok=True)
+        if not said:
+            said.append(failed)
+            reason = failed["reason"][:120]
+            print(f"note: a compiled program cannot be kept in '{folder}' or read from there ({reason})")
+
+    warnings.showwarning = drop

@@ -127,7 +127,7 @@ def _write_errors(folder: Path):
             shutil.rmtree(unfinished, ignore_errors=True)
         full = "RESOURCE_EXHAUSTED" in str(error) or getattr(error, "errno", 0) == errno.ENOSPC
         lines = [line for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
-        reason = f"No space left on device ({left:,.0f} MB left)" if full else lines[0][:200]
+        reason = f"No space left on device ({left:,.1f} MB left)" if full else lines[0][:200]
         raise WriteError(f"cannot write a checkpoint in '{folder}': {reason}") from error
 
 

@@ -5,6 +5,7 @@ import errno
 import fcntl
 import os
 import re
+import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -61,11 +62,13 @@ def remove_temporaries(folder: Path) -> None:
 
 @contextlib.contextmanager
 def naming(path: Path) -> Iterator[None]:
-    """Names the file in any OSError of the block: a write that fails does not."""
+    """Names the file in any OSError of the block, and what space is left: a write that fails does not."""
     try:
         yield
     except OSError as error:
-        error.filename, error.filename2 = str(path), None
+        if not hasattr(error, "space_left"):  # else another file has been named
+            error.filename, error.filename2 = str(path), None
+            error.space_left = shutil.disk_usage(path.parent).free if path.parent.exists() else 0
         raise
 
 
