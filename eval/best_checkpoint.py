@@ -39,8 +39,10 @@ class BestCheckpoint:
         return network.names["score"] if network else "accuracy" if "accuracy" in known else known[0]
 
     def kept_step(self) -> int | None:
-        """Returns the step in best/, or None."""
-        return max(checkpoints.steps(RunFolder(self._folder.path / "best").checkpoints), default=None)
+        """Returns the step in best/, or None where there is none, or a damaged one."""
+        kept = RunFolder(self._folder.path / "best")
+        step = kept.newest_step()
+        return step if step and checkpoints.is_sound(kept.checkpoints, step) else None
 
     def keep(self, record: dict, state: State) -> None:
         """Copies the state of a record to best/, in place of the one before, and says so.
@@ -67,14 +69,19 @@ def write_best(folder: RunFolder, step: int, state: State) -> None:
     new, kept, old = (RunFolder(folder.path / name) for name in ("best.tmp", "best", "best.old"))
     for left in (new, old):
         shutil.rmtree(left.path, ignore_errors=True)
-    new.create()
-    shutil.copy2(folder.config, new.config)
-    writer = checkpoints.Writer(new.checkpoints, keep=1)
-    writer.save(step, state)
-    writer.close()
-    if kept.path.exists():
-        kept.path.rename(old.path)
-    new.path.rename(kept.path)
+    try:
+        new.create()
+        shutil.copy2(folder.config, new.config)
+        writer = checkpoints.Writer(new.checkpoints, keep=1)
+        writer.save(step, state)
+        writer.close()
+        if kept.path.exists():
+            kept.path.rename(old.path)
+        new.path.rename(kept.path)
+    except BaseException:
+        recover_best(folder)
+        shutil.rmtree(new.path, ignore_errors=True)
+        raise
     shutil.rmtree(old.path, ignore_errors=True)
 
 

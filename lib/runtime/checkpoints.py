@@ -44,7 +44,15 @@ class Writer:
         folder.mkdir(parents=True, exist_ok=True)
         self._folder = folder.absolute()
         self._saving: tuple[int, dict[str, str], str] | None = None  # (step, layout, checksum)
-        self._manager = ocp.CheckpointManager(
+        try:
+            self._manager = self._open(keep)
+        except Exception:  # of damaged notes of Orbax on a step, which no restore needs
+            for notes in self._folder.glob("*/_CHECKPOINT_METADATA"):
+                shutil.rmtree(notes) if notes.is_dir() else notes.unlink()
+            self._manager = self._open(keep)
+
+    def _open(self, keep: int) -> ocp.CheckpointManager:
+        return ocp.CheckpointManager(
             self._folder,
             options=ocp.CheckpointManagerOptions(
                 preservation_policy=ocp.checkpoint_managers.LatestN(keep),
@@ -166,6 +174,15 @@ def saved_checksum(folder: Path, step: int) -> str | None:
         return seals.read(folder / str(step)).checksum
     except (DamagedError, OSError):
         return None
+
+
+def is_sound(folder: Path, step: int) -> bool:
+    """Tells whether the files of a step are what was saved."""
+    try:
+        seals.verify(folder / str(step))
+    except (DamagedError, OSError):
+        return False
+    return True
 
 
 def restore_newest(folder: Path, target: State, move_damaged: bool = False) -> tuple[int, State] | None:

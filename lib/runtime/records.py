@@ -141,7 +141,7 @@ def _record(line: bytes) -> dict | None:
     """Returns the record of a line; None where it is not a JSON object with a step."""
     try:
         record = json.loads(line)
-    except ValueError:  # also of bytes that are not UTF-8
+    except (ValueError, RecursionError):  # also of bytes that are not UTF-8
         return None
     sound = isinstance(record, dict) and type(record.get("step")) is int
     return record if sound else None

@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 from typing import NamedTuple
 
-_NAME = "seal.json"
+NAME = "seal.json"
 _WRITTEN_LATER = ("_CHECKPOINT_METADATA", "commit_success.txt")  # by Orbax; a restore does not need them
 
 
@@ -35,7 +35,7 @@ def write(folder: Path, step: int, layout: dict[str, str], checksum: str) -> Non
     names = [str(path.relative_to(folder)) for path in paths]
     files = {name: _digest(folder / name) for name in names if name not in _WRITTEN_LATER}
     seal = Seal(step, layout, checksum, files)
-    (folder / _NAME).write_text(json.dumps([seal._asdict(), _own_digest(seal)]))
+    (folder / NAME).write_text(json.dumps([seal._asdict(), _own_digest(seal)]))
 
 
 def read(folder: Path) -> Seal:
@@ -46,12 +46,14 @@ def read(folder: Path) -> Seal:
       PermissionError: it may not be read.
     """
     try:
-        written, digest = json.loads((folder / _NAME).read_bytes())
+        written, digest = json.loads((folder / NAME).read_bytes())
         seal = Seal(**written)
         sound = digest == _own_digest(seal)
     except FileNotFoundError:
         return _older(folder)
-    except (ValueError, TypeError) as error:
+    except PermissionError:
+        raise
+    except (OSError, ValueError, TypeError, RecursionError) as error:
         raise DamagedError("its seal cannot be read") from error
     if not sound:
         raise DamagedError("its seal differs from what was saved (checksum)")
@@ -82,8 +84,10 @@ def verify(folder: Path) -> Seal:
     for name, digest in seal.files.items():
         try:
             same = _digest(folder / name) == digest
-        except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
-            raise DamagedError(f"its file {name} is missing") from error
+        except PermissionError:
+            raise
+        except OSError as error:
+            raise DamagedError(f"its file {name} cannot be read ({error.strerror})") from error
         if not same:
             raise DamagedError(f"its file {name} differs from what was saved (checksum)")
     return seal

@@ -1,0 +1,71 @@
+"""Programs in processes that are forked from one that has imported them: they start in a moment.
+
+A test that kills many programs cannot wait seconds for each to import JAX.
+"""
+
+import importlib
+import multiprocessing
+import os
+import signal
+import sys
+import warnings
+from pathlib import Path
+
+import jax
+
+PROGRAMS = ["experiments.main", "eval.main", "eval.train_eval", "experiments.sweep.main"]
+_TIMEOUT = 120
+
+_context = multiprocessing.get_context("forkserver")
+_context.set_forkserver_preload(["forked", *PROGRAMS])
+
+
+class Program:
+    """A program that runs, and is the first process of a group of its own."""
+
+    def __init__(self, module: str, *args: str, log: Path):
+        """Starts `python -m module args`; what it prints goes into a file."""
+        self._log = log
+        self._process = _context.Process(target=_run, args=(module, [*map(str, args)], str(log)))
+        self._process.start()
+
+    @property
+    def running(self) -> bool:
+        return self._process.exitcode is None
+
+    def kill(self) -> None:
+        """Kills it and all that it has started."""
+        try:
+            os.killpg(self._process.pid, signal.SIGKILL)
+        except ProcessLookupError:  # it has ended, or has no group yet
+            self._process.kill()
+        self._process.join()
+
+    def wait(self) -> tuple[int, str]:
+        """Waits for its end; returns (exit code, what it has printed)."""
+        self._process.join(_TIMEOUT)
+        if self.running:
+            self.kill()
+            raise AssertionError(f"still running after {_TIMEOUT} s: {self.printed()}")
+        return self._process.exitcode, self.printed()
+
+    def printed(self) -> str:
+        return self._log.read_text() if self._log.exists() else ""
+
+
+def run(module: str, *args: str, log: Path) -> tuple[int, str]:
+    """Executes a program to its end; returns (exit code, what it has printed)."""
+    return Program(module, *args, log=log).wait()
+
+
+def _run(module: str, args: list[str], log: str) -> None:
+    """Becomes a program: in the forked process."""
+    os.setsid()
+    file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    for descriptor in (1, 2):
+        os.dup2(file, descriptor)
+    sys.stdout = open(1, "w", buffering=1, closefd=False)  # noqa: SIM115 - as long as the process
+    sys.stderr = open(2, "w", buffering=1, closefd=False)  # noqa: SIM115
+    warnings.filterwarnings("ignore", "os.fork")
+    jax.config.update("jax_num_cpu_devices", 2)  # as in the tests' own process
+    sys.exit(importlib.import_module(module).main(args))
