@@ -9,12 +9,15 @@ import os
 import signal
 import sys
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import jax
 
 PROGRAMS = ["experiments.main", "eval.main", "eval.train_eval", "experiments.sweep.main"]
 _TIMEOUT = 120
+_DEVICES = 2
 
 _context = multiprocessing.get_context("forkserver")
 _context.set_forkserver_preload(["forked", *PROGRAMS])
@@ -23,10 +26,11 @@ _context.set_forkserver_preload(["forked", *PROGRAMS])
 class Program:
     """A program that runs, and is the first process of a group of its own."""
 
-    def __init__(self, module: str, *args: str, log: Path):
-        """Starts `python -m module args`; what it prints goes into a file."""
+    def __init__(self, module: str, *args: str, log: Path, env: Mapping[str, str] = MappingProxyType({})):
+        """Starts `python -m module args` with more variables; what it prints goes into a file."""
         self._log = log
-        self._process = _context.Process(target=_run, args=(module, [*map(str, args)], str(log)))
+        what = (module, [*map(str, args)], str(log), dict(env))
+        self._process = _context.Process(target=_run, args=what)
         self._process.start()
 
     @property
@@ -53,19 +57,21 @@ class Program:
         return self._log.read_text() if self._log.exists() else ""
 
 
-def run(module: str, *args: str, log: Path) -> tuple[int, str]:
+def run(module: str, *args: str, log: Path, **kwargs) -> tuple[int, str]:
     """Executes a program to its end; returns (exit code, what it has printed)."""
-    return Program(module, *args, log=log).wait()
+    return Program(module, *args, log=log, **kwargs).wait()
 
 
-def _run(module: str, args: list[str], log: str) -> None:
+def _run(module: str, args: list[str], log: str, env: dict[str, str]) -> None:
     """Becomes a program: in the forked process."""
     os.setsid()
+    os.environ.update(env)
     file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     for descriptor in (1, 2):
         os.dup2(file, descriptor)
     sys.stdout = open(1, "w", buffering=1, closefd=False)  # noqa: SIM115 - as long as the process
     sys.stderr = open(2, "w", buffering=1, closefd=False)  # noqa: SIM115
     warnings.filterwarnings("ignore", "os.fork")
-    jax.config.update("jax_num_cpu_devices", 2)  # as in the tests' own process
+    jax.config.update("jax_num_cpu_devices", _DEVICES)  # as in the tests' own process
+    os.environ["JAX_NUM_CPU_DEVICES"] = str(_DEVICES)  # and in what it starts
     sys.exit(importlib.import_module(module).main(args))

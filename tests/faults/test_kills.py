@@ -1,0 +1,121 @@
+"""Programs that are killed at random moments, and the same command after that."""
+
+import json
+import time
+from pathlib import Path
+
+import forked
+import pytest
+from campaign import EVAL, RUN, SWEEP, TRAIN, TRAIN_EVAL, assert_no_litter, checksum
+
+from lib.runtime import checkpoints, records
+from lib.runtime.run_folder import RunFolder
+
+pytestmark = pytest.mark.program
+
+STEPS = 40
+LONG = [*RUN, f"--config.num_steps={STEPS}"]
+KEPT = "--config.keep_checkpoints=20"  # all of them: none is dropped before it is scored
+SWEEP_FILE = "def get_sweep(h):\n    return h.seeds(2)\n"
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory) -> Path:
+    """Trains and scores without a kill; returns the run's folder."""
+    root = tmp_path_factory.mktemp("whole")
+    code, printed = forked.run(TRAIN_EVAL, *LONG, KEPT, f"--workdir={root / 'run'}", log=root / "log")
+    assert code == 0, printed
+    return root / "run"
+
+
+def kill_at_random(module, args, log, random, kills: int, longest: float = 3.0) -> None:
+    """Starts a program and kills it at a random moment, and so on."""
+    killed = 0
+    for _ in range(kills):
+        program = forked.Program(module, *args, log=log)
+        until = time.monotonic() + random.uniform(0, longest)
+        while time.monotonic() < until and program.running:
+            time.sleep(0.005)
+        killed += program.running
+        program.kill()
+    print(f"{killed} of {kills} kills came before the end")
+
+
+def lines(records_of_run: list[dict]) -> list[dict]:
+    """Returns records without the times in them."""
+    return [{k: v for k, v in record.items() if k != "steps_per_second"} for record in records_of_run]
+
+
+def assert_same_run(run: Path, whole: Path) -> None:
+    """Asserts that a run has the arrays, the records and the pictures of one that was never killed."""
+    assert checksum(run) == checksum(whole)
+    for read in (records.read_training, records.read_held_out):
+        assert lines(read(run / "metrics")) == lines(read(whole / "metrics"))
+    scores = "scores.png"  # of the evaluator
+    pictures, theirs = ({p.name for p in (r / "figures").iterdir()} - {scores} for r in (run, whole))
+    assert pictures == theirs
+    assert RunFolder(run).status() == {"status": "finished", "step": STEPS, "error": ""}
+
+
+def assert_scored_once(run: Path, whole: Path) -> None:
+    """Asserts that all checkpoints have one score, and the best is kept, as in a run without kills."""
+    scores, theirs = (
+        sorted(records.read_scores(r / "metrics"), key=lambda record: record["step"]) for r in (run, whole)
+    )
+    assert [record["step"] for record in scores] == list(range(2, STEPS + 1, 2))
+    assert scores == theirs
+    kept = [checkpoints.steps(r / "best" / "checkpoints") for r in (run, whole)]
+    assert kept[0] == kept[1]
+    assert checksum(run / "best") == checksum(whole / "best")
+
+
+def test_killed_training_ends_as_if_it_had_not_been(whole, tmp_path, random, rounds):
+    run, log = tmp_path / "run", tmp_path / "log"
+    for i in range(rounds):
+        args = [*LONG, f"--workdir={run / str(i)}"]
+        kill_at_random(TRAIN, args, log, random, kills=6)
+        code, printed = forked.run(TRAIN, *args, log=log)
+        assert code == 0, printed
+        assert_same_run(run / str(i), whole)
+        assert_no_litter(run / str(i))
+        assert len(checkpoints.steps(run / str(i) / "checkpoints")) == 3
+
+
+def test_killed_train_eval_scores_everything_once(whole, tmp_path, random, rounds):
+    run, log = tmp_path / "run", tmp_path / "log"
+    for i in range(rounds):
+        args = [*LONG, KEPT, f"--workdir={run / str(i)}"]
+        kill_at_random(TRAIN_EVAL, args, log, random, kills=2, longest=8.0)
+        code, printed = forked.run(TRAIN_EVAL, *args, log=log)
+        assert code == 0, printed
+        assert_same_run(run / str(i), whole)
+        assert_scored_once(run / str(i), whole)
+
+
+def test_killed_followers_score_everything_once(whole, tmp_path, random, rounds):
+    run, log = tmp_path / "run", tmp_path / "log"
+    for i in range(rounds):
+        code, printed = forked.run(TRAIN, *LONG, KEPT, f"--workdir={run / str(i)}", log=log)
+        assert code == 0, printed
+        args = [f"--workdir={run / str(i)}", "--follow"]
+        kill_at_random(EVAL, args, log, random, kills=3)
+        code, printed = forked.run(EVAL, *args, log=log)
+        assert code == 0, printed
+        assert_scored_once(run / str(i), whole)
+        assert_same_run(run / str(i), whole)
+
+
+def test_a_killed_sweep_ends_as_if_it_had_not_been(tmp_path, random, rounds):
+    file, log = tmp_path / "sweep.py", tmp_path / "log"
+    file.write_text(SWEEP_FILE)
+    sweep = [*RUN, "--config.num_steps=8", f"--sweep={file}", "--jobs=2"]
+    results = []
+    for i, kills in enumerate((0, *[2] * rounds)):
+        args = [*sweep, f"--workdir={tmp_path / str(i)}"]
+        kill_at_random(SWEEP, args, log, random, kills, longest=10.0)
+        code, printed = forked.run(SWEEP, *args, log=log)
+        assert code == 0, printed
+        runs = json.loads((tmp_path / str(i) / "sweep.json").read_text())["runs"]
+        results.append([checksum(tmp_path / str(i) / run["name"]) for run in runs])
+    assert len(set(results[0])) == 2
+    assert all(result == results[0] for result in results)
