@@ -39,12 +39,11 @@ class Follower:
 
     @contextlib.contextmanager
     def alone(self) -> Iterator[None]:
-        """Holds the right to score this run, once all that can be is checked; `follow` needs it.
+        """Holds the right to score this run, which `follow` needs.
 
         Raises:
-          ConfigError: another process holds it; also as `Evaluator.check`.
+          ConfigError: another process holds it.
         """
-        self._evaluator.check()
         with self._folder.lock(".follow", "scoring"):
             yield
 

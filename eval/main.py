@@ -121,9 +121,9 @@ def main(argv: list[str]) -> int:
     with one_line_errors():
         folder, step, follows, overrides = read_command_line(argv)
         cache.use_compilation_cache()
-        programs = registry.open_run(folder, overrides)
+        evaluator = Evaluator(registry.open_run(folder, overrides), folder)
+        evaluator.check()
         folder.create()
-        evaluator = Evaluator(programs, folder)
         code = follow(evaluator) if follows else evaluate(evaluator, step)
         if code == 0:
             print(f"\nrecorded in {folder.metrics / 'eval.jsonl'}; pictures in {folder.figures}")

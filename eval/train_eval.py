@@ -97,10 +97,12 @@ def main(argv: list[str]) -> int:
         cache.use_compilation_cache()
         programs = registry.programs(config)
         Trainer(programs, folder).check()
+        evaluator = Evaluator(programs, folder)
+        evaluator.check()
         folder.create()
         with folder.lock():  # so that another training is refused before this one starts
             pass
-        return _train_and_score(argv, Evaluator(programs, folder))
+        return _train_and_score(argv, evaluator)
 
 
 def _train_and_score(argv: list[str], evaluator: Evaluator) -> int:

@@ -160,14 +160,13 @@ def best_by(ours, metric):
 
 
 def test_best_metric_must_be_one_that_the_evaluation_has_before_anything_is_scored(evaluator):
-    ours = best_by(evaluator({}), "accurcy")._evaluator
-    with (
-        pytest.raises(ConfigError, match="no metric 'accurcy'; did you mean 'accuracy'") as error,
-        Follower(ours).alone(),
-    ):
-        pass
+    ours = evaluator({})
+    best_by(ours, "accurcy")
+    with pytest.raises(ConfigError, match="no metric 'accurcy'; did you mean 'accuracy'") as error:
+        ours.check()
     assert error.value.field == "config.eval.best_metric"
-    best_by(ours, "-accuracy")._evaluator.check()
+    best_by(ours, "-accuracy")
+    ours.check()
 
 
 def test_lower_is_better_of_a_distance_and_a_loss(evaluator, monkeypatch):

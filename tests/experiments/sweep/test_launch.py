@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+import submitit
 from conftest import ROOT, program, refusal, run
 
-from experiments.sweep import job
+from experiments.sweep import job, launch
 from experiments.sweep.main import main
 from lib.runtime import checkpoints, files
 from lib.runtime.run_folder import RunFolder
@@ -198,6 +199,20 @@ def test_bad_input_starts_nothing(tmp_path, capsys, monkeypatch, args, message):
     monkeypatch.chdir(ROOT)
     assert message in refusal(main, capsys, *command(tmp_path), *args)
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("left", [1, 2])
+def test_a_run_gets_the_same_cores_however_many_are_left(tmp_path, monkeypatch, left):
+    cores = []
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: {2, 3, 4, 5})
+    monkeypatch.setattr(submitit.AutoExecutor, "submit", lambda self, job: cores.append(job.cores))
+    monkeypatch.setattr(launch.Launcher, "launch", lambda self, runs: self._start(list(runs)))
+    if left == 1:
+        done = RunFolder(tmp_path / "out" / "learning_rate=0.1")
+        done.create()
+        done.set_status("finished", 6)
+    main(command(tmp_path, "--jobs=2"))
+    assert cores == [(2, 3), (4, 5)][:left]
 
 
 def test_a_dry_run_prints_the_table_and_starts_nothing(tmp_path, capsys):
