@@ -68,9 +68,9 @@ def _receive(port: int, num_processes: int, until: float, seconds: float) -> dic
             ready, _, _ = select.select([listener, *peers.values()], [], [], _SECONDS_BETWEEN_TRIES)
             for process, peer in peers.items():
                 if peer in ready:  # before all are here, they say nothing: it has ended
-                    raise ConfigError(
-                        f"process {process} has ended while the others started", "--distributed"
-                    )
+                    others = {number: other for number, other in peers.items() if number != process}
+                    _tell(others, process)
+                    raise ConfigError(_ended(process), "--distributed")
             if listener in ready:
                 connection, _ = listener.accept()
                 connection.settimeout(_SECONDS_WITHOUT_A_WORD)
@@ -87,7 +87,8 @@ def _receive(port: int, num_processes: int, until: float, seconds: float) -> dic
                 _tell(peers, min(missing))
                 raise ConfigError(f"{_named(missing)} did not come in {seconds:.0f} s", "--distributed")
     for peer in peers.values():
-        peer.sendall(_ALL_HERE)
+        with contextlib.suppress(OSError):  # whoever has ended meanwhile is found by `_watch`
+            peer.sendall(_ALL_HERE)
     return peers
 
 
