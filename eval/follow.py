@@ -45,6 +45,7 @@ class Follower:
           ConfigError: another process holds it.
         """
         with self._folder.lock(".follow", "scoring"):
+            self._folder.clean_up()
             yield
 
     def follow(self) -> dict | None:

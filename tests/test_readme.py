@@ -42,6 +42,13 @@ def test_unknown_verb():
 
 
 @pytest.mark.program
+def test_tests_that_are_not_there_are_refused_at_once():
+    done = run_sh("test", "tests/nope.py::test_x", "-k", "nope")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "run.sh: no file 'tests/nope.py'\n"
+
+
+@pytest.mark.program
 def test_list_prints_the_configs():
     done = run_sh("list")
     assert done.returncode == 0

@@ -81,7 +81,10 @@ class Launcher:
             while waiting or self._running:
                 self._start(waiting)
                 for name in [name for name in self._running if not self._is_going(name)]:
-                    self._end(name, progress)
+                    if self._was_cut_off(name):
+                        waiting.append(self._running.pop(name)[0])
+                    else:
+                        self._end(name, progress)
                 if waiting or self._running:
                     time.sleep(_SECONDS_BETWEEN_POLLS)
         except KeyboardInterrupt:
@@ -131,6 +134,11 @@ class Launcher:
         if self._resources.cluster == "slurm":
             return _is_alive(run) or _job_id(run) in self._queued()
         return _is_alive(run) or (job is not None and not job.done())
+
+    def _was_cut_off(self, name: str) -> bool:
+        """Tells whether a run that another launcher had left going here was killed soon after it."""
+        ours = self._resources.cluster == "slurm" or name in self._jobs
+        return not ours and self._running[name][0].status() not in ("finished", "failed")
 
     def _queued(self) -> set[str]:
         """Lists the jobs that Slurm knows, asked at most once a poll; waits while it does not answer."""

@@ -10,6 +10,7 @@ import errno
 import functools
 import hashlib
 import logging
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -25,6 +26,7 @@ from lib.runtime import seals
 from lib.runtime.files import steps
 from lib.runtime.seals import DamagedError
 
+_OF_ORBAX = re.compile("orbax|OCDBT database")  # the latter: TensorStore, as Orbax uses it
 _STATE = "state"  # the item of a checkpoint that holds the arrays
 
 
@@ -108,7 +110,7 @@ def _only_raise() -> None:
     the other files; Python would print a traceback for each.
     """
     logging.getLogger("absl").addFilter(lambda record: "orbax" not in record.pathname)
-    logging.getLogger("asyncio").addFilter(lambda record: "orbax" not in record.getMessage())
+    logging.getLogger("asyncio").addFilter(lambda record: not _OF_ORBAX.search(record.getMessage()))
     others = sys.unraisablehook
 
     def hook(report):

@@ -55,9 +55,17 @@ def overwrite(path: Path, text: str) -> None:
 def remove_temporaries(folder: Path) -> None:
     """Removes what processes that are gone have left of `replacing`, in a folder and in those in it."""
     for path in folder.glob(f"**/.*{_TEMPORARY}"):
-        process = path.suffixes[-2:-1]
-        if not (process and Path(f"/proc/{process[0][1:]}").exists()):
+        if not _is_running(path.suffixes[-2:-1]):
             path.unlink(missing_ok=True)
+
+
+def _is_running(suffix: list[str]) -> bool:
+    """Tells whether the process of a temporary file's suffix, [".123"], runs; no zombie does."""
+    try:
+        status = Path(f"/proc/{suffix[0][1:]}/stat").read_text()
+    except (IndexError, OSError):
+        return False
+    return status.rpartition(")")[2].split()[0] not in "ZX"
 
 
 @contextlib.contextmanager

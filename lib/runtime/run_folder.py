@@ -75,12 +75,16 @@ class RunFolder:
         """Returns the step of the newest checkpoint, 0 if there is none."""
         return max(files.steps(self.checkpoints), default=0)
 
-    def clean_up(self, keep_checkpoints: int) -> None:
-        """Removes what a kill has left: half-written files, and checkpoints that were to be deleted."""
+    def clean_up(self, keep_checkpoints: int | None = None) -> None:
+        """Removes what a kill has left: half-written files, and checkpoints that were to be deleted.
+
+        Args:
+          keep_checkpoints: how many there may be; None, for who does not train: all stay.
+        """
         if not self.ours:
             return
         files.remove_temporaries(self.path)
-        for step in files.steps(self.checkpoints)[:-keep_checkpoints]:
+        for step in files.steps(self.checkpoints)[: -keep_checkpoints if keep_checkpoints else 0]:
             shutil.rmtree(self.checkpoints / str(step), ignore_errors=True)
 
     # Who writes, and how far training is.

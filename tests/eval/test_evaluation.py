@@ -153,6 +153,19 @@ def test_the_same_checkpoint_scores_the_same_twice_and_on_any_devices(
     assert one["digits_cnn_frechet"] > 1
 
 
+def test_a_scoring_network_whose_checkpoints_are_all_damaged_is_trained_again(
+    evaluated, gan, state, folder, scoring_network, capsys
+):
+    (network,) = scoring_network.iterdir()
+    for seal in network.glob("checkpoints/*/seal.json"):
+        seal.write_text("[]")
+    again = Evaluator(gan[1], folder).score(state, 0)
+    printed = capsys.readouterr().out
+    assert "are damaged: the scoring network is trained again" in printed
+    assert printed.count("training the scoring network") == 1
+    assert floats(again) == floats(evaluated[0])
+
+
 @pytest.mark.parametrize("num_devices", [1, 2])
 def test_samples_do_not_depend_on_batches_beyond_their_size(gan, state, num_devices):
     programs = gan[num_devices]

@@ -97,6 +97,16 @@ def test_terminated_train_eval_stops_its_training(tmp_path, program_env):
     assert folder.status()["status"] == "stopped"
 
 
+@pytest.mark.parametrize(("lock", "doing"), [(".lock", "training"), (".follow", "scoring")])
+def test_a_second_one_on_the_same_folder_is_refused_at_once(tmp_path, capsys, monkeypatch, lock, doing):
+    monkeypatch.setattr(train_eval.subprocess, "Popen", lambda command: pytest.fail("training was started"))
+    folder = RunFolder(tmp_path / "run")
+    folder.create()
+    with folder.lock(lock, doing):
+        error = refusal(train_eval.main, capsys, f"--workdir={folder.path}", *LOGISTIC)
+    assert f"is {doing} in" in error
+
+
 def test_train_eval_is_not_for_several_processes(tmp_path, capsys):
     error = refusal(train_eval.main, capsys, "--distributed", f"--workdir={tmp_path / 'run'}")
     assert error.startswith("error: --distributed: only `train` has it")

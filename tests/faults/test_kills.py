@@ -64,6 +64,7 @@ def assert_scored_once(run: Path, whole: Path) -> None:
     )
     assert [record["step"] for record in scores] == list(range(2, STEPS + 1, 2))
     assert scores == theirs
+    assert_no_litter(run, most=20)
     kept = [checkpoints.steps(r / "best" / "checkpoints") for r in (run, whole)]
     assert kept[0] == kept[1]
     assert checksum(run / "best") == checksum(whole / "best")

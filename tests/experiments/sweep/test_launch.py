@@ -9,6 +9,7 @@ import re
 import signal
 import subprocess
 import time
+import types
 from pathlib import Path
 from typing import NamedTuple
 
@@ -166,6 +167,29 @@ def test_a_run_that_another_launcher_left_going_is_not_started_twice(tmp_path):
         assert ran == 0
         assert not (tmp_path / job.LOG).exists()
     assert not files.is_locked(job.lock_of(tmp_path))
+
+
+def test_a_run_that_dies_soon_after_its_launcher_is_started_again(tmp_path, monkeypatch):
+    submitted = []
+    args = command(tmp_path, runs="h.fixed('seed', 3)")
+    run_folder = RunFolder(tmp_path / "out" / "seed=3")
+    run_folder.create()
+    dying = files.lock(job.lock_of(run_folder.path))
+    dying.__enter__()
+
+    def sleep(seconds):
+        if not submitted:
+            dying.__exit__(None, None, None)
+
+    def submit(self, job):
+        submitted.append(job)
+        run_folder.set_status("finished", 6)
+        return types.SimpleNamespace(done=lambda: True)
+
+    monkeypatch.setattr(launch, "time", types.SimpleNamespace(sleep=sleep, monotonic=time.monotonic))
+    monkeypatch.setattr(submitit.AutoExecutor, "submit", submit)
+    assert main(args) == 0
+    assert len(submitted) == 1
 
 
 @pytest.mark.program

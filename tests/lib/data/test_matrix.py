@@ -81,6 +81,16 @@ def test_an_archive_is_unpacked_once_and_again_when_it_is_written_again(tmp_path
     np.testing.assert_array_equal(load(name, "train").image, 2 * X[:7])
 
 
+@pytest.mark.parametrize("left", [0, 100, 200])
+def test_a_damaged_unpacked_array_is_unpacked_again(tmp_path, cache, capsys, left):
+    name = saved(tmp_path / "x.npz", a=X)
+    load(name, "train")
+    (unpacked,) = (cache / "datasets").iterdir()
+    unpacked.write_bytes(unpacked.read_bytes()[:left])
+    np.testing.assert_array_equal(load(name, "train").image, X)
+    assert f"'{unpacked}' is damaged" in capsys.readouterr().out
+
+
 def test_unpacking_that_fails_leaves_nothing(tmp_path, cache):
     path = tmp_path / "x.npz"
     np.savez(path, a=np.zeros((1000, 100)))

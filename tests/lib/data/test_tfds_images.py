@@ -130,6 +130,18 @@ def test_a_new_version_of_a_set_is_prepared_anew(tmp_path):
     np.testing.assert_array_equal(load("changing:1.0.0", "train", str(tmp_path)).image, IMAGE[:6])
 
 
+@pytest.mark.parametrize("content", [b"", b"[1]", b"\xff", b"\x93NUMPY"])
+@pytest.mark.parametrize("name", ["image.npy", "label.npy", "meta.json"])
+def test_a_damaged_cache_is_prepared_again(name, content, data_dir, cache, capsys):
+    load("tiny", "test", str(data_dir))
+    (file,) = cache.rglob(name)
+    file.write_bytes(content)
+    dataset = load("tiny", "test", str(data_dir))
+    np.testing.assert_array_equal(dataset.image, IMAGE[TRAIN:])
+    np.testing.assert_array_equal(dataset.label, LABEL[TRAIN:])
+    assert "it is made again" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("name", ["image.npy", "label.npy", "meta.json"])
 def test_a_preparation_that_was_cut_off_is_done_again(name, data_dir, cache, monkeypatch):
     replace = tfds_images.Path.replace

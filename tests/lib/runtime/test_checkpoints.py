@@ -1,8 +1,10 @@
 """Checkpoints: whole or absent, never silently wrong."""
 
+import gc
 import json
 import re
 import shutil
+import time
 
 import numpy as np
 import pytest
@@ -162,6 +164,35 @@ def test_a_checkpoint_from_before_there_were_seals_is_read(tmp_path):
     flip_byte(folder, 1)
     with pytest.raises(checkpoints.DamagedError):
         checkpoints.restore(folder, 1, state(0.0))
+
+
+def test_files_that_vanish_while_they_are_read_are_damage_and_print_nothing(tmp_path, monkeypatch, capfd):
+    many = {f"{i}": np.zeros(300) for i in range(40)}
+    writer = checkpoints.Writer(tmp_path / "c", 1)
+    writer.save(1, many)
+    writer.close()
+    verify = seals.verify
+
+    def verify_and_drop(place):
+        seal = verify(place)
+        for array in place.rglob("d/*"):  # as training does between the two
+            array.unlink()
+        return seal
+
+    monkeypatch.setattr(seals, "verify", verify_and_drop)
+    with pytest.raises(checkpoints.DamagedError, match="cannot be read"):
+        checkpoints.restore(tmp_path / "c", 1, many)
+    time.sleep(0.3)  # reports on the other files come late, some when what they are of is collected
+    gc.collect()
+    assert capfd.readouterr() == ("", "")
+
+
+def test_damaged_notes_of_orbax_stop_no_saving(tmp_path):
+    folder = saved(tmp_path / "c", 1)
+    (folder / "1" / "_CHECKPOINT_METADATA").write_text('"text"')
+    saved(folder, 2)
+    assert checkpoints.steps(folder) == [1, 2]
+    assert (checkpoints.restore(folder, 1, state(0.0))["w"] == 1.0).all()
 
 
 def test_an_unfinished_save_does_not_count(tmp_path):
