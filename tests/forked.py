@@ -19,6 +19,8 @@ PROGRAMS = ["experiments.main", "eval.main", "eval.train_eval", "experiments.swe
 _TIMEOUT = 120
 _DEVICES = 2
 
+# What is killed leaves semaphores, which the standard library's tracker would list at the end.
+os.environ.setdefault("PYTHONWARNINGS", "ignore:resource_tracker:UserWarning")
 _context = multiprocessing.get_context("forkserver")
 _context.set_forkserver_preload(["forked", *PROGRAMS])
 

@@ -70,7 +70,7 @@ def _is_running(suffix: list[str]) -> bool:
 
 @contextlib.contextmanager
 def naming(path: Path) -> Iterator[None]:
-    """Names the file in any OSError of the block, and what space is left: a write that fails does not."""
+    """Adds the file and the space that is left to any OSError of the block: a failed write says neither."""
     try:
         yield
     except OSError as error:

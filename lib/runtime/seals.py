@@ -67,7 +67,7 @@ def _older(folder: Path) -> Seal:
     try:
         meta = json.loads((folder / "meta" / "metadata").read_bytes())
         return Seal(int(folder.name), dict(meta["layout"]), str(meta["checksum"]), {})
-    except (FileNotFoundError, NotADirectoryError) as error:
+    except OSError as error:
         raise DamagedError("it has no seal") from error
     except (ValueError, KeyError, TypeError) as error:
         raise DamagedError("its metadata cannot be read") from error
