@@ -83,12 +83,16 @@ if [ "$verb" = lint ]; then
 fi
 if [ "$verb" = test ]; then
   [ "${1:-}" != --fast ] || { shift; set -- -m "not program" "$@"; }
+  before=
   for argument in "$@"; do
-    [ -e "${argument%%::*}" ] && named=1 && continue
-    case "$argument" in
-      -*) ;;
-      */* | *.py) echo "run.sh: no file '${argument%%::*}'" >&2; exit 2 ;;
+    if [ -e "${argument%%::*}" ]; then named=1; fi
+    case "$before $argument" in
+      "--"[a-z]*[!=]" "* | "-"[kmnpcoWr]" "*) ;; # an option's value
+      *" -"*) ;;
+      *" tests/"* | *".py" | *".py::"*)
+        [ -e "${argument%%::*}" ] || { echo "run.sh: no file '${argument%%::*}'" >&2; exit 2; } ;;
     esac
+    before="$argument"
   done
   # All of the tests on all cores; the ones that are named, in this process.
   [ -n "${named:-}" ] || set -- --numprocesses=auto "$@" "$root/tests"

@@ -47,7 +47,7 @@ def read(path: str | Path) -> History:
         raise ConfigError(f"no run in '{path}': name a work directory that ./run.sh train has made")
     raw = registry.own_config(folder)
     config = registry.validated(raw)
-    train = pd.DataFrame(read_training(folder.metrics))
+    train = pd.DataFrame([record for record in read_training(folder.metrics) if "epoch" in record])
     held_out = pd.DataFrame(read_held_out(folder.metrics))
     if train.empty:
         raise ConfigError(

@@ -4,7 +4,7 @@ import contextlib
 import shutil
 from collections.abc import Sequence
 
-from eval.evaluation import Evaluator, metric_names
+from eval.evaluation import Evaluator, recorded_metrics
 from lib.experiment import State
 from lib.runtime import checkpoints, records
 from lib.runtime.run_folder import RunFolder
@@ -34,7 +34,7 @@ class BestCheckpoint:
         """Returns the name of the metric that the best checkpoint is chosen by."""
         if wanted := self._evaluator.config.eval.best_metric.removeprefix("-"):
             return wanted
-        known = metric_names(record)
+        known = recorded_metrics(record)
         network = self._evaluator.network
         return network.names["score"] if network else "accuracy" if "accuracy" in known else known[0]
 

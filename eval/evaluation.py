@@ -41,12 +41,14 @@ class Evaluator:
         Raises:
           ConfigError: there is no such network, none for such images, or no such metric.
         """
-        known = self.programs.metric_names()
-        if self._unloaded:
-            known += self._unloaded.names.values()
-        wanted = self.config.eval.best_metric.removeprefix("-")
+        wanted, known = self.config.eval.best_metric.removeprefix("-"), self.metric_names
         if wanted and wanted not in known:
             raise ConfigError(f"no metric '{wanted}'{nearest(wanted, known)}", "config.eval.best_metric")
+
+    @functools.cached_property
+    def metric_names(self) -> list[str]:
+        """Returns the names of the metrics and scores that a record has."""
+        return [*self.programs.metric_names(), *(self._unloaded.names.values() if self._unloaded else ())]
 
     @functools.cached_property
     def _unloaded(self) -> UnloadedNetwork | None:
@@ -76,11 +78,11 @@ class Evaluator:
 
     def records(self) -> dict[int, dict]:
         """Returns {step: newest record} of the evaluations under the same conditions, by rising step."""
-        conditions = self.conditions.items()
+        conditions, names = self.conditions.items(), {"checkpoint", *self.metric_names}
         same = {
             record["step"]: record
             for record in records.read_scores(self.folder.metrics)
-            if all(record.get(name) == value for name, value in conditions)
+            if record.keys() >= names and all(record.get(name) == value for name, value in conditions)
         }
         return dict(sorted(same.items()))
 
@@ -93,7 +95,7 @@ class Evaluator:
     def record(self, record: dict) -> None:
         """Appends a record to metrics/eval.jsonl and to TensorBoard's events, and draws all of them."""
         records.append_score(self.folder.metrics, self.folder.tensorboard, record)
-        panels = {name: [name] for name in metric_names(record)}
+        panels = {name: [name] for name in recorded_metrics(record)}
         metric_curves(list(self.records().values()), panels, self.folder.figures / "scores.png")
 
     def score(self, state: State, step: int) -> dict:
@@ -146,7 +148,7 @@ class Evaluator:
         return {name: value for name, value in samples.items() if name != "images"}
 
 
-def metric_names(record: Mapping) -> list[str]:
+def recorded_metrics(record: Mapping) -> list[str]:
     """Returns the names of a record's metrics, without their spreads and the conditions."""
     return [n for n, v in record.items() if isinstance(v, float) and not n.endswith("_std")]
 

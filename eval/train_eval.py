@@ -93,7 +93,7 @@ def main(argv: list[str]) -> int:
         config = registry.validated(raw)
         if folder.config.exists():
             check_same_run(raw, registry.own_config(folder), folder, "--workdir")
-        registry.check_restore_path(raw, config, folder)
+        registry.check_inputs(raw, config, folder)
         cache.use_compilation_cache()
         programs = registry.programs(config)
         Trainer(programs, folder).check()

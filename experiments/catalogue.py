@@ -46,7 +46,9 @@ def catalogue(folder: Path) -> list[tuple[str, str]]:
 def main(argv: list[str]) -> int:
     """Prints all config files; returns the exit code."""
     with one_line_errors():
-        parse(argv, lambda values: None, "Prints every config with the first line of its docstring.")
+        _, overrides = parse(argv, lambda values: None, "Prints all configs, each with a line about it.")
+        if overrides:
+            raise ConfigError("nothing is configured here", overrides[0])
         rows = catalogue(CONFIGS)
         width = max(len(path) for path, _ in rows)
         for path, line in rows:

@@ -4,6 +4,7 @@ import contextlib
 import re
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 from absl import flags
@@ -27,6 +28,7 @@ As one of several processes: under Slurm's srun, or started by hand on every mac
   ./run.sh train --distributed --coordinator=HOST:PORT --num_processes=N --process_id=I ...
 """
 _ADDRESS = processes.Address._fields
+_MOST_PROCESSES = 10_000
 
 
 def _define(values: flags.FlagValues) -> None:
@@ -39,7 +41,7 @@ def _define(values: flags.FlagValues) -> None:
     flags.DEFINE_integer("num_processes", None, "How many there are.", flag_values=values)
     flags.DEFINE_integer("process_id", None, "Which one this is, from 0.", flag_values=values)
     text = "Seconds that the processes wait for one another at the start."
-    flags.DEFINE_float("start_timeout", 50.0, text, lower_bound=1.0, flag_values=values)
+    flags.DEFINE_integer("start_timeout", 50, text, 1, 10**6, flag_values=values)
 
 
 def train(raw_config, folder: RunFolder) -> int:
@@ -52,8 +54,7 @@ def train(raw_config, folder: RunFolder) -> int:
         with processes.together(ConfigError):
             config = registry.validated(raw_config)
             if folder.ours:
-                registry.check_restore_path(raw_config, config, folder)
-            catalogue.classifier_file(config.eval.classifier)
+                registry.check_inputs(raw_config, config, folder)
             programs = registry.programs(config)
             trainer = Trainer(programs, folder)
             trainer.check()
@@ -78,7 +79,8 @@ def _begin(trainer: Trainer, raw_config) -> tuple[int, State]:
     step, state = first_state(programs, folder, programs.config.restore_path)
     folder.clean_up(programs.config.keep_checkpoints)
     folder.write_config(raw_config)
-    folder.check_machine(devices.machine(programs.devices), resumes=step > 0)
+    if step < programs.config.num_steps:
+        folder.check_machine(devices.machine(programs.devices), resumes=step > 0)
     folder.set_status("training", step)
     return step, state
 
@@ -119,7 +121,7 @@ def _failed(folder: RunFolder, error: str) -> int:
 
 def report(folder: RunFolder) -> None:
     """Says where the results of a finished run are, and how to evaluate it."""
-    pictures = sorted(folder.figures.glob("*.png"), key=lambda p: p.stat().st_mtime)
+    pictures = sorted(filter(Path.is_file, folder.figures.glob("*.png")), key=lambda p: p.stat().st_mtime)
     print(f"checkpoint  {folder.checkpoints / str(folder.newest_step())}")
     print(f"metrics     {folder.metrics}/train.jsonl, eval.jsonl; tensorboard --logdir {folder.path}")
     print(f"pictures    {folder.figures}/: {', '.join(p.name for p in pictures[-4:])}")
@@ -137,16 +139,18 @@ def _address(values: flags.FlagValues) -> processes.Address | None:
     address = processes.Address(*(values[name].value for name in _ADDRESS))
     given = [f"--{name}" for name, value in zip(_ADDRESS, address, strict=True) if value is not None]
     missing = [f"--{name}" for name in _ADDRESS if f"--{name}" not in given]
-    if given and not values.distributed:
-        raise ConfigError("needs --distributed", given[0])
+    needy = [*given, *(["--start_timeout"] if values["start_timeout"].present else [])]
+    if needy and not values.distributed:
+        raise ConfigError("needs --distributed", needy[0])
     if given and missing:
         raise ConfigError(f"needs {' and '.join(missing)} too, or none of them under Slurm", given[0])
     if not given:
         return address if values.distributed else None
     if not re.fullmatch(r".+:[0-9]+", address.coordinator):
         raise ConfigError(f"'{address.coordinator}' is not of the form HOST:PORT", "--coordinator")
-    if address.num_processes < 1:
-        raise ConfigError(f"must be at least 1, not {address.num_processes}", "--num_processes")
+    if not 1 <= address.num_processes <= _MOST_PROCESSES:
+        text = f"must be 1 to {_MOST_PROCESSES:,}, not {address.num_processes:,}"
+        raise ConfigError(text, "--num_processes")
     if not 0 <= address.process_id < address.num_processes:
         raise ConfigError(
             f"{address.process_id} is not in 0 .. {address.num_processes - 1}, as of "

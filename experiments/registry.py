@@ -7,7 +7,7 @@ import jax
 from ml_collections import ConfigDict
 
 from configs import common
-from experiments import cca, classifier, eigengame, games, gan
+from experiments import catalogue, cca, classifier, eigengame, games, gan
 from lib.config import apply_overrides, validate
 from lib.data import NOTHING, DataSpec, load_splits
 from lib.errors import ConfigError, lookup, one_line
@@ -75,8 +75,8 @@ def own_config(folder: RunFolder) -> ConfigDict:
         ) from error
 
 
-def check_restore_path(raw: ConfigDict, config: Run, folder: RunFolder) -> None:
-    """Checks that a new run can begin where its restore_path says.
+def check_inputs(raw: ConfigDict, config: Run, folder: RunFolder) -> None:
+    """Checks that a run can begin where its restore_path says, and the config of its scoring network.
 
     Args:
       raw: its config.
@@ -84,8 +84,10 @@ def check_restore_path(raw: ConfigDict, config: Run, folder: RunFolder) -> None:
       folder: the run's; where it has checkpoints, those count.
 
     Raises:
-      ConfigError: no such checkpoint, one of another run or of a later step, or one of this very run.
+      ConfigError: no such config; no such checkpoint, one of another run or of a later step, or one of this
+        very run.
     """
+    catalogue.classifier_file(config.eval.classifier)
     field = "config.restore_path"
     if config.restore_path and not folder.newest_step():
         source, at = find(config.restore_path)

@@ -1,5 +1,6 @@
 """The command line of a program: its own flags, and overrides of config fields."""
 
+import re
 from collections.abc import Callable
 
 from absl import flags
@@ -25,6 +26,8 @@ def parse(
       ConfigError: an unknown flag or a stray word.
     """
     overrides, others = split_overrides(argv)
+    if any(re.match("--?undefok", other) for other in others):  # absl's own, which hides slips
+        raise ConfigError("unknown flag '--undefok'")
     values = flags.FlagValues()
     flags.DEFINE_bool("help", False, "Print this help.", flag_values=values, short_name="h")
     define(values)

@@ -48,6 +48,10 @@ def load_file(path: str | os.PathLike) -> ml_collections.ConfigDict:
     if not isinstance(config, ml_collections.ConfigDict):
         text = f"get_config() of '{path}' must return an ml_collections.ConfigDict"
         raise ConfigError(text, "--config")
+    try:
+        to_plain(config)
+    except RecursionError as error:
+        raise ConfigError(f"a section of '{path}' contains itself", "--config") from error
     return config
 
 
@@ -67,9 +71,9 @@ def call_file(path: Path, name: str, flag: str, *args: Any) -> Any:
         functions = runpy.run_path(str(path))
         if name in functions:
             return functions[name](*args)
-    except (Exception, SystemExit, KeyboardInterrupt) as error:  # whatever a user's file may raise
+    except BaseException as error:  # whatever a user's file may raise: it may also call exit()
         raise ConfigError(f"'{path}' fails: {one_line(error)}", flag) from error
-    raise ConfigError(f"'{path}' defines no function {name}", flag)
+    raise ConfigError(f"'{path}' defines no function {name}()", flag)
 
 
 def split_overrides(argv: Sequence[str]) -> tuple[list[str], list[str]]:

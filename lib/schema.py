@@ -67,6 +67,11 @@ class EvaluationSection(Section):
                 f"{least * self.num_splits} or more, or fewer config.eval.num_splits",
                 "num_samples",
             )
+        if self.batch_size > self.num_samples:
+            raise ConfigError(
+                f"{self.batch_size:,} is more than the {self.num_samples:,} of config.eval.num_samples",
+                "batch_size",
+            )
         if rest := self.num_samples % self.num_splits:
             raise ConfigError(
                 f"{self.num_samples} samples do not divide into {self.num_splits} splits; use "
@@ -81,7 +86,7 @@ class Run(Section):
 
     experiment: str
     seed: NonNegativeInt
-    num_steps: PositiveInt
+    num_steps: Annotated[int, Field(gt=0, lt=2**32)]  # steps are counted in 32 bits on the devices
     batch_size: PositiveInt
     steps_per_dispatch: NonNegativeInt
     log_every: PositiveInt

@@ -25,6 +25,7 @@ from lib.errors import ConfigError
 Overrides = dict[str, Any]
 Sweep = list[Overrides]
 
+_VALUES = bool | int | float | str | tuple | list | dict | None
 _LONGEST_NAME = 120  # of a run's folder
 
 
@@ -97,6 +98,11 @@ def load(path: str | os.PathLike) -> Sweep:
             f"get_sweep of '{path}' must return a list of dicts, one for every run", "--sweep"
         )
     for i, run in enumerate(runs):
+        if strange := [value for value in run.values() if not isinstance(value, _VALUES)]:
+            kind = type(strange[0]).__name__
+            raise ConfigError(
+                f"'{path}' gives a field a value of type {kind}; use numbers or text", "--sweep"
+            )
         if run in runs[:i]:
             raise ConfigError(f"'{path}' has the same run twice: {run}", "--sweep")
         if strange := [field for field in run if not isinstance(field, str)]:

@@ -207,7 +207,7 @@ def _is_alive(run: Planned) -> bool:
 
 def _job_id(run: Planned) -> str | None:
     file = run.folder.path / _JOB
-    return file.read_text() if file.exists() else None
+    return file.read_text(errors="replace") if file.is_file() else None
 
 
 def _interrupt(number, frame):

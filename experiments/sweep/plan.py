@@ -12,7 +12,7 @@ from ml_collections import ConfigDict
 from experiments import catalogue, registry
 from lib import sweeps
 from lib.config import apply_overrides, load_file, split_overrides, to_plain
-from lib.data import load_splits, pipeline
+from lib.data import Dataset, load_splits, pipeline
 from lib.errors import ConfigError
 from lib.runtime.records import read_scores
 from lib.runtime.run_folder import RunFolder, check_same_run
@@ -65,9 +65,11 @@ def plan(values: flags.FlagValues, overrides: list[str]) -> tuple[Path, list[Pla
     base, runs = apply_overrides(load_file(values.config), overrides), sweeps.load(values.sweep)
     default = Path("runs/sweeps") / _config_name(values.config) / Path(values.sweep).stem
     folder = Path(values.workdir or default).absolute()
+    if not str(folder).isprintable():  # it becomes a line of a Slurm script
+        raise ConfigError(f"{str(folder)!r} is no name of a folder", "--workdir")
     planned: list[Planned] = []
     resolved: dict[str, str] = {}  # {config: name of its run}
-    check_data = functools.cache(_check_data)  # once for all runs on the same data
+    training_data = functools.cache(_training_data)  # loaded once for all runs on the same data
     for name, run in zip(sweeps.names(runs), runs, strict=True):
         try:
             raw = apply_overrides(base, _arguments(run))
@@ -76,7 +78,7 @@ def plan(values: flags.FlagValues, overrides: list[str]) -> tuple[Path, list[Pla
                 raise ConfigError(f"has the same config as run {resolved[text]}; leave one of them out")
             resolved[text] = name
             planned.append(_planned(values, config, overrides, run, RunFolder(folder / name)))
-            _check_inputs(raw, config, planned[-1], check_data)
+            _check_inputs(raw, config, planned[-1], training_data)
         except ConfigError as error:
             raise ConfigError(f"run {name}: {error}", "--sweep") from error
     return folder, planned
@@ -86,30 +88,29 @@ def _arguments(run: sweeps.Overrides) -> list[str]:
     return split_overrides([f"--config.{field}={value}" for field, value in run.items()])[0]
 
 
-def _check_inputs(raw: ConfigDict, config: Run, run: Planned, check_data: Callable) -> None:
+def _check_inputs(raw: ConfigDict, config: Run, run: Planned, training_data: Callable) -> None:
     """Checks what a run reads, and that its config is that of the run in its folder.
 
     Args:
       raw: its config.
       config: the same, validated.
       run: it.
-      check_data: `_check_data`.
+      training_data: `_training_data`.
 
     Raises:
-      ConfigError: see `registry.check_restore_path`; or its data are not here, or fewer than a batch.
+      ConfigError: see `registry.check_inputs`; or its data are not here, or fewer than a batch.
     """
     if run.folder.config.exists():
         check_same_run(raw, registry.own_config(run.folder), run.folder, "--workdir")
     if run.status() == "finished":
         return
-    registry.check_restore_path(raw, config, run.folder)
-    check_data(config.dataset.model_dump_json(), config.batch_size)
+    registry.check_inputs(raw, config, run.folder)
+    pipeline.check_batch_size(training_data(config.dataset.model_dump_json()), config.batch_size)
 
 
-def _check_data(section: str, batch_size: int) -> None:
-    """Checks that the splits of a data section, as JSON, are here, and as large as a batch."""
-    dataset = DatasetSection.model_validate_json(section)
-    pipeline.check_batch_size(load_splits(dataset).train, batch_size)
+def _training_data(section: str) -> Dataset:
+    """Loads the splits of a data section, as JSON, and returns the training split."""
+    return load_splits(DatasetSection.model_validate_json(section)).train
 
 
 def _config_name(file: str) -> str:
@@ -120,7 +121,6 @@ def _planned(
     values: flags.FlagValues, config: Run, overrides: list[str], run: sweeps.Overrides, folder: RunFolder
 ) -> Planned:
     """Returns a run whose config is checked."""
-    catalogue.classifier_file(config.eval.classifier)
     place = f"--workdir={folder.path}"
     file = f"--config={Path(values.config).absolute()}"
     train = ("experiments.main", file, place, *overrides, *_arguments(run))

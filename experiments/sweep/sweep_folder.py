@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from experiments.sweep.names import ABOUT_RUN
 from lib.config import Section
 from lib.errors import ConfigError
 from lib.runtime.json_files import DamagedFile, read_json
@@ -26,14 +27,14 @@ _CURVES = (TRAINING, HELD_OUT, "scores")  # pictures that are not of samples
 
 
 class _WrittenRun(Section):
-    """A run of sweep.json."""
+    """Describes a run of sweep.json."""
 
     name: str
     overrides: dict[str, Any]
 
 
 class _Written(Section):
-    """What sweep.json holds."""
+    """Describes what sweep.json holds."""
 
     config: str
     sweep: str
@@ -122,6 +123,8 @@ def read_sweep(folder: Path) -> Sweep:
         raise ConfigError(f"{error}; start the sweep again") from error
     config, sweep = written.config, written.sweep
     named = {run.name: run.overrides for run in written.runs}
+    if any(field in ABOUT_RUN for overrides in named.values() for field in overrides):
+        raise ConfigError(f"'{path}' is damaged (no config has such fields); start the sweep again")
     runs = [_read_run(folder, name, overrides) for name, overrides in named.items()]
     return Sweep(folder, config, sweep, runs)
 
@@ -135,7 +138,7 @@ def _read_run(folder: Path, name: str, overrides: Mapping) -> SweepRun:
     ]
     records.sort(key=lambda record: record["step"])
     steps = [record["step"] for record in (status, *records[-1:]) if record]
-    pictures = [p for p in run_folder.figures.glob("*.png") if p.stem not in _CURVES]
+    pictures = [p for p in run_folder.figures.glob("*.png") if p.stem not in _CURVES and p.is_file()]
     return SweepRun(
         name,
         {field: _scalar(value) for field, value in overrides.items()},

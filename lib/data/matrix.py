@@ -1,7 +1,6 @@
 """Matrices on disk, memory-mapped: NumPy's .npy files, and the arrays of its .npz archives."""
 
 import difflib
-import functools
 import hashlib
 import re
 import shutil
@@ -21,7 +20,8 @@ from lib.runtime.cache import cache_dir, kept
 _FIELD = "config.dataset.name"
 _NAME = re.compile(r"(.+?\.np[yz])(?::(.+))?")
 _HEADERS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
-_DAMAGE = (OSError, EOFError, ValueError, RuntimeError, zipfile.BadZipFile, zlib.error)
+_DAMAGE = (OSError, EOFError, ValueError, TypeError, ArithmeticError, RuntimeError)
+_DAMAGE += (zipfile.BadZipFile, zlib.error)
 
 
 def is_matrix(name: str) -> bool:
@@ -37,6 +37,8 @@ def load(name: str, split: str) -> Dataset:
     """
     text, key = _NAME.fullmatch(name).groups()
     path = Path(text).expanduser()
+    if path.is_dir():
+        raise ConfigError(f"'{path}' is a folder", _FIELD)
     if not path.is_file():
         close = difflib.get_close_matches(path.name, [p.name for p in path.parent.glob("*.np[yz]")], n=1)
         hint = f"did you mean '{path.with_name(close[0])}'?" if close else f"paths begin at '{Path.cwd()}'"
@@ -71,12 +73,12 @@ def _mapped(path: Path, key: str | None, name: str) -> np.ndarray:
         if key not in keys:
             raise ConfigError(f"'{path}' holds no array '{key}'{nearest(key, keys)}", _FIELD)
         with archive.open(f"{key}.npy") as file:
-            _check_matrix(file, name)
-        return _unpacked(archive, path, key)
+            header = _check_matrix(file, name)
+        return _unpacked(archive, path, key, *header)
 
 
-def _check_matrix(file: IO[bytes], name: str) -> None:
-    """Checks by its header that an array is a matrix of real numbers.
+def _check_matrix(file: IO[bytes], name: str) -> tuple[tuple[int, ...], np.dtype]:
+    """Checks by its header that an array is a matrix of real numbers; returns its shape and type.
 
     Raises:
       ConfigError: it is not.
@@ -91,10 +93,16 @@ def _check_matrix(file: IO[bytes], name: str) -> None:
     if len(shape) != 2 or min(shape) < 1:
         text = f"'{name}' has shape {shape}; use a matrix with one example in each row"
         raise ConfigError(text, _FIELD)
+    return shape, dtype
 
 
-def _unpacked(archive: zipfile.ZipFile, path: Path, key: str) -> np.ndarray:
-    """Maps the cached copy of an archive's array; an archive that is written again is unpacked again."""
+def _unpacked(
+    archive: zipfile.ZipFile, path: Path, key: str, shape: tuple[int, ...], dtype: np.dtype
+) -> np.ndarray:
+    """Maps the cached copy of an archive's array, of a shape and a type.
+
+    An archive that is written again is unpacked again.
+    """
     stat = path.stat()
     identity = repr((str(path.resolve()), stat.st_size, stat.st_mtime_ns, key))
     digest = hashlib.sha256(identity.encode()).hexdigest()[:16]
@@ -105,4 +113,10 @@ def _unpacked(archive: zipfile.ZipFile, path: Path, key: str) -> np.ndarray:
         with archive.open(f"{key}.npy") as source, file.open("wb") as copy:
             shutil.copyfileobj(source, copy, 2**20)
 
-    return kept(target, functools.partial(np.load, mmap_mode="r"), unpack)
+    def read(file: Path) -> np.ndarray:
+        array = np.load(file, mmap_mode="r")
+        if (array.shape, array.dtype) != (shape, dtype):
+            raise ValueError("another array")
+        return array
+
+    return kept(target, read, unpack)

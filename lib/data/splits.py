@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from lib.errors import ConfigError
 
-_BOUND = r"(-?[0-9]+%?)?"
+_BOUND = r"(-?[0-9]{1,18}%?)?"
 _SPLIT = re.compile(rf"([\w-]+)(?:\[{_BOUND}:{_BOUND}\])?")
 
 

@@ -7,6 +7,7 @@ split is read for the first time. Later runs memory-map the cached arrays and ne
 import difflib
 import hashlib
 import os
+import re
 import socket
 from pathlib import Path
 
@@ -38,6 +39,8 @@ def load(name: str, split: str, data_dir: str = "") -> Dataset:
     Raises:
       ConfigError: unknown set or split, images of several sizes, or data that is not here.
     """
+    if not re.fullmatch(r"[\w./:+-]{1,120}", name):
+        raise _unknown_set(name, [])
     root = Path(data_dir or os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets").expanduser()
     folder = _cache_folder(root, name, split)
     if folder is None:
@@ -48,7 +51,7 @@ def load(name: str, split: str, data_dir: str = "") -> Dataset:
 
 
 class _Meta(Section):
-    """What is known of a split besides its arrays."""
+    """Describes a split besides its arrays."""
 
     name: str
     version: str

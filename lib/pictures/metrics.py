@@ -29,7 +29,7 @@ def metric_curves(
       panels: {label of the y axis: names of metrics}; names without records are left out.
       path: of the PNG file.
     """
-    recorded = {name for record in records for name in record}
+    recorded = {n for record in records for n, value in record.items() if isinstance(value, float | int)}
     panels = {label: [name for name in names if name in recorded] for label, names in panels.items()}
     panels = {label: names for label, names in panels.items() if names}
     if not panels:
@@ -46,7 +46,7 @@ def _draw_panel(
 ) -> None:
     """Draws a curve for each of some metrics, and a legend where there are several."""
     for name, colour in zip(names, distinct_colours(len(names)), strict=True):
-        points = [(record["step"], record[name]) for record in records if name in record]
+        points = [(r["step"], r[name]) for r in records if isinstance(r.get(name), float | int)]
         marker = "o" if len(points) == 1 else None
         axis.plot(*zip(*points, strict=True), label=name, color=colour, lw=1, marker=marker)
     axis.set(xlabel="step", ylabel=label)

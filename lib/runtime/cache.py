@@ -12,7 +12,7 @@ from typing import TypeVar
 import jax
 
 from lib.errors import ConfigError, one_line
-from lib.runtime.files import replacing
+from lib.runtime.files import remove_temporaries, replacing
 
 T = TypeVar("T")
 
@@ -27,10 +27,10 @@ def cache_dir() -> Path:
 
     `GRADIENT_DYNAMICS_CACHE` names another folder than `~/.cache/gradient_dynamics`.
 
-    Others cannot write there: what is in it runs, the compiled programs at least.
+    What is in it runs, the compiled programs at least: it is made for its owner alone.
 
     Raises:
-      ConfigError: the folder cannot be written, or is another user's.
+      ConfigError: the folder cannot be written, is another user's, or others can write there.
     """
     default = Path.home() / ".cache" / "gradient_dynamics"
     folder = Path(os.environ.get("GRADIENT_DYNAMICS_CACHE") or default)
@@ -49,7 +49,10 @@ def cache_dir() -> Path:
             f"the cache '{folder}' is of another user, whose compiled programs would run; {name_another}"
         )
     if status.st_mode & _OTHERS_CAN_WRITE:
-        folder.chmod(0o700)
+        raise ConfigError(
+            f"others can write in the cache '{folder}', and their programs would run; {name_another}, or "
+            f"empty this one and `chmod go-w` it"
+        )
     return folder
 
 
@@ -68,6 +71,7 @@ def kept(path: Path, read: Callable[[Path], T | None], make: Callable[[Path], No
         except Exception as error:  # NumPy, zip files and JSON each have their own
             print(f"'{path}' is damaged ({one_line(error)[:120]}): it is made again")
     path.parent.mkdir(parents=True, exist_ok=True)
+    remove_temporaries(path.parent)
     with replacing(path) as temporary:
         make(temporary)
     return read(path)

@@ -9,6 +9,7 @@ import contextlib
 import errno
 import functools
 import hashlib
+import itertools
 import logging
 import re
 import shutil
@@ -27,6 +28,7 @@ from lib.runtime.files import steps
 from lib.runtime.seals import DamagedError
 
 _OF_ORBAX = re.compile("orbax|OCDBT database")  # the latter: TensorStore, as Orbax uses it
+_TRIES = 20  # to read a checkpoint before its run replaces it
 _STATE = "state"  # the item of a checkpoint that holds the arrays
 
 
@@ -48,7 +50,8 @@ class Writer:
         self._saving: tuple[int, dict[str, str], str] | None = None  # (step, layout, checksum)
         try:
             self._manager = self._open(keep)
-        except Exception:  # of damaged notes of Orbax on a step, which no restore needs
+        except (ValueError, TypeError, RecursionError, IsADirectoryError):
+            # Of damaged notes of Orbax on a step, which no restore needs.
             for notes in self._folder.glob("*/_CHECKPOINT_METADATA"):
                 shutil.rmtree(notes) if notes.is_dir() else notes.unlink()
             self._manager = self._open(keep)
@@ -157,7 +160,12 @@ def restore(folder: Path, step: int, target: State) -> State:
         seal = seals.verify(place)
     except PermissionError as error:
         raise ConfigError(f"cannot read the checkpoint '{folder / str(step)}'") from error
-    _check_layout(layout(target), seal.layout, f"{folder / str(step)}")
+    try:
+        _check_layout(layout(target), seal.layout, f"{folder / str(step)}")
+    except ConfigError as error:
+        if seal.files:
+            raise
+        raise DamagedError(f"{error}, and no seal vouches for that") from error
     _only_raise()
     handler = ocp.StandardCheckpointHandler(multiprocessing_options=_alone())
     reader = ocp.Checkpointer(handler, multiprocessing_options=_alone())
@@ -201,33 +209,36 @@ def restore_newest(folder: Path, target: State, move_damaged: bool = False) -> t
     Raises:
       AllDamagedError: there are checkpoints and all are damaged.
     """
-    known = steps(folder)
-    damaged = []
-    for step in reversed(known):
-        try:
-            state = restore(folder, step, target)
-        except DamagedError as error:
-            if not (folder / str(step)).exists():  # its run has replaced it meanwhile
-                return restore_newest(folder, target, move_damaged)
-            before = [s for s in known if s < step]
-            then = f"using step {before[-1]}" if before else "there is none before it"
-            print(f"checkpoint of step {step} is damaged: {error}; {then}")
-            damaged.append(step)
-            continue
-        if move_damaged:
-            _move_aside(folder, damaged)
-        return step, state
-    if known:
-        raise AllDamagedError(f"all checkpoints in '{folder}' are damaged; train again in another folder")
-    return None
+    for _ in range(_TRIES):
+        known, damaged = steps(folder), []
+        for step in reversed(known):
+            try:
+                state = restore(folder, step, target)
+            except DamagedError as error:
+                if not (folder / str(step)).exists():  # its run has replaced it meanwhile
+                    break
+                before = [s for s in known if s < step]
+                then = f"using step {before[-1]}" if before else "there is none before it"
+                print(f"checkpoint of step {step} is damaged: {error}; {then}")
+                damaged.append(step)
+                continue
+            if move_damaged:
+                _move_aside(folder, damaged)
+            return step, state
+        else:
+            if known:
+                text = f"all checkpoints in '{folder}' are damaged; train again in another folder"
+                raise AllDamagedError(text)
+            return None
+    raise ConfigError(f"checkpoints in '{folder}' come and go faster than they can be read")
 
 
 def _move_aside(folder: Path, damaged: list[int]) -> None:
+    aside = folder.parent / "damaged"
     for step in damaged:
-        aside = folder.parent / "damaged" / str(step)
-        shutil.rmtree(aside, ignore_errors=True)
-        aside.parent.mkdir(exist_ok=True)
-        (folder / str(step)).rename(aside)
+        aside.mkdir(exist_ok=True)
+        names = (f"{step}{f'.{i}' if i else ''}" for i in itertools.count())  # none is there already
+        (folder / str(step)).rename(aside / next(name for name in names if not (aside / name).exists()))
 
 
 def checksum(state: State) -> str:

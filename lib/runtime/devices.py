@@ -25,10 +25,10 @@ def machine(devices: Sequence[jax.Device]) -> dict[str, str]:
     A CPU's cores count: XLA splits sums over as many threads as there are.
     """
     kinds = dict.fromkeys(device.device_kind for device in devices)
-    found = {"devices": str(len(devices)), "kind": " and ".join(kinds)}
+    described = {"devices": str(len(devices)), "kind": " and ".join(kinds)}
     if devices[0].platform == "cpu":
-        found |= {"cores": str(len(os.sched_getaffinity(0))), "processor": _processor()}
-    return found | {"JAX": jax.__version__}
+        described |= {"cores": str(len(os.sched_getaffinity(0))), "processor": _processor()}
+    return described | {"JAX": jax.__version__}
 
 
 def _processor() -> str:

@@ -6,6 +6,8 @@ import fcntl
 import os
 import re
 import shutil
+import socket
+import stat
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,20 +15,20 @@ from typing import IO
 
 from lib.errors import ConfigError
 
-_TEMPORARY = ".tmp"
+_HOST = re.sub(r"[^\w-]", "_", socket.gethostname())[:60]
 _TRIES, _PAUSE = 10, 0.1  # is_locked holds the lock for an instant
 
 
 def step_of(path: Path) -> int | None:
     """Returns the step that a checkpoint's folder is named after; None for any other name."""
-    return int(path.name) if re.fullmatch(r"[0-9]{1,18}", path.name) else None
+    return int(path.name) if re.fullmatch(r"0|[1-9][0-9]{0,17}", path.name) else None
 
 
 def steps(folder: Path) -> list[int]:
     """Lists the steps that have a checkpoint, oldest first; one still being written has another name."""
     if not folder.is_dir():
         return []
-    named = (step_of(path) for path in folder.iterdir())
+    named = (step_of(path) for path in folder.iterdir() if path.exists())  # a link may lead nowhere
     return sorted(step for step in named if step is not None)
 
 
@@ -36,7 +38,7 @@ def replacing(path: Path) -> Iterator[Path]:
 
     An OSError of the block is one of `path`. What a kill leaves, `remove_temporaries` removes.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}{_TEMPORARY}")
+    temporary = path.with_name(f".{path.name}.{_HOST}.{os.getpid()}.tmp")
     try:
         with naming(path):
             temporary.unlink(missing_ok=True)  # or a link that somebody put there would be followed
@@ -48,22 +50,24 @@ def replacing(path: Path) -> Iterator[Path]:
 
 def overwrite(path: Path, text: str) -> None:
     """Writes a short text over a file's own, in place, which needs no space on a disk that is full."""
-    with naming(path), open(path, "r+b", buffering=0) as file:
+    with naming(path), open_file(path, "r+b") as file:
         file.write(text.encode().ljust(os.fstat(file.fileno()).st_size))
 
 
-def remove_temporaries(folder: Path) -> None:
-    """Removes what processes that are gone have left of `replacing`, in a folder and in those in it."""
-    for path in folder.glob(f"**/.*{_TEMPORARY}"):
-        if not _is_running(path.suffixes[-2:-1]):
-            path.unlink(missing_ok=True)
+def remove_temporaries(*folders: Path) -> None:
+    """Removes what processes of this machine that are gone have left of `replacing` in some folders."""
+    for folder in folders:
+        for path in folder.glob(f".*.{_HOST}.*.tmp"):
+            number = re.search(r"\.([0-9]+)\.tmp$", path.name)
+            if number and not _is_running(number[1]):
+                path.unlink(missing_ok=True)
 
 
-def _is_running(suffix: list[str]) -> bool:
-    """Tells whether the process of a temporary file's suffix, [".123"], runs; no zombie does."""
+def _is_running(process: str) -> bool:
+    """Tells whether a process of a number runs; a zombie does not."""
     try:
-        status = Path(f"/proc/{suffix[0][1:]}/stat").read_text()
-    except (IndexError, OSError):
+        status = Path(f"/proc/{process}/stat").read_text()
+    except OSError:
         return False
     return status.rpartition(")")[2].split()[0] not in "ZX"
 
@@ -81,21 +85,25 @@ def naming(path: Path) -> Iterator[None]:
 
 
 def open_file(path: Path, mode: str) -> IO:
-    """Opens a file to write to, which may be in a folder that others can write: no symbolic link.
+    """Opens a file which may be in a folder that others can write: no symbolic link, and no pipe.
 
     Raises:
       ConfigError: it is one.
     """
 
     def opener(name: str, flags: int) -> int:
-        return os.open(name, flags | os.O_NOFOLLOW, 0o666)
+        return os.open(name, flags | os.O_NOFOLLOW | os.O_NONBLOCK, 0o666)
 
     try:
-        return open(path, mode, opener=opener)
+        file = open(path, mode, opener=opener)  # noqa: SIM115 - the caller closes it
     except OSError as error:
         if error.errno != errno.ELOOP:
             raise
         raise ConfigError(f"'{path}' is a symbolic link, which is not followed; remove it") from error
+    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        file.close()
+        raise ConfigError(f"'{path}' is no ordinary file; remove it")
+    return file
 
 
 @contextlib.contextmanager
@@ -124,9 +132,9 @@ def _acquire(file: IO) -> bool:
 def is_locked(path: Path) -> bool:
     """Tells whether a process holds a file's lock; False if there is no file."""
     try:
-        with path.open() as file:
+        with open_file(path, "rb") as file:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except FileNotFoundError:
+    except (FileNotFoundError, ConfigError):
         return False
     except BlockingIOError:
         return True

@@ -1,6 +1,7 @@
 """Small files of JSON: written whole, and checked against a type when they are read."""
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -25,18 +26,23 @@ def read_json(path: Path, kind: Any) -> Any:
 
     Args:
       path: of the file.
-      kind: its type: of dicts, lists, typed dicts, numbers and text; lists are lists, and numbers no text.
+      kind: its type, for pydantic, which converts nothing.
 
     Raises:
       FileNotFoundError: there is none.
-      DamagedFile: it holds no JSON, or that of another type.
+      PermissionError: it may not be read.
+      DamagedFile: it holds no JSON, or that of another type, or is no file.
     """
     try:
-        value = json.loads(path.read_bytes())
+        with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as file:
+            value = json.loads(file.read())
+        json.dumps(value, ensure_ascii=False).encode()  # half a surrogate is no text
         return pydantic.TypeAdapter(kind).validate_python(value, strict=True)
     except pydantic.ValidationError as error:
         first = error.errors()[0]
         at = ".".join(map(str, first["loc"]))
         raise DamagedFile(f"'{path}' is damaged ({at}{at and ': '}{first['msg']})") from error
-    except (ValueError, RecursionError) as error:  # also of bytes that are not UTF-8
+    except (FileNotFoundError, PermissionError):
+        raise
+    except (OSError, ValueError, RecursionError, TypeError) as error:  # also of bytes that are not UTF-8
         raise DamagedFile(f"'{path}' is damaged ({one_line(error)})") from error

@@ -39,6 +39,7 @@ def meeting(coordinator: str, num_processes: int, process_id: int, seconds: floa
       ConfigError: some do not come, or the port cannot be listened on.
     """
     host, _, port = coordinator.rpartition(":")
+    host = host.strip("[]")  # of IPv6
     until = time.monotonic() + seconds
     if process_id == 0:
         peers = _receive(int(port), num_processes, until, seconds)
@@ -98,6 +99,8 @@ def _join(host: str, port: int, process_id: int, until: float, seconds: float) -
         try:
             connection = socket.create_connection((host, port), timeout=_SECONDS_WITHOUT_A_WORD)
             break
+        except UnicodeError as error:
+            raise ConfigError(f"'{host}' is no name of a machine", "--coordinator") from error
         except OSError as error:
             if time.monotonic() > until:
                 text = f"process 0 did not come to {host}:{port} in {seconds:.0f} s ({error})"
@@ -116,16 +119,18 @@ def _join(host: str, port: int, process_id: int, until: float, seconds: float) -
 def _listening(port: int) -> Iterator[socket.socket]:
     """Listens on a port, as JAX's service will."""
     bound_to, _, _ = os.environ.get("JAX_COORDINATOR_BIND_ADDRESS", "").rpartition(":")
-    with socket.socket() as listener:
-        for option in (socket.SO_REUSEADDR, socket.SO_REUSEPORT):
-            listener.setsockopt(socket.SOL_SOCKET, option, 1)
-        try:
-            listener.bind((bound_to, port))
-            listener.listen(128)
-        except (OSError, OverflowError) as error:
-            raise ConfigError(
-                f"cannot listen on port {port} ({error}); use another", "--coordinator"
-            ) from error
+    bound_to = bound_to.strip("[]")
+    both = not bound_to and socket.has_dualstack_ipv6()
+    family = socket.AF_INET6 if both or ":" in bound_to else socket.AF_INET
+    try:
+        listener = socket.create_server(
+            (bound_to, port), family=family, backlog=128, reuse_port=True, dualstack_ipv6=both
+        )
+    except (OSError, OverflowError) as error:
+        raise ConfigError(
+            f"cannot listen on port {port} ({error}); use another", "--coordinator"
+        ) from error
+    with listener:
         yield listener
 
 

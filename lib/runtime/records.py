@@ -15,7 +15,7 @@ import mmap
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -103,27 +103,29 @@ def _append(path: Path, record: Mapping) -> None:
 
 def _read(path: Path, about: int = 0) -> list[dict]:
     """Returns the sound records of a file, none if there is none; says once how many lines are damaged."""
-    if not path.exists():
+    if not path.is_file():
+        if path.exists():
+            print(f"note: '{path}' is no file: it is left out")
         return []
     with _mapped(path) as data:
         if about and len(data) > about * _LONG_LINE:
             lines = _spread_lines(data, about)
         else:
             lines = data[:].split(b"\n")
-    *whole, last = map(_record, lines)
-    if damaged := whole.count(None):
+    read = [_record(line) for line in lines]
+    # The last one may have been cut off by a kill, or is not written to its end yet.
+    if damaged := sum(r is None and line != b"" for r, line in zip(read[:-1], lines[:-1], strict=True)):
         _note_damage(path, damaged)
-    return [
-        record for record in (*whole, last) if record is not None
-    ]  # a kill may have cut the last one off
+    return [record for record in read if record is not None]
 
 
 def _spread_lines(data: bytes | mmap.mmap, n: int) -> list[bytes]:
-    """Returns about n lines of a file, the first and the last among them, and what follows the last."""
+    """Returns about n lines of a file, the first and the last among them, and what follows it."""
     places = np.linspace(0, len(data) - 1, n, dtype=np.int64)
     starts = dict.fromkeys(data.rfind(b"\n", 0, place) + 1 for place in places)
     ends = [data.find(b"\n", start) for start in starts]
-    return [data[a : b if b >= 0 else None] for a, b in zip(starts, ends, strict=True)] + [b""]
+    lines = [data[a : b if b >= 0 else None] for a, b in zip(starts, ends, strict=True)]
+    return [*lines, b""] if ends[-1] >= 0 else lines
 
 
 @contextlib.contextmanager
@@ -138,13 +140,29 @@ def _mapped(path: Path) -> Iterator[bytes | mmap.mmap]:
 
 
 def _record(line: bytes) -> dict | None:
-    """Returns the record of a line; None where it is not a JSON object with a step."""
+    """Returns the record of a line; None where it is not a JSON object of a step and of metrics."""
     try:
         record = json.loads(line)
     except (ValueError, RecursionError):  # also of bytes that are not UTF-8
         return None
-    sound = isinstance(record, dict) and type(record.get("step")) is int
+    if not isinstance(record, dict):
+        return None
+    is_sound = _is_of_a_score if _is_score(record) else _is_number
+    step = record.get("step")
+    sound = type(step) is int and step >= 0 and all(map(is_sound, record.values()))
     return record if sound else None
+
+
+def _is_number(value: Any) -> bool:
+    """Tells whether a value is what training records: a number that NumPy can hold."""
+    return type(value) is float or (type(value) is int and abs(value) < 2**63)
+
+
+def _is_of_a_score(value: Any) -> bool:
+    """Tells whether a value is what the evaluator records: a number, text, or counts of classes."""
+    if isinstance(value, list):
+        return all(map(_is_number, value))
+    return value is None or isinstance(value, str) or _is_number(value)
 
 
 @functools.cache
@@ -167,7 +185,7 @@ def _drop_after(path: Path, last_step: int) -> None:
             records.append(_record(data[begin:end]) if begin < end else None)
         tail = data[begin:]
         sound = [record for record in reversed(records) if record is not None]
-        if damaged := tail.count(b"\n") - len(sound):
+        if damaged := sum(map(bool, tail.split(b"\n")[:-1])) - sum(r is not None for r in records[1:]):
             _note_damage(path, damaged)
         kept = [json.dumps(r).encode() + b"\n" for r in sound if r["step"] <= last_step or _is_score(r)]
         if tail != b"".join(kept):

@@ -16,7 +16,7 @@ from ml_collections import ConfigDict
 from pydantic import NonNegativeInt
 
 from lib.config import Section, differences, to_plain
-from lib.errors import ConfigError
+from lib.errors import ConfigError, is_of_the_machine
 from lib.runtime import files
 from lib.runtime.json_files import DamagedFile, read_json, write_json
 from lib.schema import MAY_DIFFER
@@ -27,7 +27,7 @@ _LONGEST_ERROR = 2000
 
 
 class _Status(Section):
-    """What status.json holds."""
+    """Describes what status.json holds."""
 
     status: Literal["training", "stopped", "failed", "finished"]
     step: NonNegativeInt
@@ -83,7 +83,7 @@ class RunFolder:
         """
         if not self.ours:
             return
-        files.remove_temporaries(self.path)
+        files.remove_temporaries(self.path, self.metrics, self.figures)
         for step in files.steps(self.checkpoints)[: -keep_checkpoints if keep_checkpoints else 0]:
             shutil.rmtree(self.checkpoints / str(step), ignore_errors=True)
 
@@ -128,8 +128,10 @@ class RunFolder:
         written = {"status": status, "step": step, "error": error[:_LONGEST_ERROR]}
         try:
             write_json(path, written)
-        except OSError:  # a full disk: what is there already takes the new text without more space
-            files.overwrite(path, json.dumps(written))
+        except OSError as error:
+            if not is_of_the_machine(error) or not path.exists():
+                raise
+            files.overwrite(path, json.dumps(written))  # on a full disk: it takes no more space
 
     def status(self) -> dict:
         """Returns what `set_status` wrote, "killed" for training that no process does, {} before it.
@@ -193,10 +195,10 @@ class RunFolder:
         if not self.config.exists():
             raise ConfigError(f"no {self.config.name} in '{self.path}': not a work directory of a run")
         try:
-            values = read_json(self.config, dict[str, Any])
-        except DamagedFile as error:
-            raise ConfigError(f"{error}; restore it from a copy") from error
-        return ConfigDict(to_plain(values))
+            return ConfigDict(to_plain(read_json(self.config, dict[str, Any])))
+        except ValueError as error:  # damaged, or with names that no field has
+            text = str(error) if isinstance(error, DamagedFile) else f"'{self.config}' is damaged ({error})"
+            raise ConfigError(f"{text}; restore it from a copy") from error
 
     # Its states.
 

@@ -14,7 +14,7 @@ class DamagedError(Exception):
 
 
 class Seal(NamedTuple):
-    """What a seal says of a checkpoint.
+    """Describes a checkpoint.
 
     Attributes:
       step: of the state.
@@ -69,7 +69,7 @@ def _older(folder: Path) -> Seal:
         return Seal(int(folder.name), dict(meta["layout"]), str(meta["checksum"]), {})
     except OSError as error:
         raise DamagedError("it has no seal") from error
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise DamagedError("its metadata cannot be read") from error
 
 

@@ -253,4 +253,4 @@ class _StepClock:
 def _largest_divisor(numbers: list[int], limit: int) -> int:
     """Returns the largest number up to `limit` that divides all of `numbers`."""
     common = math.gcd(*numbers)
-    return max(k for k in range(1, limit + 1) if common % k == 0)
+    return max(k for k in range(1, min(limit, common) + 1) if common % k == 0)

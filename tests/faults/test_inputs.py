@@ -14,9 +14,11 @@ from eval.train_eval import main as train_eval
 from experiments.catalogue import main as catalogue
 from experiments.main import main as train
 from experiments.sweep.main import main as sweep
+from lib.runtime.cache import cache_dir
 
 LONG = "x" * 300
 DIGITS = f"--config={ROOT}/configs/classifier/digits.py"
+AS_ONE_OF = [DIGITS, "--distributed", "--process_id=1"]
 FILES = {  # in the folder that the programs run in
     "fails.py": "1 / 0",
     "interrupts.py": "raise KeyboardInterrupt",
@@ -35,6 +37,10 @@ FILES = {  # in the folder that the programs run in
     "s_batch.py": "def get_sweep(h):\n    return h.values('batch_size', [8, 10**6])",
     "s_restore.py": "def get_sweep(h):\n    return h.values('restore_path', ['nowhere'])",
     "s_unset.py": "def get_sweep(h):\n    return h.values('restore_path', [''])",
+    "s_array.py": "import numpy\ndef get_sweep(h):\n    return h.values('seed', list(numpy.eye(2)))",
+    "raises.py": "raise GeneratorExit",
+    "circle.py": "from configs.common import base\ndef get_config():\n    c = base()\n    c.eval.unlock()\n"
+    "    c.eval.eval = c.eval\n    return c",
     "s_none.py": "def get_sweep(h):\n    return []",
     "a_file": "",
     "config.json/x": "",
@@ -45,6 +51,8 @@ TRAINING = [  # (arguments, part of the line); of train and of train_eval
     (["--config=interrupts.py"], "'interrupts.py' fails: KeyboardInterrupt"),
     (["--config=exits.py"], "'exits.py' fails: SystemExit"),
     (["--config=exits_later.py"], "'exits_later.py' fails: SystemExit"),
+    (["--config=raises.py"], "GeneratorExit"),
+    (["--config=circle.py"], "contains itself"),
     (["--config=syntax.py"], "SyntaxError"),
     (["--config=nothing.py"], "defines no function get_config"),
     (["--config=number.py"], "must return an ml_collections.ConfigDict"),
@@ -78,6 +86,15 @@ TRAINING = [  # (arguments, part of the line); of train and of train_eval
     (["--config=" + f"{ROOT}/configs/classifier/digits.py", "--config.dataset=1"], "a section"),
     (["--config.dataset.name=digitz"], "did you mean 'digits'?"),
     (["--config.dataset.name=matrix.npy"], "has shape (-5, 10)"),
+    (["--config.dataset.name=huge.npy"], "cannot read 'huge.npy'"),
+    (["--config.dataset.name=folder.npy"], "'folder.npy' is a folder"),
+    ([f"--config.dataset.name={LONG}"], "no set"),
+    ([f"--config.dataset.train_split=train[:{'9' * 5000}]"], "no split"),
+    (["--config.num_steps=4294967296"], "config.num_steps"),
+    ([f"--config.steps_per_dispatch={'9' * 30}"], "does not divide"),
+    (["--config.eval.batch_size=99999999999"], "is more than the"),
+    (["--undefok=nothing"], "unknown flag '--undefok'"),
+    (["--start_timeout=3"], "needs --distributed"),
     (["--config.dataset.name=nowhere.npy"], "no file 'nowhere.npy'"),
     (["--config.dataset.train_split=train[:\uff11\uff10\uff10]"], "no split"),
     (["--config.dataset.train_split=train[5:5]"], "is empty or out of range"),
@@ -92,6 +109,8 @@ TRAINING = [  # (arguments, part of the line); of train and of train_eval
     (["--process_id=\uff11"], "use the digits 0 to 9"),
 ]
 OTHERS = [
+    (train, [*AS_ONE_OF, "--coordinator=a:1", "--num_processes=99999999999"], "must be 1 to 10,000"),
+    (train, [*AS_ONE_OF, f"--coordinator={LONG}:1", "--num_processes=2"], "is no name of a machine"),
     (train_eval, [DIGITS, "--config.eval.best_metric=accurcy"], "did you mean 'accuracy'?"),
     (train_eval, ["--config.eval.network=inception", "--config.eval.network_path=a_file"], "inception"),
     (evaluate, ["--config.restore_path="], "is empty"),
@@ -108,6 +127,8 @@ OTHERS = [
     (sweep, [DIGITS, "--sweep=s_batch.py"], "use at most 1,500"),
     (sweep, ["--sweep=s_restore.py"], "no folder 'nowhere'"),
     (sweep, ["--sweep=s_unset.py"], "is empty"),
+    (sweep, ["--sweep=s_array.py"], "a value of type ndarray"),
+    (sweep, ["--sweep=s_data.py", "--workdir=a\nb"], "is no name of a folder"),
     (sweep, ["--sweep=s_none.py"], "must return a list of dicts"),
     (sweep, ["--sweep=nowhere.py"], "no file 'nowhere.py'"),
     (sweep, ["--sweep=s_data.py", "--jobs=\uff12"], "use the digits 0 to 9"),
@@ -117,6 +138,7 @@ OTHERS = [
     (sweep, ["--results", "a_file"], "no sweep.json in 'a_file'"),
     (sweep, ["--results", LONG], "File name too long"),
     (catalogue, ["junk"], "unexpected argument 'junk'"),
+    (catalogue, ["--config.seed=1"], "nothing is configured here"),
     (plot, ["nothing"], "unknown name 'nothing'"),
     (plot, [], "name a picture"),
     (plot, ["sharpness", "nowhere"], "nowhere"),
@@ -132,9 +154,11 @@ def folder(tmp_path_factory) -> Path:
     for name, text in FILES.items():
         (root / name).parent.mkdir(exist_ok=True)
         (root / name).write_text(text)
-    header = str({"descr": "<f8", "fortran_order": False, "shape": (-5, 10)}).ljust(117) + "\n"
-    matrix = np.lib.format.magic(1, 0) + len(header).to_bytes(2, "little") + header.encode()
-    (root / "matrix.npy").write_bytes(matrix)
+    for name, shape in (("matrix", (-5, 10)), ("huge", (10**12, 10**9))):
+        header = str({"descr": "<f8", "fortran_order": False, "shape": shape}).ljust(117) + "\n"
+        matrix = np.lib.format.magic(1, 0) + len(header).to_bytes(2, "little") + header.encode()
+        (root / f"{name}.npy").write_bytes(matrix)
+    (root / "folder.npy").mkdir()
     return root
 
 
@@ -185,9 +209,13 @@ def test_a_cache_of_another_user_is_refused(tmp_path, capsys, monkeypatch):
     assert "is of another user" in refusal(train, capsys, DIGITS)
 
 
-def test_a_cache_that_others_can_write_is_closed_to_them(tmp_path, monkeypatch):
-    from lib.runtime.cache import cache_dir
-
-    tmp_path.chmod(0o777)
-    monkeypatch.setenv("GRADIENT_DYNAMICS_CACHE", str(tmp_path))
+def test_a_cache_that_others_can_write_is_refused_and_a_new_one_is_closed_to_them(
+    tmp_path, capsys, monkeypatch
+):
+    (tmp_path / "open").mkdir()
+    (tmp_path / "open").chmod(0o1777)
+    monkeypatch.setenv("GRADIENT_DYNAMICS_CACHE", str(tmp_path / "open"))
+    assert "others can write in the cache" in refusal(train, capsys, DIGITS)
+    assert (tmp_path / "open").stat().st_mode & 0o7777 == 0o1777
+    monkeypatch.setenv("GRADIENT_DYNAMICS_CACHE", str(tmp_path / "new"))
     assert cache_dir().stat().st_mode & 0o777 == 0o700

@@ -176,9 +176,7 @@ def test_an_unknown_set_is_an_error_that_names_the_nearest(name, hint, data_dir)
 
 
 def test_a_name_that_tfds_cannot_parse_is_an_error(data_dir):
-    assert error_of("a b!", "train", str(data_dir)).startswith(
-        "config.dataset.name: TFDS cannot use 'a b!'"
-    )
+    assert error_of("a b!", "train", str(data_dir)).startswith("config.dataset.name: no set 'a b!'")
 
 
 def test_images_of_several_sizes_are_an_error(data_dir):

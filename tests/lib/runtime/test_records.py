@@ -15,6 +15,12 @@ DAMAGED = [
     b"null",
     b'{"loss": 1.0}',
     b'{"step": "2"}',
+    b'{"step": -2}',
+    b'{"step": 100000000000000000000}',
+    b'{"step": 2, "loss": [1]}',
+    b'{"step": 2, "loss": "x"}',
+    b'{"step": 2, "loss": ' + b"9" * 400 + b"}",
+    b'{"step": 2, "by": "eval", "loss": {}}',
     b'{"step": 2, "lo',
 ]
 
@@ -73,7 +79,7 @@ def test_a_resume_drops_what_came_after_its_step_and_no_score(tmp_path, seed):
 
 
 def test_of_many_records_a_curve_reads_a_few_that_are_spread_evenly(tmp_path):
-    lines = [{"step": step, "loss": 0.5, "text": "x" * (900 + step % 7)} for step in range(1, 2001)]
+    lines = [{"step": step, "loss": 0.5, "x" * (900 + step % 7): 1.0} for step in range(1, 2001)]
     (tmp_path / "train.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     steps = [record["step"] for record in records.read_training(tmp_path, about=50)]
     assert len(steps) == 50
@@ -83,10 +89,11 @@ def test_of_many_records_a_curve_reads_a_few_that_are_spread_evenly(tmp_path):
 
 
 @pytest.mark.parametrize("content", [b"", b"\n", b'{"step": 1}'])
-def test_files_of_no_whole_line_are_read(tmp_path, content):
+def test_files_of_no_whole_line_are_read_without_a_word(tmp_path, capsys, content):
     (tmp_path / "train.jsonl").write_bytes(content)
     assert len(records.read_training(tmp_path)) == content.count(b"step")
     writer = records.MetricWriter(tmp_path, records.TRAINING, tmp_path / "events", 1)
     writer.write(2, {"loss": 1.0})
     writer.close()
     assert records.read_training(tmp_path)[-1] == {"step": 2, "loss": 1.0}
+    assert capsys.readouterr().out == ""
