@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from conftest import ROOT
+from forked import Ended
 
 from lib.runtime import checkpoints, seals
 
@@ -14,14 +15,6 @@ RUN = [f"--config={ROOT}/configs/classifier/digits.py", "--config.classifier.mod
 RUN += ["--config.classifier.augmentation.crop_padding=1", "--config.batch_size=8", "--config.log_every=1"]
 RUN += ["--config.eval_every=2", "--config.checkpoint_every=2", "--config.figures_every=4"]
 SWEEP_JSON = '{"config": "c", "sweep": "s", "runs": [{"name": "run", "overrides": {"seed": 0}}]}'
-
-
-class Ended(NamedTuple):
-    """How a program ended, and what it printed."""
-
-    code: int
-    out: str
-    err: str = ""
 
 
 class Sound(NamedTuple):
@@ -44,7 +37,7 @@ def checksum(run: Path) -> str:
 
 def assert_few_lines(ended: Ended) -> None:
     """Asserts that a program went on, or ended with exit code 1 or 2 and at most three lines of errors."""
-    text = f"{ended.out}\n{ended.err}"
+    text = f"{ended.out}\n-- errors --\n{ended.err}"
     assert "Traceback" not in text, text
     assert ended.code in (0, 1, 2), text
     errors = [line for line in text.splitlines() if line.startswith("error: ")]

@@ -12,12 +12,14 @@ import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
+from typing import NamedTuple
 
 import jax
 
 PROGRAMS = ["experiments.main", "eval.main", "eval.train_eval", "experiments.sweep.main"]
 _TIMEOUT = 120
 _DEVICES = 2
+_ENDINGS = (".out", ".err")
 
 # What is killed leaves semaphores, which the standard library's tracker would list at the end.
 os.environ.setdefault("PYTHONWARNINGS", "ignore:resource_tracker:UserWarning")
@@ -29,7 +31,7 @@ class Program:
     """A program that runs, and is the first process of a group of its own."""
 
     def __init__(self, module: str, *args: str, log: Path, env: Mapping[str, str] = MappingProxyType({})):
-        """Starts `python -m module args` with more variables; what it prints goes into a file."""
+        """Starts `python -m module args` with more variables; what it prints goes into log.out and log.err."""
         self._log = log
         what = (module, [*map(str, args)], str(log), dict(env))
         self._process = _context.Process(target=_run, args=what)
@@ -47,20 +49,29 @@ class Program:
             self._process.kill()
         self._process.join()
 
-    def wait(self) -> tuple[int, str]:
-        """Waits for its end; returns (exit code, what it has printed)."""
+    def wait(self) -> "Ended":
+        """Waits for its end."""
         self._process.join(_TIMEOUT)
         if self.running:
             self.kill()
-            raise AssertionError(f"still running after {_TIMEOUT} s: {self.printed()}")
-        return self._process.exitcode, self.printed()
+            raise AssertionError(f"still running after {_TIMEOUT} s: {self._printed()}")
+        return Ended(self._process.exitcode, *self._printed())
 
-    def printed(self) -> str:
-        return self._log.read_text() if self._log.exists() else ""
+    def _printed(self) -> list[str]:
+        files = [Path(f"{self._log}{ending}") for ending in _ENDINGS]
+        return [file.read_text() if file.exists() else "" for file in files]
 
 
-def run(module: str, *args: str, log: Path, **kwargs) -> tuple[int, str]:
-    """Executes a program to its end; returns (exit code, what it has printed)."""
+class Ended(NamedTuple):
+    """How a program ended: its exit code, and what it printed on standard output and standard error."""
+
+    code: int
+    out: str
+    err: str
+
+
+def run(module: str, *args: str, log: Path, **kwargs) -> Ended:
+    """Executes a program to its end."""
     return Program(module, *args, log=log, **kwargs).wait()
 
 
@@ -68,9 +79,8 @@ def _run(module: str, args: list[str], log: str, env: dict[str, str]) -> None:
     """Becomes a program: in the forked process."""
     os.setsid()
     os.environ.update(env)
-    file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
-    for descriptor in (1, 2):
-        os.dup2(file, descriptor)
+    for descriptor, ending in zip((1, 2), _ENDINGS, strict=True):
+        os.dup2(os.open(f"{log}{ending}", os.O_WRONLY | os.O_CREAT | os.O_TRUNC), descriptor)
     sys.stdout = open(1, "w", buffering=1, closefd=False)  # noqa: SIM115 - as long as the process
     sys.stderr = open(2, "w", buffering=1, closefd=False)  # noqa: SIM115
     warnings.filterwarnings("ignore", "os.fork")

@@ -25,7 +25,7 @@ class Network(NamedTuple):
 
 
 class UnloadedNetwork(NamedTuple):
-    """A network of which it is known that it is there, and that it fits the images.
+    """A network that is there and fits the images, before it is read or trained.
 
     Attributes:
       names: as of `Network`.

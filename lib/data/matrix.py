@@ -2,6 +2,7 @@
 
 import difflib
 import hashlib
+import math
 import re
 import shutil
 import zipfile
@@ -61,7 +62,9 @@ def _mapped(path: Path, key: str | None, name: str) -> np.ndarray:
         if key:
             raise ConfigError(f"'{path}' holds one array; leave out ':{key}'", _FIELD)
         with path.open("rb") as file:
-            _check_matrix(file, name)
+            shape, dtype = _check_matrix(file, name)
+        if math.prod(map(int, shape)) * dtype.itemsize > path.stat().st_size:
+            raise ValueError(f"it is too short for {shape[0]:,} rows of {shape[1]:,}")
         return np.load(path, mmap_mode="r")
     with zipfile.ZipFile(path) as archive:
         keys = [member.removesuffix(".npy") for member in archive.namelist() if member.endswith(".npy")]

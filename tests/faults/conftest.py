@@ -31,10 +31,10 @@ def sound(tmp_path_factory) -> Sound:
     run, log = root / "sweep" / "run", root / "log"
     train = [*RUN, f"--workdir={run}", f"--config.num_steps={LAST - 2}"]
     for module, args in ((TRAIN, train), (EVAL, [f"--workdir={run}", "--follow"])):
-        code, printed = forked.run(module, *args, log=log)
-        assert code == 0, printed
+        ended = forked.run(module, *args, log=log)
+        assert ended.code == 0, ended
     (root / "sweep" / "sweep.json").write_text(SWEEP_JSON)
     whole = shutil.copytree(run, root / "whole")
-    code, printed = forked.run(TRAIN, *RUN, f"--workdir={whole}", f"--config.num_steps={LAST}", log=log)
-    assert code == 0, printed
+    ended = forked.run(TRAIN, *RUN, f"--workdir={whole}", f"--config.num_steps={LAST}", log=log)
+    assert ended.code == 0, ended
     return Sound(root / "sweep", checksum(whole))

@@ -1,19 +1,24 @@
 """Every file of a run, damaged in every way, under the programs that read it."""
 
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
-from campaign import LAST, RUN, Ended, assert_few_lines, assert_no_litter, checksum
+from campaign import LAST, RUN, assert_few_lines, assert_no_litter, checksum
 from conftest import ROOT
+from forked import Ended
 
+from analysis import __main__ as plot
 from eval import follow
 from eval import main as evaluate
 from experiments import main as train
 from experiments.sweep import main as sweep
 from lib.runtime import checkpoints, seals
+
+pytestmark = pytest.mark.program  # the fixture starts some
 
 NEWEST = f"run/checkpoints/{LAST - 2}"
 FILES = {  # as glob patterns in the sweep's folder; the last match is damaged
@@ -59,8 +64,15 @@ CONTENTS: dict[str, Callable[[bytes, np.random.Generator], bytes]] = {
     "deep": lambda data, random: b"[" * 10**5,
     "lines": lambda data, random: b"\n" * 50 + data,
 }
-PLACES = ("gone", "folder", "link")  # what else can be where a file was
-PROGRAMS = {"train": train.main, "eval": evaluate.main, "follow": evaluate.main, "results": sweep.main}
+PLACES = ("gone", "folder", "link", "link to nothing", "pipe")  # what else can be where a file was
+PROGRAMS = {
+    "train": train.main,
+    "eval": evaluate.main,
+    "follow": evaluate.main,
+    "results": sweep.main,
+    "compare": plot.main,
+}
+NO_RECORDS = ("list", "null", "number", "text", "object", "deep", "not utf-8")
 
 
 def arguments(program: str, folder: Path) -> list[str]:
@@ -71,6 +83,7 @@ def arguments(program: str, folder: Path) -> list[str]:
         "eval": [f"--workdir={run}"],
         "follow": [f"--workdir={run}", "--follow"],
         "results": ["--results", str(folder)],
+        "compare": ["compare", str(run), f"--out={folder / 'compare.png'}"],
     }[program]
 
 
@@ -88,6 +101,10 @@ def damage(path: Path, how: str, random: np.random.Generator) -> Path | None:
         elsewhere.write_bytes(data)
         path.symlink_to(elsewhere)
         return elsewhere
+    elif how == "link to nothing":
+        path.symlink_to(path.parent / "nothing")
+    elif how == "pipe":
+        os.mkfifo(path)
     elif how in CONTENTS:
         path.write_bytes(CONTENTS[how](data, random))
     return None
@@ -123,6 +140,8 @@ def test_a_damaged_file_is_a_line_or_is_passed_over(file, sound, tmp_path, capfd
             assert elsewhere.read_bytes() == before
         if program == "train" and ended.code == 0:
             assert checksum(folder / "run") == sound.at_last
+        if "records" in file and how in NO_RECORDS and program in ("train", "results"):
+            assert "damaged line" in ended.out
         if damaged_newest and program in ("train", "eval"):
             assert f"checkpoint of step {LAST - 2} is damaged" in ended.out
         shutil.rmtree(folder)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import forked
 import pytest
-from campaign import EVAL, LAST, RUN, TRAIN, Ended, assert_few_lines, assert_no_litter, checksum
+from campaign import EVAL, LAST, RUN, TRAIN, assert_few_lines, assert_no_litter, checksum
 
 from lib.runtime.run_folder import RunFolder
 
@@ -47,25 +47,25 @@ def test_training_on_a_full_disk_is_a_line_and_goes_on_when_there_is_room(
 ):
     log, run = tmp_path / "log", disk.path / "run"
     command = [*WHOLE, f"--workdir={run}"]
-    assert forked.run(TRAIN, *command, log=log)[0] == 0
+    assert forked.run(TRAIN, *command, log=log).code == 0
     most = disk.used()
     for _ in range(4 * rounds):
         shutil.rmtree(run)
         size = int(random.uniform(8, most - 8))
         print(f"{size} of {most} kB")
         disk.resize(size)
-        code, printed = forked.run(TRAIN, *command, log=log)
-        assert code == 1, printed
-        assert "No space left on device" in printed
-        assert_few_lines(Ended(code, printed))
+        ended = forked.run(TRAIN, *command, log=log)
+        assert ended.code == 1, ended
+        assert "No space left on device" in ended.err
+        assert_few_lines(ended)
         if run.exists():
             assert_no_litter(run)
             folder = RunFolder(run)
             if status := folder.status():
                 assert status["step"] == folder.newest_step()
         disk.resize(4 * most)
-        code, printed = forked.run(TRAIN, *command, log=log)
-        assert code == 0, printed
+        ended = forked.run(TRAIN, *command, log=log)
+        assert ended.code == 0, ended
         assert checksum(run) == sound.at_last
 
 
@@ -78,13 +78,13 @@ def test_scoring_on_a_full_disk_is_a_line_and_goes_on_when_there_is_room(sound, 
     (run / "status.json").write_text('{"status": "failed", "step": 6, "error": "x"}')
     for command in ([f"--workdir={run}"], [f"--workdir={run}", "--follow"]):
         disk.resize(disk.used() + int(random.uniform(1, 24)))
-        ended = Ended(*forked.run(EVAL, *command, log=log))
-        assert ended.code == 1, ended.out
+        ended = forked.run(EVAL, *command, log=log)
+        assert ended.code == 1, ended
         assert_few_lines(ended)
         assert_no_litter(run)
         disk.resize(10**5)
-        code, printed = forked.run(EVAL, *command, log=log)
-        assert code == 0, printed
+        ended = forked.run(EVAL, *command, log=log)
+        assert ended.code == 0, ended
 
 
 def test_a_full_cache_stops_no_training_and_is_one_line(sound, disk, tmp_path):
@@ -94,8 +94,8 @@ def test_a_full_cache_stops_no_training_and_is_one_line(sound, disk, tmp_path):
     env = {"GRADIENT_DYNAMICS_CACHE": str(disk.path / "cache")}
     for _ in range(2):  # the second one finds what the first could keep
         shutil.rmtree(run, ignore_errors=True)
-        code, printed = forked.run(TRAIN, *command, log=log, env=env)
-        assert code == 0, printed
-        assert printed.count("note: a compiled program cannot be kept") == 1
-        assert "Warning" not in printed
+        ended = forked.run(TRAIN, *command, log=log, env=env)
+        assert ended.code == 0, ended
+        assert ended.out.count("note: a compiled program cannot be kept") == 1
+        assert ended.err == ""
         assert checksum(run) == sound.at_last

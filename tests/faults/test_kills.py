@@ -16,6 +16,7 @@ pytestmark = pytest.mark.program
 STEPS = 40
 LONG = [*RUN, f"--config.num_steps={STEPS}"]
 KEPT = "--config.keep_checkpoints=20"  # all of them: none is dropped before it is scored
+_BEFORE_THE_END = 0.9  # seconds: no program is done then
 SWEEP_FILE = "def get_sweep(h):\n    return h.seeds(2)\n"
 
 
@@ -23,22 +24,23 @@ SWEEP_FILE = "def get_sweep(h):\n    return h.seeds(2)\n"
 def whole(tmp_path_factory) -> Path:
     """Trains and scores without a kill; returns the run's folder."""
     root = tmp_path_factory.mktemp("whole")
-    code, printed = forked.run(TRAIN_EVAL, *LONG, KEPT, f"--workdir={root / 'run'}", log=root / "log")
-    assert code == 0, printed
+    ended = forked.run(TRAIN_EVAL, *LONG, KEPT, f"--workdir={root / 'run'}", log=root / "log")
+    assert ended.code == 0, ended
     return root / "run"
 
 
 def kill_at_random(module, args, log, random, kills: int, longest: float = 3.0) -> None:
-    """Starts a program and kills it at a random moment, and so on."""
+    """Starts a program and kills it at a random moment, and so on; the first kill comes before its end."""
     killed = 0
-    for _ in range(kills):
+    for i in range(kills):
         program = forked.Program(module, *args, log=log)
-        until = time.monotonic() + random.uniform(0, longest)
+        until = time.monotonic() + random.uniform(0, longest if i else _BEFORE_THE_END)
         while time.monotonic() < until and program.running:
             time.sleep(0.005)
         killed += program.running
         program.kill()
     print(f"{killed} of {kills} kills came before the end")
+    assert killed or not kills
 
 
 def lines(records_of_run: list[dict]) -> list[dict]:
@@ -75,8 +77,8 @@ def test_killed_training_ends_as_if_it_had_not_been(whole, tmp_path, random, rou
     for i in range(rounds):
         args = [*LONG, f"--workdir={run / str(i)}"]
         kill_at_random(TRAIN, args, log, random, kills=6)
-        code, printed = forked.run(TRAIN, *args, log=log)
-        assert code == 0, printed
+        ended = forked.run(TRAIN, *args, log=log)
+        assert ended.code == 0, ended
         assert_same_run(run / str(i), whole)
         assert_no_litter(run / str(i))
         assert len(checkpoints.steps(run / str(i) / "checkpoints")) == 3
@@ -87,8 +89,8 @@ def test_killed_train_eval_scores_everything_once(whole, tmp_path, random, round
     for i in range(rounds):
         args = [*LONG, KEPT, f"--workdir={run / str(i)}"]
         kill_at_random(TRAIN_EVAL, args, log, random, kills=2, longest=8.0)
-        code, printed = forked.run(TRAIN_EVAL, *args, log=log)
-        assert code == 0, printed
+        ended = forked.run(TRAIN_EVAL, *args, log=log)
+        assert ended.code == 0, ended
         assert_same_run(run / str(i), whole)
         assert_scored_once(run / str(i), whole)
 
@@ -96,12 +98,12 @@ def test_killed_train_eval_scores_everything_once(whole, tmp_path, random, round
 def test_killed_followers_score_everything_once(whole, tmp_path, random, rounds):
     run, log = tmp_path / "run", tmp_path / "log"
     for i in range(rounds):
-        code, printed = forked.run(TRAIN, *LONG, KEPT, f"--workdir={run / str(i)}", log=log)
-        assert code == 0, printed
+        ended = forked.run(TRAIN, *LONG, KEPT, f"--workdir={run / str(i)}", log=log)
+        assert ended.code == 0, ended
         args = [f"--workdir={run / str(i)}", "--follow"]
         kill_at_random(EVAL, args, log, random, kills=3)
-        code, printed = forked.run(EVAL, *args, log=log)
-        assert code == 0, printed
+        ended = forked.run(EVAL, *args, log=log)
+        assert ended.code == 0, ended
         assert_scored_once(run / str(i), whole)
         assert_same_run(run / str(i), whole)
 
@@ -114,8 +116,8 @@ def test_a_killed_sweep_ends_as_if_it_had_not_been(tmp_path, random, rounds):
     for i, kills in enumerate((0, *[2] * rounds)):
         args = [*sweep, f"--workdir={tmp_path / str(i)}"]
         kill_at_random(SWEEP, args, log, random, kills, longest=10.0)
-        code, printed = forked.run(SWEEP, *args, log=log)
-        assert code == 0, printed
+        ended = forked.run(SWEEP, *args, log=log)
+        assert ended.code == 0, ended
         runs = json.loads((tmp_path / str(i) / "sweep.json").read_text())["runs"]
         results.append([checksum(tmp_path / str(i) / run["name"]) for run in runs])
     assert len(set(results[0])) == 2
