@@ -31,7 +31,7 @@ class Program:
     """A program that runs, and is the first process of a group of its own."""
 
     def __init__(self, module: str, *args: str, log: Path, env: Mapping[str, str] = MappingProxyType({})):
-        """Starts `python -m module args` with more variables; what it prints goes into log.out and log.err."""
+        """Starts `python -m module args` with more variables; its output goes to log.out and log.err."""
         self._log = log
         what = (module, [*map(str, args)], str(log), dict(env))
         self._process = _context.Process(target=_run, args=what)
