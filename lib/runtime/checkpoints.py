@@ -14,6 +14,7 @@ import logging
 import re
 import shutil
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -48,13 +49,17 @@ class Writer:
         folder.mkdir(parents=True, exist_ok=True)
         self._folder = folder.absolute()
         self._saving: tuple[int, dict[str, str], str] | None = None  # (step, layout, checksum)
+        self._drop_notes(lambda notes: not notes.is_file())  # at a pipe, Orbax would wait
         try:
             self._manager = self._open(keep)
-        except (ValueError, TypeError, RecursionError, IsADirectoryError):
-            # Of damaged notes of Orbax on a step, which no restore needs.
-            for notes in self._folder.glob("*/_CHECKPOINT_METADATA"):
-                shutil.rmtree(notes) if notes.is_dir() else notes.unlink()
+        except (ValueError, TypeError, RecursionError):  # of damaged notes
+            self._drop_notes(lambda notes: True)
             self._manager = self._open(keep)
+
+    def _drop_notes(self, condition: Callable[[Path], bool]) -> None:
+        """Removes Orbax's own notes on steps, which no restore needs, where a condition holds."""
+        for notes in filter(condition, self._folder.glob("*/_CHECKPOINT_METADATA")):
+            shutil.rmtree(notes) if notes.is_dir() else notes.unlink()
 
     def _open(self, keep: int) -> ocp.CheckpointManager:
         return ocp.CheckpointManager(

@@ -92,18 +92,18 @@ def open_file(path: Path, mode: str) -> IO:
     """
 
     def opener(name: str, flags: int) -> int:
-        return os.open(name, flags | os.O_NOFOLLOW | os.O_NONBLOCK, 0o666)
+        try:
+            descriptor = os.open(name, flags | os.O_NOFOLLOW | os.O_NONBLOCK, 0o666)
+        except OSError as error:
+            if error.errno != errno.ELOOP:
+                raise
+            raise ConfigError(f"'{path}' is a symbolic link, which is not followed; remove it") from error
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            os.close(descriptor)
+            raise ConfigError(f"'{path}' is no ordinary file; remove it")
+        return descriptor
 
-    try:
-        file = open(path, mode, opener=opener)  # noqa: SIM115 - the caller closes it
-    except OSError as error:
-        if error.errno != errno.ELOOP:
-            raise
-        raise ConfigError(f"'{path}' is a symbolic link, which is not followed; remove it") from error
-    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-        file.close()
-        raise ConfigError(f"'{path}' is no ordinary file; remove it")
-    return file
+    return open(path, mode, opener=opener)
 
 
 @contextlib.contextmanager

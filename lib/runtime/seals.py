@@ -1,5 +1,6 @@
 """Seals of checkpoints: a file with checksums of all that a checkpoint holds, its step, and of itself."""
 
+import errno
 import hashlib
 import json
 from pathlib import Path
@@ -46,7 +47,7 @@ def read(folder: Path) -> Seal:
       PermissionError: it may not be read.
     """
     try:
-        written, digest = json.loads((folder / NAME).read_bytes())
+        written, digest = json.loads(_ordinary(folder / NAME).read_bytes())
         seal = Seal(**written)
         sound = digest == _own_digest(seal)
     except FileNotFoundError:
@@ -65,7 +66,7 @@ def read(folder: Path) -> Seal:
 def _older(folder: Path) -> Seal:
     """Reads what took the place of a seal before there were seals: nothing vouches for the files there."""
     try:
-        meta = json.loads((folder / "meta" / "metadata").read_bytes())
+        meta = json.loads(_ordinary(folder / "meta" / "metadata").read_bytes())
         return Seal(int(folder.name), dict(meta["layout"]), str(meta["checksum"]), {})
     except OSError as error:
         raise DamagedError("it has no seal") from error
@@ -93,8 +94,19 @@ def verify(folder: Path) -> Seal:
     return seal
 
 
+def _ordinary(path: Path) -> Path:
+    """Returns a path that no reader would wait at, as at a pipe.
+
+    Raises:
+      OSError: it is there, and no file.
+    """
+    if path.exists() and not path.is_file():
+        raise OSError(errno.EINVAL, "no file", str(path))
+    return path
+
+
 def _digest(path: Path) -> str:
-    with path.open("rb") as file:
+    with _ordinary(path).open("rb") as file:
         return hashlib.file_digest(file, _blake2b).hexdigest()
 
 

@@ -55,13 +55,13 @@ CONTENTS: dict[str, Callable[[bytes, np.random.Generator], bytes]] = {
     "half": lambda data, random: data[: len(data) // 2],
     "flipped": flipped,
     "noise": lambda data, random: random.bytes(len(data)),
-    "not utf-8": lambda data, random: b"\xff\xfe",
+    "not utf-8": lambda data, random: b"\xff\xfe\n",
     "list": lambda data, random: b"[1]\n",
     "null": lambda data, random: b"null\n",
     "number": lambda data, random: b"3\n",
     "text": lambda data, random: b'"text"\n',
     "object": lambda data, random: b"{}\n",
-    "deep": lambda data, random: b"[" * 10**5,
+    "deep": lambda data, random: b"[" * 10**5 + b"\n",
     "lines": lambda data, random: b"\n" * 50 + data,
 }
 PLACES = ("gone", "folder", "link", "link to nothing", "pipe")  # what else can be where a file was
