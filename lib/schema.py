@@ -53,7 +53,7 @@ class EvaluationSection(Section):
     num_samples: PositiveInt
     num_splits: PositiveInt
     kernel_samples: Annotated[int, Field(ge=2)]
-    batch_size: PositiveInt
+    batch_size: Annotated[int, Field(gt=0, le=100_000)]
     best_metric: str
 
     @pydantic.model_validator(mode="after")
@@ -66,11 +66,6 @@ class EvaluationSection(Section):
                 f"{self.num_samples} samples make no {self.num_splits} splits of at least {least}; use "
                 f"{least * self.num_splits} or more, or fewer config.eval.num_splits",
                 "num_samples",
-            )
-        if self.batch_size > self.num_samples:
-            raise ConfigError(
-                f"{self.batch_size:,} is more than the {self.num_samples:,} of config.eval.num_samples",
-                "batch_size",
             )
         if rest := self.num_samples % self.num_splits:
             raise ConfigError(

@@ -193,7 +193,7 @@ BY_HAND = ["--distributed", "--coordinator=127.0.0.1:1", "--num_processes=2", "-
         ([*BY_HAND[:1], *BY_HAND[2:]], "--num_processes: needs --coordinator too"),
         ([*BY_HAND, "--process_id=2"], "--process_id: 2 is not in 0 .. 1"),
         ([*BY_HAND, "--process_id=-1"], "--process_id: -1 is not in 0 .. 1"),
-        ([*BY_HAND, "--num_processes=0"], "--num_processes: must be at least 1, not 0"),
+        ([*BY_HAND, "--num_processes=0"], "--num_processes: must be 1 to 10,000, not 0"),
         ([*BY_HAND, "--coordinator=here"], "--coordinator: 'here' is not of the form HOST:PORT"),
     ],
 )
