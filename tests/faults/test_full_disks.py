@@ -49,7 +49,7 @@ def test_training_on_a_full_disk_is_a_line_and_goes_on_when_there_is_room(
     command = [*WHOLE, f"--workdir={run}"]
     assert forked.run(TRAIN, *command, log=log).code == 0
     most = disk.used()
-    for _ in range(4 * rounds):
+    for _ in range(3 * rounds):
         shutil.rmtree(run)
         size = int(random.uniform(8, most - 8))
         print(f"{size} of {most} kB")
@@ -77,7 +77,7 @@ def test_scoring_on_a_full_disk_is_a_line_and_goes_on_when_there_is_room(sound, 
     (run / "metrics" / "eval.jsonl").unlink()
     (run / "status.json").write_text('{"status": "failed", "step": 6, "error": "x"}')
     for command in ([f"--workdir={run}"], [f"--workdir={run}", "--follow"]):
-        disk.resize(disk.used() + int(random.uniform(1, 24)))
+        disk.resize(disk.used() + int(random.uniform(1, 8)))
         ended = forked.run(EVAL, *command, log=log)
         assert ended.code == 1, ended
         assert_few_lines(ended)

@@ -13,7 +13,7 @@ from lib.runtime.run_folder import RunFolder
 
 pytestmark = pytest.mark.program
 
-STEPS = 40
+STEPS = 24
 LONG = [*RUN, f"--config.num_steps={STEPS}"]
 KEPT = "--config.keep_checkpoints=20"  # all of them: none is dropped before it is scored
 _BEFORE_THE_END = 0.9  # seconds: no program is done then
@@ -29,7 +29,7 @@ def whole(tmp_path_factory) -> Path:
     return root / "run"
 
 
-def kill_at_random(module, args, log, random, kills: int, longest: float = 3.0) -> None:
+def kill_at_random(module, args, log, random, kills: int, longest: float = 2.0) -> None:
     """Starts a program and kills it at a random moment, and so on; the first kill comes before its end."""
     killed = 0
     for i in range(kills):
@@ -76,7 +76,7 @@ def test_killed_training_ends_as_if_it_had_not_been(whole, tmp_path, random, rou
     run, log = tmp_path / "run", tmp_path / "log"
     for i in range(rounds):
         args = [*LONG, f"--workdir={run / str(i)}"]
-        kill_at_random(TRAIN, args, log, random, kills=6)
+        kill_at_random(TRAIN, args, log, random, kills=4)
         ended = forked.run(TRAIN, *args, log=log)
         assert ended.code == 0, ended
         assert_same_run(run / str(i), whole)
@@ -88,7 +88,7 @@ def test_killed_train_eval_scores_everything_once(whole, tmp_path, random, round
     run, log = tmp_path / "run", tmp_path / "log"
     for i in range(rounds):
         args = [*LONG, KEPT, f"--workdir={run / str(i)}"]
-        kill_at_random(TRAIN_EVAL, args, log, random, kills=2, longest=8.0)
+        kill_at_random(TRAIN_EVAL, args, log, random, kills=2, longest=6.0)
         ended = forked.run(TRAIN_EVAL, *args, log=log)
         assert ended.code == 0, ended
         assert_same_run(run / str(i), whole)
@@ -101,7 +101,7 @@ def test_killed_followers_score_everything_once(whole, tmp_path, random, rounds)
         ended = forked.run(TRAIN, *LONG, KEPT, f"--workdir={run / str(i)}", log=log)
         assert ended.code == 0, ended
         args = [f"--workdir={run / str(i)}", "--follow"]
-        kill_at_random(EVAL, args, log, random, kills=3)
+        kill_at_random(EVAL, args, log, random, kills=2)
         ended = forked.run(EVAL, *args, log=log)
         assert ended.code == 0, ended
         assert_scored_once(run / str(i), whole)
@@ -115,7 +115,7 @@ def test_a_killed_sweep_ends_as_if_it_had_not_been(tmp_path, random, rounds):
     results = []
     for i, kills in enumerate((0, *[2] * rounds)):
         args = [*sweep, f"--workdir={tmp_path / str(i)}"]
-        kill_at_random(SWEEP, args, log, random, kills, longest=10.0)
+        kill_at_random(SWEEP, args, log, random, kills, longest=8.0)
         ended = forked.run(SWEEP, *args, log=log)
         assert ended.code == 0, ended
         runs = json.loads((tmp_path / str(i) / "sweep.json").read_text())["runs"]
