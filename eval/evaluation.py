@@ -9,6 +9,7 @@ import numpy as np
 from eval import sampling
 from eval.image_scorer import ImageScorer
 from eval.networks import NETWORKS, Network, UnloadedNetwork
+from lib.data import Dataset, load_split
 from lib.errors import ConfigError, nearest
 from lib.experiment import State
 from lib.pictures.images import image_grid
@@ -41,6 +42,8 @@ class Evaluator:
         Raises:
           ConfigError: there is no such network, none for such images, or no such metric.
         """
+        if self._unloaded:
+            _ = self._reference  # loads it
         wanted, known = self.config.eval.best_metric.removeprefix("-"), self.metric_names
         if wanted and wanted not in known:
             raise ConfigError(f"no metric '{wanted}'{nearest(wanted, known)}", "config.eval.best_metric")
@@ -68,6 +71,7 @@ class Evaluator:
         if self.network is None:
             return split
         names = ("num_samples", "num_splits", "kernel_samples", "batch_size")  # samples depend on the last
+        names += ("reference_split",)
         return split | {
             "network": self.network.name,
             "network_checksum": self.network.checksum,
@@ -82,7 +86,7 @@ class Evaluator:
         same = {
             record["step"]: record
             for record in records.read_scores(self.folder.metrics)
-            if record.keys() >= names and all(record.get(name) == value for name, value in conditions)
+            if record.keys() >= names and all(record.get(name, "") == value for name, value in conditions)
         }
         return dict(sorted(same.items()))
 
@@ -124,7 +128,16 @@ class Evaluator:
 
     @functools.cached_property
     def _scorer(self) -> ImageScorer | None:
-        return self.network and ImageScorer(self.programs, self.network)
+        return self.network and ImageScorer(self.programs, self.network, self._reference)
+
+    @functools.cached_property
+    def _reference(self) -> Dataset:
+        """Returns what samples are compared with."""
+        split = self.config.eval.reference_split
+        try:
+            return load_split(self.config.dataset, split) if split else self.programs.data.held_out
+        except ConfigError as error:
+            raise ConfigError(error.message, "config.eval.reference_split") from error
 
     def _score_samples(self, scorer: ImageScorer, placed: State, step: int) -> dict:
         """Prints the scores of a placed state's samples beside the bounds, and draws some.
@@ -142,7 +155,8 @@ class Evaluator:
             raise NotFiniteError(f"step {step}: not finite: samples; it is not recorded")
         image_grid(grid, self.folder.figures / f"eval_{step:07}.png")
         samples = scorer.record("samples", draw(n=section.num_samples, batch_size=section.batch_size))
-        print("against that split: samples, real images (floor), noise (ceiling)")
+        reference = section.reference_split or self.config.dataset.eval_split
+        print(f"against the {reference} split: samples, real images (floor), noise (ceiling)")
         print(table([samples, *scorer.bounds]))
         print(f"classes of the samples: {shares(samples['classes'])}")
         return {name: value for name, value in samples.items() if name != "images"}

@@ -1,4 +1,4 @@
-"""Scores of sets of images against a run's held-out split, as the mean over equal parts and its spread."""
+"""Scores of sets of images against a reference, a split, as the mean over equal parts and its spread."""
 
 import functools
 import itertools
@@ -11,31 +11,31 @@ from eval import sampling
 from eval.networks import Network
 from eval.reference_cache import cached_records, cached_reference
 from eval.scores import Scores, over_splits
+from lib.data import Dataset
 from lib.runtime.programs import Programs
 
 
 class ImageScorer:
-    """Scores images as a network sees them; the statistics of the held-out split are computed once."""
+    """Scores images as a network sees them; the statistics of the reference are computed once."""
 
-    def __init__(self, programs: Programs, network: Network):
-        self._data, self._config, self._network = programs.data, programs.config, network
+    def __init__(self, programs: Programs, network: Network, reference: Dataset):
+        """Computes the statistics of what images are compared with, or finds them in the cache."""
+        self._train, self._compared = programs.data.train, reference
+        self._config, self._network = programs.config, network
         section = self._config.eval
-        self._reference = cached_reference(
-            self._data.held_out, network, section.kernel_samples, section.batch_size
-        )
+        self._reference = cached_reference(reference, network, section.kernel_samples, section.batch_size)
 
     @functools.cached_property
     def bounds(self) -> list[dict]:
         """Returns the records of real images, the floor of the distances, and of noise, their ceiling."""
-        train, held_out = self._data
         section, split = self._config.eval, self._config.dataset.train_split
         sizes = (section.num_samples, section.num_splits, section.kernel_samples)
-        depends_on = (split, *sizes, train.image, held_out.image)
+        depends_on = (split, *sizes, self._train.image, self._compared.image)
         return cached_records(self._network, depends_on, self._score_bounds)
 
     def _score_bounds(self) -> list[dict]:
         """Scores real images and noise."""
-        train, split, section = self._data.train, self._config.dataset.train_split, self._config.eval
+        train, split, section = self._train, self._config.dataset.train_split, self._config.eval
         n, b = section.num_samples, section.batch_size
         return [
             self.record(f"real ({split})", sampling.real(train, n, b, 0)),

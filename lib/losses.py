@@ -46,6 +46,22 @@ def gen_sigmoid_least_squares(real: jax.Array, fake: jax.Array) -> jax.Array:
     return gen_least_squares(real, jax.nn.sigmoid(fake))
 
 
+def gen_zero_sum_least_squares(real: jax.Array, fake: jax.Array) -> jax.Array:
+    """Returns -E D(G(z))^2: minus what the discriminator's least squares are on samples."""
+    del real
+    return -jnp.mean(fake**2)
+
+
+def gen_zero_sum_sigmoid_least_squares(real: jax.Array, fake: jax.Array) -> jax.Array:
+    """Returns the zero-sum least squares on sigmoid(D)."""
+    return gen_zero_sum_least_squares(real, jax.nn.sigmoid(fake))
+
+
+def disc_hinge(real: jax.Array, fake: jax.Array) -> jax.Array:
+    """Returns E max(0, 1 - D(x)) + E max(0, 1 + D(G(z)))  (Lim and Ye 2017)."""
+    return jnp.mean(jax.nn.relu(1 - real)) + jnp.mean(jax.nn.relu(1 + fake))
+
+
 def disc_wasserstein(real: jax.Array, fake: jax.Array) -> jax.Array:
     """Returns E D(G(z)) - E D(x)  (Arjovsky et al. 2017)."""
     return jnp.mean(fake) - jnp.mean(real)
@@ -112,6 +128,7 @@ def hidden_l2(params: Any, l2: float) -> jax.Array:
 
 DISC = {
     "cross_entropy": disc_cross_entropy,
+    "hinge": disc_hinge,
     "least_squares": disc_least_squares,
     "sigmoid_least_squares": disc_sigmoid_least_squares,
     "wasserstein": disc_wasserstein,
@@ -119,7 +136,10 @@ DISC = {
 GEN = {
     "saturating": gen_saturating,
     "non_saturating": gen_non_saturating,
+    "hinge": gen_wasserstein,
     "least_squares": gen_least_squares,
     "sigmoid_least_squares": gen_sigmoid_least_squares,
+    "zero_sum_least_squares": gen_zero_sum_least_squares,
+    "zero_sum_sigmoid_least_squares": gen_zero_sum_sigmoid_least_squares,
     "wasserstein": gen_wasserstein,
 }

@@ -54,6 +54,7 @@ class EvaluationSection(Section):
     num_splits: PositiveInt
     kernel_samples: Annotated[int, Field(ge=2)]
     batch_size: Annotated[int, Field(gt=0, le=100_000)]
+    reference_split: str
     best_metric: str
 
     @pydantic.model_validator(mode="after")

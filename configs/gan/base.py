@@ -14,8 +14,9 @@ def base() -> ConfigDict:
     config.experiment = "gan"
     config.gan = gan = play(PLAYERS, 1e-2)
     gan.optimizers.gen.learning_rate = 5e-3
-    # digits (8x8 grey), mnist (28x28 grey), cifar10 (32x32 colour); mlp (points), with num_layers (2)
-    # hidden layers of num_units (25) in both networks: lib/nets
+    # digits (8x8 grey), mnist (28x28 grey), cifar10 (32x32 colour); dcgan (images of any size that divides
+    # by 4), with a width (32); mlp (points), with num_layers (2) hidden layers of num_units (25) in both
+    # networks: lib/nets
     gan.nets = common.named("digits")
     gan.num_latents = 128
     # Of the discriminator's weights, not its biases: none (still logs their singular values),
@@ -24,8 +25,9 @@ def base() -> ConfigDict:
     # gradient through power iteration takes 6 ms on 2 CPU cores, and exact 0.25 s; a Hessian-vector product
     # 11 ms and 0.43 s.
     gan.spectral_norm = "none"
-    # cross_entropy, least_squares, sigmoid_least_squares, wasserstein; for the generator saturating
-    # (cross entropy, zero-sum), non_saturating, and the last three of these
+    # cross_entropy, hinge, least_squares, sigmoid_least_squares, wasserstein; for the generator saturating
+    # (cross entropy, zero-sum), non_saturating, the last four of these, and zero_sum_least_squares and
+    # zero_sum_sigmoid_least_squares (minus the discriminator's loss on samples)
     gan.disc_loss = "cross_entropy"
     gan.gen_loss = "saturating"
     # On the discriminator's loss: this times E (|grad_x D(x)| - 1)^2 between real images and samples.

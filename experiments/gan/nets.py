@@ -18,17 +18,19 @@ class PairEntry(NamedTuple):
     """A pair of networks that a config can name.
 
     Attributes:
-      pair: makes (generator, discriminator) of the options' fields.
+      pair: makes (generator, discriminator) of the options' fields; where there is no `shape`, first of the
+        images'.
       options: their class.
-      shape: of an image or a point.
+      shape: of an image or a point; None: images of any size that divides by 4.
     """
 
     pair: Callable[..., tuple[nn.Module, nn.Module]]
     options: type[NetOptions]
-    shape: tuple[int, ...]
+    shape: tuple[int, ...] | None
 
 
 NETS = {
+    "dcgan": PairEntry(dcgan.dcgan, dcgan.DcganOptions, None),
     "digits": PairEntry(dcgan.digits, NetOptions, (8, 8, 1)),
     "mnist": PairEntry(dcgan.mnist, NetOptions, (28, 28, 1)),
     "cifar10": PairEntry(dcgan.cifar10, NetOptions, (32, 32, 3)),
@@ -96,10 +98,12 @@ def make(
     """
     with within("nets"):
         entry, options = choose(NETS, section)
-    if entry.shape != spec.image_shape:
+    shape = spec.image_shape
+    fits = shape == entry.shape if entry.shape else len(shape) == 3 and not (shape[0] % 4 or shape[1] % 4)
+    if not fits:
+        wanted = f"data of shape {entry.shape}" if entry.shape else "images whose sides divide by 4"
         raise ConfigError(
-            f"'{section.name}' is for data of shape {entry.shape}, but that of '{dataset_name}' has "
-            f"{spec.image_shape}",
-            "nets.name",
+            f"'{section.name}' is for {wanted}, but that of '{dataset_name}' has {shape}", "nets.name"
         )
-    return Nets(*entry.pair(**options.model_dump()), num_latents, normalization)
+    first = () if entry.shape else (shape,)
+    return Nets(*entry.pair(*first, **options.model_dump()), num_latents, normalization)

@@ -10,9 +10,11 @@ from collections.abc import Sequence
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from pydantic import PositiveInt
 
 from lib.nets.blocks import batch_norm
 from lib.nets.conv import Conv, ConvTranspose
+from lib.nets.options import NetOptions
 
 
 class Generator(nn.Module):
@@ -21,29 +23,32 @@ class Generator(nn.Module):
     A dense layer makes a small image, and each layer after it one of twice the side.
 
     Attributes:
-      side: of the small image, in pixels.
+      sides: height and width of the small image, in pixels.
       widths: channels of the small image, and of each hidden layer after it.
       kernel: width of the transposed convolutions, which have stride 2.
       channels: of the images.
-      is_batch_normalised: whether hidden layers have batch statistics, over all devices; the last layer is
-        then a 3x3 convolution, instead of one more transposed convolution.
+      is_batch_normalised: whether hidden layers have batch statistics, over all devices.
+      is_first_linear: whether the small image goes on as it is, without batch statistics and ReLU.
+      last_kernel: width of a last convolution of stride 1; None: it is one more transposed convolution.
     """
 
-    side: int
+    sides: tuple[int, int]
     widths: Sequence[int]
     kernel: int
     channels: int
     is_batch_normalised: bool = False
+    is_first_linear: bool = False
+    last_kernel: int | None = None
 
     @nn.compact
     def __call__(self, latents: jax.Array, train: bool) -> jax.Array:
-        width, *widths = self.widths
-        x = nn.Dense(self.side**2 * width)(latents).reshape(-1, self.side, self.side, width)
-        x = self._activation(x, train)
+        (h, w), (width, *widths) = self.sides, self.widths
+        x = nn.Dense(h * w * width)(latents).reshape(-1, h, w, width)
+        x = x if self.is_first_linear else self._activation(x, train)
         for width in widths:
             x = self._activation(ConvTranspose(width, self.kernel, stride=2)(x), train)
-        if self.is_batch_normalised:
-            return jnp.tanh(Conv(self.channels, kernel=3)(x))
+        if self.last_kernel:
+            return jnp.tanh(Conv(self.channels, kernel=self.last_kernel)(x))
         return jnp.tanh(ConvTranspose(self.channels, self.kernel, stride=2)(x))
 
     def _activation(self, x: jax.Array, train: bool) -> jax.Array:
@@ -69,19 +74,38 @@ class Discriminator(nn.Module):
         return nn.Dense(1)(x.reshape(x.shape[0], -1))[:, 0]
 
 
+class DcganOptions(NetOptions):
+    """Options of the pair for images of any size.
+
+    Attributes:
+      width: channels of the narrowest hidden layer of each network.
+    """
+
+    width: PositiveInt = 32
+
+
+def dcgan(image_shape: tuple[int, int, int], width: int) -> tuple[Generator, Discriminator]:
+    """Returns a pair for images [h, w, c] whose sides divide by 4; the generator has batch statistics."""
+    h, w, channels = image_shape
+    generator = Generator((h // 4, w // 4), (2 * width, width), 5, channels, is_batch_normalised=True)
+    return generator, Discriminator(((width, 5, 2), (2 * width, 5, 2), (4 * width, 5, 2)), 0.2)
+
+
 def digits() -> tuple[Generator, Discriminator]:
     """Returns a small pair for images [8, 8, 1]."""
-    return Generator(2, (64, 32), kernel=4, channels=1), Discriminator(((32, 4, 2), (64, 4, 2)), 0.1)
+    return Generator((2, 2), (64, 32), kernel=4, channels=1), Discriminator(((32, 4, 2), (64, 4, 2)), 0.1)
 
 
 def mnist() -> tuple[Generator, Discriminator]:
     """Returns the pair of Rosca et al. for images [28, 28, 1]."""
     layers = ((8, 5, 2), (16, 5, 1), (32, 5, 2), (64, 5, 1), (128, 5, 2))
-    return Generator(7, (64, 32), kernel=5, channels=1), Discriminator(layers, 0.2)
+    return Generator((7, 7), (64, 32), kernel=5, channels=1), Discriminator(layers, 0.2)
 
 
 def cifar10() -> tuple[Generator, Discriminator]:
     """Returns the pair of Rosca et al. for images [32, 32, 3]."""
-    generator = Generator(4, (512, 256, 128, 64), kernel=4, channels=3, is_batch_normalised=True)
+    generator = Generator(
+        (4, 4), (512, 256, 128, 64), 4, 3, is_batch_normalised=True, is_first_linear=True, last_kernel=3
+    )
     layers = ((64, 3, 1), (64, 4, 2), (128, 3, 1), (128, 4, 2), (256, 3, 1), (256, 4, 2), (512, 3, 1))
     return generator, Discriminator(layers, 0.1)

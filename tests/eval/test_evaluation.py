@@ -1,6 +1,7 @@
 """Evaluations of untrained states: samples of a GAN on digits, and a classifier's own metrics."""
 
 import contextlib
+import copy
 import io
 import shutil
 
@@ -15,6 +16,7 @@ from eval.image_scorer import ImageScorer
 from eval.main import main
 from eval.networks.network import Network, score_names
 from experiments import registry
+from lib.errors import ConfigError
 from lib.runtime import checkpoints, records
 from lib.runtime.run_folder import RunFolder
 from lib.runtime.trainer import NotFiniteError
@@ -116,11 +118,36 @@ def pixels(images):
 
 @pytest.mark.parametrize(("images", "parts"), [(1000, (200, 5)), (950, (200, 4)), (70, (70, 1))])
 def test_what_is_left_after_the_last_whole_part_is_dropped(gan, images, parts):
-    scorer = ImageScorer(gan[1], Network("pixels", "", "none", pixels, score_names("pixels")))
+    network = Network("pixels", "", "none", pixels, score_names("pixels"))
+    scorer = ImageScorer(gan[1], network, gan[1].data.held_out)
     record = scorer.record("real", sampling.real(gan[1].data.train, images, 150, seed=0))
     assert (record["per_split"], record["splits"]) == parts
     assert sum(record["classes"]) == parts[0] * parts[1]
     assert record["pixels_frechet"] > 0
+
+
+def with_reference(programs, split: str):
+    """Returns programs whose samples are compared with another split."""
+    changed = copy.copy(programs)
+    section = programs.config.eval.model_copy(update={"reference_split": split})
+    changed.config = programs.config.model_copy(update={"eval": section})
+    return changed
+
+
+def test_samples_may_be_compared_with_the_training_split(evaluated, gan, state, folder, capsys):
+    held_out, printed = evaluated
+    by_train = Evaluator(with_reference(gan[1], "train"), folder)
+    record = by_train.evaluate(state, 20)
+    assert "against the test split" in printed
+    assert "against the train split" in capsys.readouterr().out
+    assert (held_out["num_reference"], record["num_reference"]) == (297, 1500)
+    assert record["digits_cnn_score"] == held_out["digits_cnn_score"]
+    assert record["digits_cnn_frechet"] != held_out["digits_cnn_frechet"]
+    # Records of one reference are not those of another.
+    assert by_train.records().keys() == {20}
+    assert Evaluator(gan[1], folder).records() == {}
+    with pytest.raises(ConfigError, match="^config.eval.reference_split: .*no split 'trian'"):
+        Evaluator(with_reference(gan[1], "trian"), folder).check()
 
 
 @pytest.mark.parametrize(("path", "step"), [("checkpoints/10", 10), ("checkpoints", 20)])

@@ -82,6 +82,9 @@ def short_config(name: str) -> Run:
     if config.experiment == "gan" and config.gan.nets.name in ("mnist", "cifar10"):
         config.dataset.name = "ring8"
         config.gan.nets = common.named("mlp", num_units=4)
+    if config.experiment == "gan" and config.gan.nets.name == "dcgan":
+        config.dataset.name = "digits"
+        config.gan.nets = common.named("dcgan", width=2)
     return registry.validated(apply_overrides(config, quick(name)))
 
 

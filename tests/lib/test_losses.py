@@ -37,6 +37,9 @@ FORMULAS = {
         np.exp(2 * log_one_minus_sigmoid(r)).mean() + np.exp(2 * log_sigmoid(f)).mean()
     ),
     losses.gen_sigmoid_least_squares: lambda r, f: np.exp(2 * log_one_minus_sigmoid(f)).mean(),
+    losses.gen_zero_sum_least_squares: lambda r, f: -(f**2).mean(),
+    losses.gen_zero_sum_sigmoid_least_squares: lambda r, f: -np.exp(2 * log_sigmoid(f)).mean(),
+    losses.disc_hinge: lambda r, f: np.where(r < 1, 1 - r, 0).mean() + np.where(f > -1, 1 + f, 0).mean(),
     losses.disc_wasserstein: lambda r, f: f.mean() - r.mean(),
     losses.gen_wasserstein: lambda r, f: -f.mean(),
 }
@@ -90,6 +93,15 @@ def test_the_non_saturating_loss_pushes_the_same_way_but_hardest_where_the_gener
     assert (non_saturating < 0).all()
     assert abs(saturating[0]) < abs(saturating[1])
     assert abs(non_saturating[0]) > abs(non_saturating[1])
+
+
+@pytest.mark.parametrize("name", ["least_squares", "sigmoid_least_squares"])
+def test_zero_sum_least_squares_are_minus_the_discriminator_s_by_samples(name):
+    real, fake = jnp.asarray(REAL), jnp.asarray(FAKE)
+    by_disc = jax.grad(losses.DISC[name], argnums=1)(real, fake)
+    by_gen = jax.grad(losses.GEN[f"zero_sum_{name}"], argnums=1)(real, fake)
+    assert float(jnp.abs(by_disc).min()) > 0
+    np.testing.assert_array_equal(by_gen, -by_disc)
 
 
 def test_generators_do_not_see_real_logits():

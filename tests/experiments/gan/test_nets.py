@@ -1,0 +1,44 @@
+"""The networks of GANs: sizes as published, and the pair for images of any size."""
+
+import jax
+import jax.numpy as jnp
+import pytest
+
+from experiments.gan import nets
+from lib.data import DataSpec
+from lib.errors import ConfigError
+from lib.schema import Named
+
+
+def make(name: str, shape: tuple[int, ...], num_latents: int = 128, **kwargs) -> nets.Nets:
+    """Returns a pair by name, for data of a shape."""
+    return nets.make(Named(name=name, kwargs=kwargs), num_latents, "none", DataSpec(shape, 10, 100), "data")
+
+
+def sizes(pair: nets.Nets, shape: tuple[int, ...]) -> dict[str, int]:
+    """Returns how many parameters each player has."""
+    params, _ = jax.eval_shape(pair.init, jax.random.key(0), jnp.zeros((2, *shape)))
+    return {x: sum(leaf.size for leaf in jax.tree.leaves(params[x])) for x in params}
+
+
+def test_the_cifar10_generator_has_as_many_parameters_as_the_published_one():
+    assert sizes(make("cifar10", (32, 32, 3)), (32, 32, 3))["gen"] == 3_812_355
+
+
+@pytest.mark.parametrize("shape", [(8, 8, 1), (28, 28, 1), (64, 48, 3)])
+def test_dcgan_makes_and_judges_images_of_any_size_that_divides_by_4(shape):
+    pair = make("dcgan", shape, num_latents=5, width=2)
+    params, state = pair.init(jax.random.key(0), jnp.zeros((2, *shape)))
+    images, new = pair.generate(params, state, pair.latents(jax.random.key(1), 3), train=True)
+    assert images.shape == (3, *shape)
+    assert float(jnp.abs(images).max()) <= 1
+    assert float(images.std()) > 0
+    assert not jax.tree.all(jax.tree.map(lambda a, b: (a == b).all(), new, state["gen"]))
+    disc, *_ = pair.discriminator(params, state)
+    assert disc(images).shape == (3,)
+
+
+@pytest.mark.parametrize("shape", [(30, 28, 1), (28, 27, 1), (2,)])
+def test_dcgan_refuses_other_shapes(shape):
+    with pytest.raises(ConfigError, match="nets.name: 'dcgan' is for images whose sides divide by 4"):
+        make("dcgan", shape)
