@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import secrets
 import socket
 import subprocess
 import sys
@@ -49,11 +48,6 @@ def small_config(name: str, *overrides: str):
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Adds the options of the tests of faults."""
     parser.addoption("--faults", type=int, default=1, help="how many times as many faults as usual")
-
-
-def pytest_configure() -> None:
-    """Chooses the seed of the faults, which the workers that are started later inherit."""
-    os.environ.setdefault("FAULTS_SEED", str(secrets.randbelow(10**6)))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

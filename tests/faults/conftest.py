@@ -13,7 +13,7 @@ from campaign import EVAL, LAST, RUN, SWEEP_JSON, TRAIN, Sound, checksum
 @pytest.fixture
 def random(request) -> np.random.Generator:
     """Returns the test's generator, of a seed that a failure prints: FAULTS_SEED=n sets it."""
-    seed = int(os.environ["FAULTS_SEED"])
+    seed = int(os.environ.get("FAULTS_SEED", 0))
     print(f"FAULTS_SEED={seed}")
     return np.random.default_rng([seed, zlib.crc32(request.node.name.encode())])
 
