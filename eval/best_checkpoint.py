@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from eval.evaluation import Evaluator, recorded_metrics
 from lib.experiment import State
 from lib.runtime import checkpoints, records
+from lib.runtime.files import remove_tree
 from lib.runtime.run_folder import RunFolder
 
 
@@ -80,7 +81,7 @@ def write_best(folder: RunFolder, step: int, state: State) -> None:
         new.path.rename(kept.path)
     except BaseException:
         recover_best(folder)
-        shutil.rmtree(new.path, ignore_errors=True)
+        remove_tree(new.path)
         raise
     shutil.rmtree(old.path, ignore_errors=True)
 

@@ -25,7 +25,7 @@ import orbax.checkpoint as ocp
 from lib.errors import ConfigError
 from lib.experiment import State
 from lib.runtime import seals
-from lib.runtime.files import steps
+from lib.runtime.files import remove_tree, steps
 from lib.runtime.seals import DamagedError
 
 _OF_ORBAX = re.compile("orbax|OCDBT database")  # the latter: TensorStore, as Orbax uses it
@@ -142,7 +142,7 @@ def _write_errors(folder: Path):
     except Exception as error:  # TensorStore reports a full disk as a ValueError, among others
         left = shutil.disk_usage(folder).free / 1e6
         for unfinished in folder.glob("*.orbax-checkpoint-tmp*"):
-            shutil.rmtree(unfinished, ignore_errors=True)
+            remove_tree(unfinished)
         full = "RESOURCE_EXHAUSTED" in str(error) or getattr(error, "errno", 0) == errno.ENOSPC
         lines = [line for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
         reason = f"No space left on device ({left:,.1f} MB left)" if full else lines[0][:200]

@@ -54,6 +54,15 @@ def overwrite(path: Path, text: str) -> None:
         file.write(text.encode().ljust(os.fstat(file.fileno()).st_size))
 
 
+def remove_tree(folder: Path) -> None:
+    """Removes a folder, into which threads that are about to fail may still write for a moment."""
+    for _ in range(_TRIES):
+        shutil.rmtree(folder, ignore_errors=True)
+        if not folder.exists():
+            return
+        time.sleep(_PAUSE)
+
+
 def remove_temporaries(*folders: Path) -> None:
     """Removes what processes of this machine that are gone have left of `replacing` in some folders."""
     for folder in folders:
