@@ -43,8 +43,8 @@ def base() -> ConfigDict:
     config.eval.num_splits = 5  # scores are means over so many equal parts, with their spread
     config.eval.kernel_samples = 2_000  # images of each kind in the kernel distance
     config.eval.batch_size = 500  # samples per call of the device
-    # What samples are compared with: a split, also train; empty: dataset.eval_split. Papers often take the
-    # training split, to which a GAN is a little nearer.
+    # What samples are compared with: a split, also train, as papers often have it; empty:
+    # dataset.eval_split.
     config.eval.reference_split = ""
     # What --follow keeps the best checkpoint by; empty: the first score. Distances and losses are better
     # when they are lower; say so of any other metric with a minus before its name.

@@ -120,7 +120,7 @@ def _read(path: Path, about: int = 0) -> list[dict]:
 
 
 def _spread_lines(data: bytes | mmap.mmap, n: int) -> list[bytes]:
-    """Returns about n lines of a file, the first and the last among them, and what follows it."""
+    """Returns about n lines of a file, the first and the last among them; b"" after a last newline."""
     places = np.linspace(0, len(data) - 1, n, dtype=np.int64)
     starts = dict.fromkeys(data.rfind(b"\n", 0, place) + 1 for place in places)
     ends = [data.find(b"\n", start) for start in starts]
@@ -179,7 +179,8 @@ def _drop_after(path: Path, last_step: int) -> None:
     if not path.exists():
         return
     with _locked(path), _mapped(path) as data:
-        begin, records = len(data) + 1, []  # type: int, list[dict | None]
+        begin = len(data) + 1
+        records: list[dict | None] = []  # of the last line, the one before it, ..
         while begin and not (records and _is_before(records[-1], last_step)):
             end, begin = begin - 1, data.rfind(b"\n", 0, begin - 1) + 1
             records.append(_record(data[begin:end]) if begin < end else None)
