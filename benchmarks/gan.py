@@ -13,7 +13,7 @@ from experiments import catalogue, registry
 from experiments.gan.nets import NETS
 from lib.command_line import parse
 from lib.config import apply_overrides, load_file
-from lib.data import DataSpec
+from lib.data import DataSpec, load_splits
 from lib.errors import ConfigError, one_line_errors
 from lib.nets import conv
 from lib.runtime import cache
@@ -33,6 +33,8 @@ def compiled_step(config) -> tuple[Callable, float]:
     """
     validated = registry.validated(config)
     shape = NETS[validated.gan.nets.name].shape
+    if shape is None:  # networks for images of any size
+        shape = DataSpec.of(load_splits(validated.dataset).train).image_shape
     experiment = registry.build(validated, DataSpec(shape, 10, config.batch_size))
     size = config.batch_size * experiment.batches_per_step
     batch = {"image": np.random.default_rng(0).integers(0, 256, (size, *shape), np.uint8)}

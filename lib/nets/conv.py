@@ -1,14 +1,11 @@
 """Convolutions that are fast on CPUs as well, to any derivative; 'SAME' padding, images [b, h, w, c].
 
-On accelerators, and where images are wide, these are XLA's convolutions. On CPUs XLA is slow at their
-gradients (and twenty times slower inside a scan), and a matrix product is neither. So there a narrow image
-is convolved row by row: a row of the output is a matrix product of the kernel's height of input rows with
-the band matrix of the kernel's rows,
+On accelerators these are XLA's convolutions. On CPUs XLA is slow at their gradients (and twenty times
+slower inside a scan), and a matrix product is neither. So there each derivative has a form of its own
+(lib/nets/trilinear_conv.py), and a narrow image is convolved row by row: a row of the output is a matrix
+product of the kernel's height of input rows with the band matrix of the kernel's rows,
 
     y[b, q, (v f)] = sum_i x[b, q s + i, (u c)] M[i, (u c), (v f)],   M[i, u, c, v, f] = W[i, u - v s, c, f]
-
-The transpose of a convolution of many channels, whose gradients are XLA's slowest there (4 GFLOP/s where
-the others reach 40 or more), is on CPUs one matrix product to patches, and their overlapping sum.
 
 All forms have the same parameters and, up to rounding, the same results.
 
@@ -25,11 +22,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-# The band matrix costs width / kernel times the convolution's operations, at several times its rate. XLA is
-# slowest at the gradients of strided convolutions: there more of that pays.
-_MAX_WASTE = {"strided": 6, "dense": 3}
-# In times out: beyond, XLA's convolutions come near to the rate of a matrix product.
-_MAX_CHANNELS = 64 * 128
+from lib.nets import trilinear_conv
+from lib.nets.trilinear_conv import padding
+
+# The band matrix costs width / kernel times the convolution's operations.
+_MAX_WASTE = 2
+# In times out: beyond, convolutions come near to the rate of a matrix product.
+_MAX_CHANNELS = 64 * 64
 
 
 class _Layer(nn.Module):
@@ -57,8 +56,9 @@ class Conv(_Layer):
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         weights = self.weights(x.shape[-1])
-        bands = prefers_bands(x.shape[2], weights.shape, self.stride)
-        convolve = band_conv if bands else xla_conv
+        bands = prefers_bands(x.shape[2], weights.shape)
+        on_cpu = band_conv if bands else trilinear_conv.convolve
+        convolve = on_cpu if _is_cpu() else xla_conv
         return self.plus_bias(convolve(x, weights, self.stride))
 
 
@@ -68,13 +68,13 @@ class ConvTranspose(_Layer):
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         weights = self.weights(x.shape[-1])
-        bands = prefers_bands(x.shape[2] * self.stride, weights.shape, self.stride)
-        on_cpu = band_conv_transpose if bands else patch_conv_transpose
+        bands = prefers_bands(x.shape[2] * self.stride, weights.shape)
+        on_cpu = band_conv_transpose if bands else trilinear_conv.convolve_transpose
         convolve = on_cpu if _is_cpu() else xla_conv_transpose
         return self.plus_bias(convolve(x, weights, self.stride))
 
 
-def prefers_bands(width: int, shape: tuple[int, int, int, int], stride: int) -> bool:
+def prefers_bands(width: int, shape: tuple[int, int, int, int]) -> bool:
     """Tells whether the band form is the faster one for a large image of this width, on this backend.
 
     Args:
@@ -85,8 +85,7 @@ def prefers_bands(width: int, shape: tuple[int, int, int, int], stride: int) -> 
     kernel, _, channels, features = shape
     if width <= kernel:  # nothing is wasted, and XLA's gradients are up to ninety times slower
         return True
-    waste = _MAX_WASTE["strided" if stride > 1 else "dense"]
-    return width <= waste * kernel and channels * features <= _MAX_CHANNELS
+    return width <= _MAX_WASTE * kernel and channels * features <= _MAX_CHANNELS
 
 
 def _is_cpu() -> bool:
@@ -148,24 +147,9 @@ def band_conv_transpose(x: jax.Array, weights: jax.Array, stride: int) -> jax.Ar
     return jax.linear_transpose(gather, image)(rows)[0].reshape(b, height * stride, width * stride, c)
 
 
-def patch_conv_transpose(x: jax.Array, weights: jax.Array, stride: int) -> jax.Array:
-    """Sums the overlapping patches of all pixels: x [b, q, v, f], weights [i, j, f, c] to [b, p, u, c]."""
-    b, height, width, f = x.shape
-    kernel, c = weights.shape[0], weights.shape[-1]
-    patches = x.reshape(-1, f) @ jnp.moveaxis(weights, 2, 0).reshape(f, -1)
-    patches = patches.reshape(b, height, width, kernel, kernel, c)
-    before, after, _ = _padding(height * stride, kernel, stride)
-    left, right, _ = _padding(width * stride, kernel, stride)
-    y = jnp.zeros((b, height * stride + before + after, width * stride + left + right, c), x.dtype)
-    rows, columns = stride * (height - 1) + 1, stride * (width - 1) + 1
-    for i, j in np.ndindex(kernel, kernel):
-        y = y.at[:, i : i + rows : stride, j : j + columns : stride].add(patches[:, :, :, i, j])
-    return y[:, before : before + height * stride, left : left + width * stride]
-
-
 def gather_rows(x: jax.Array, kernel: int, stride: int) -> jax.Array:
     """Gathers the rows that the kernel covers at every output row: [b, p, n] to [b, q, (i n)]."""
-    before, after, out = _padding(x.shape[1], kernel, stride)
+    before, after, out = padding(x.shape[1], kernel, stride)
     x = jnp.pad(x, ((0, 0), (before, after), (0, 0)))
     last = stride * (out - 1) + 1
     return jnp.concatenate([x[:, i : i + last : stride] for i in range(kernel)], -1)
@@ -174,13 +158,6 @@ def gather_rows(x: jax.Array, kernel: int, stride: int) -> jax.Array:
 @functools.lru_cache
 def selector(width: int, kernel: int, stride: int) -> np.ndarray:
     """Returns [u, v, j]: 1 where kernel column j joins columns u and v, else 0."""
-    before, _, out = _padding(width, kernel, stride)
+    before, _, out = padding(width, kernel, stride)
     u, v, j = np.ogrid[:width, :out, :kernel]
     return (u == v * stride + j - before).astype(np.float32)
-
-
-def _padding(size: int, kernel: int, stride: int) -> tuple[int, int, int]:
-    """Returns (zeros before, zeros after, size of the output) of 'SAME' padding."""
-    out = -(-size // stride)
-    total = max((out - 1) * stride + kernel - size, 0)
-    return total // 2, total - total // 2, out
