@@ -12,7 +12,11 @@ def base() -> ConfigDict:
     config.num_steps = 10_000  # training steps in all, also when a run is continued
     config.batch_size = 128  # over all devices: must divide by their number
     config.steps_per_dispatch = 0  # training steps per call of the device; 0: 1 on CPUs, 50 elsewhere
-    config.log_every = 100  # steps between lines of metrics/train.jsonl
+    # Steps between lines of metrics/train.jsonl, which have the means over these steps; the line of step 0
+    # has what the first step measures.
+    config.log_every = 100
+    # Besides, so many lines for every tenfold of steps, evenly spaced in their logarithm; 0: none.
+    config.log_per_decade = 0
     config.eval_every = 1_000  # steps between lines of metrics/eval.jsonl; 0: never
     config.figures_every = 0  # steps between pictures; 0: only at the end
     config.checkpoint_every = 1_000  # steps between checkpoints; the last step always has one

@@ -16,6 +16,11 @@ def play(players: Sequence[str], learning_rate: float) -> ConfigDict:
     section.first_player = players[0]  # whose turn comes first when alternating
     # same, fresh: batches and latents of the stages of Runge-Kutta and extragradient updates
     section.stage_batches = "same"
+    # shared: all players' gradients are of one batch and the same latents, from one forward pass; when
+    # alternating, the first updates of all turns see one batch. separate, as in the paper's code: each
+    # player's are of a batch and latents of its own, its terms of the drift too. See
+    # docs/discretisation_drift.md for what that costs.
+    section.player_batches = "shared"
     section.optimizers = ConfigDict({x: optimizer("sgd", learning_rate) for x in players})
 
     # Discretisation drift, lib/games/drift.py. Multipliers of the drift's own coefficients: -1 cancels
@@ -39,6 +44,17 @@ def play(players: Sequence[str], learning_rate: float) -> ConfigDict:
     # simultaneous, alternating and runge_kutta_1, with other optimisers than plain SGD, and with sga. True:
     # used all the same; rules without a theory then take the coefficients of simultaneous updates.
     section.allow_unsound = False
+    return section
+
+
+def averages(*players: str) -> ConfigDict:
+    """Returns which averages of parameters a run keeps: none. They are evaluated beside the last ones."""
+    section = ConfigDict()
+    # Decay d of a <- d a + (1 - d) theta, smaller in the first steps; 0: not kept. lib/games/averages.py
+    section.exponential = 0.0
+    section.uniform = False  # the mean over all steps
+    section.start = 0  # the step after which averages begin
+    section.players = players  # whose parameters are averaged; others stay the last ones
     return section
 
 

@@ -51,7 +51,10 @@ class Evaluator:
     @functools.cached_property
     def metric_names(self) -> list[str]:
         """Returns the names of the metrics and scores that a record has."""
-        return [*self.programs.metric_names(), *(self._unloaded.names.values() if self._unloaded else ())]
+        scores = list(self._unloaded.names.values()) if self._unloaded else []
+        kinds = self.programs.experiment.averages(self.programs.abstract_state())
+        of_averages = [f"{kind}/{name}" for kind in kinds for name in scores]
+        return [*self.programs.metric_names(), *scores, *of_averages]
 
     @functools.cached_property
     def _unloaded(self) -> UnloadedNetwork | None:
@@ -148,18 +151,34 @@ class Evaluator:
         Raises:
           NotFiniteError: a sample is NaN or infinite.
         """
+        samples = self._drawn_and_scored(scorer, "samples", placed, step)
+        averages = {
+            kind: self._drawn_and_scored(scorer, kind, averaged, step)
+            for kind, averaged in self.programs.experiment.averages(placed).items()
+        }
+        reference = self.config.eval.reference_split or self.config.dataset.eval_split
+        of_averages = ", samples of averaged parameters" if averages else ""
+        print(f"against the {reference} split: samples{of_averages}, real images (floor), noise (ceiling)")
+        print(table([samples, *averages.values(), *scorer.bounds]))
+        print(f"classes of the samples: {shares(samples['classes'])}")
+        for kind, record in averages.items():
+            print(f"classes of the {kind} average's: {shares(record['classes'])}")
+        record = {name: value for name, value in samples.items() if name != "images"}
+        for kind, of_average in averages.items():
+            numbers = {n: v for n, v in of_average.items() if isinstance(v, float) or n == "classes"}
+            record |= {f"{kind}/{name}": value for name, value in numbers.items()}
+        return record
+
+    def _drawn_and_scored(self, scorer: ImageScorer, name: str, placed: State, step: int) -> dict:
+        """Draws some samples of a placed state, and returns the record of all."""
         section = self.config.eval
         draw = functools.partial(sampling.generated, self.programs, placed, seed=self.config.seed)
         grid = next(draw(n=_GRID, batch_size=_GRID, quiet=True))
         if not np.isfinite(grid).all():
-            raise NotFiniteError(f"step {step}: not finite: samples; it is not recorded")
-        image_grid(grid, self.folder.figures / f"eval_{step:07}.png")
-        samples = scorer.record("samples", draw(n=section.num_samples, batch_size=section.batch_size))
-        reference = section.reference_split or self.config.dataset.eval_split
-        print(f"against the {reference} split: samples, real images (floor), noise (ceiling)")
-        print(table([samples, *scorer.bounds]))
-        print(f"classes of the samples: {shares(samples['classes'])}")
-        return {name: value for name, value in samples.items() if name != "images"}
+            raise NotFiniteError(f"step {step}: not finite: {name}; it is not recorded")
+        prefix = "eval" if name == "samples" else f"eval_{name}"
+        image_grid(grid, self.folder.figures / f"{prefix}_{step:07}.png")
+        return scorer.record(name, draw(n=section.num_samples, batch_size=section.batch_size))
 
 
 def recorded_metrics(record: Mapping) -> list[str]:

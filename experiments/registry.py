@@ -62,7 +62,7 @@ def own_config(folder: RunFolder) -> ConfigDict:
       ConfigError: the folder has no config, or a damaged one.
     """
     config = folder.read_config()
-    values = config.to_dict()
+    values = {"log_per_decade": 0} | config.to_dict()  # younger than some runs
     if isinstance(values.get("eval"), dict):  # fields of the evaluator may be younger than the run
         values["eval"] = common.base().eval.to_dict() | values["eval"]
     try:

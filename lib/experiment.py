@@ -51,6 +51,8 @@ class Experiment:
         `artefacts`: `(state, key, means) -> {name: lib.pictures.artefacts.Artefact}`: pictures and
           arrays of a whole state; `means() -> {name: mean over the held-out split}` is computed if
           it is called.
+      averages: `(state) -> {name: state}`: states that have averages of parameters in the place of the last
+        ones, which are evaluated beside them.
       state_axes: a pytree prefix of State for pmap: None replicated, 0 split over devices: a step sees its
         device's equal share of the leading axis.
       check_devices: raises a ConfigError where the experiment does not fit a number of devices.
@@ -66,6 +68,7 @@ class Experiment:
     eval_summary: Callable[[dict[str, Any]], Mapping[str, Any]] = dict
     eval_state: Callable[[State], Mapping[str, jax.Array]] = lambda state: {}
     outputs: Mapping[str, Callable] = dataclasses.field(default_factory=dict)
+    averages: Callable[[State], Mapping[str, State]] = lambda state: {}
     state_axes: Any = None
     check_devices: Callable[[int], None] = lambda n: None
     batches_per_step: int = 1

@@ -86,6 +86,7 @@ class Run(Section):
     batch_size: PositiveInt
     steps_per_dispatch: NonNegativeInt
     log_every: PositiveInt
+    log_per_decade: Annotated[int, Field(ge=0, le=1000)]
     eval_every: NonNegativeInt
     figures_every: NonNegativeInt
     checkpoint_every: PositiveInt
@@ -111,6 +112,7 @@ class Run(Section):
 MAY_DIFFER = (
     "num_steps",
     "log_every",
+    "log_per_decade",
     "eval_every",
     "figures_every",
     "checkpoint_every",

@@ -3,6 +3,7 @@
 from ml_collections import ConfigDict
 
 from configs import common
+from configs.play import averages
 
 
 def base() -> ConfigDict:
@@ -37,4 +38,5 @@ def base() -> ConfigDict:
     # their line searches see, is without it.
     classifier.l2 = 0.0
     classifier.optimizer = common.optimizer("adam", 1e-3)  # its fields: configs/common.py
+    classifier.averages = averages("model")  # its fields: configs/play.py
     return config

@@ -3,7 +3,7 @@
 from ml_collections import ConfigDict
 
 from configs import common
-from configs.play import play
+from configs.play import averages, play
 
 PLAYERS = ("disc", "gen")
 
@@ -25,13 +25,18 @@ def base() -> ConfigDict:
     # gradient through power iteration takes 6 ms on 2 CPU cores, and exact 0.25 s; a Hessian-vector product
     # 11 ms and 0.43 s.
     gan.spectral_norm = "none"
-    # cross_entropy, hinge, least_squares, sigmoid_least_squares, wasserstein; for the generator saturating
-    # (cross entropy, zero-sum), non_saturating, the last four of these, and zero_sum_least_squares and
-    # zero_sum_sigmoid_least_squares (minus the discriminator's loss on samples)
+    # cross_entropy, hinge, least_squares, relativistic (real images and samples in pairs),
+    # sigmoid_least_squares, wasserstein; for the generator saturating (cross entropy, zero-sum),
+    # non_saturating, the last five of these, and zero_sum_least_squares and zero_sum_sigmoid_least_squares
+    # (minus the discriminator's loss on samples)
     gan.disc_loss = "cross_entropy"
     gan.gen_loss = "saturating"
     # On the discriminator's loss: this times E (|grad_x D(x)| - 1)^2 between real images and samples.
     gan.gradient_penalty = 0.0
+    # And these times 1/2 E |grad_x D(x)|^2 at real images (R1) and at samples (R2).
+    gan.r1_penalty = 0.0
+    gan.r2_penalty = 0.0
+    gan.averages = averages(*PLAYERS)  # its fields: configs/play.py
     gan.num_disc_updates = 1  # each on a batch of its own; more than 1 only when alternating
     gan.num_gen_updates = 1
     return config

@@ -14,4 +14,5 @@ from configs.play import symplectic
 def get_config():
     config = cifar10_plain.get_config()
     symplectic(config.gan, weight=0.01)
+    config.gan.player_batches = "shared"  # the sign of the alignment is one of the joint gradient
     return config

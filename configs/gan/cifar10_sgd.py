@@ -1,7 +1,8 @@
 """Spectral-norm DCGAN on CIFAR-10: simultaneous SGD, interaction drift cancelled (the paper's main run).
 
 Rosca, Wu, Dherin, Barrett, 'Discretization Drift in Two-Player Games', ICML 2021: SGD without momentum,
-learning rates 1e-2 and 5e-3, zero-sum loss, batch 128, 300k steps. Meant for an accelerator.
+learning rates 1e-2 and 5e-3, zero-sum loss, batch 128 for each player, 300k steps. Meant for an
+accelerator.
 
     ./run.sh train --config=configs/gan/cifar10_sgd.py
 """
@@ -17,6 +18,7 @@ def get_config():
     config.eval.classifier = "classifier/cifar10"
     config.gan.nets = common.named("cifar10")
     config.gan.spectral_norm = "power_iteration"
+    config.gan.player_batches = "separate"
     config.num_steps = 300_000
     config.eval_every = 5_000
     config.figures_every = 5_000

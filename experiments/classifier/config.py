@@ -5,13 +5,16 @@ from typing import Any
 import pydantic
 from pydantic import NonNegativeFloat, NonNegativeInt
 
+from configs.play import averages
 from experiments.classifier.models import MODELS
 from lib.config import Section
 from lib.data.normalization import Normalization
-from lib.errors import lookup
+from lib.errors import lookup, within
+from lib.games.averages import Averaging
 from lib.nets.options import Rate, choose
 from lib.schema import Named, OptimizerSection, Run
 
+PLAYER = "model"  # the one player of the game
 # {model: the section that held its options in older configs, where each model had one}
 _OLDER_SECTIONS = {
     "mlp": "mlp",
@@ -34,6 +37,13 @@ class ClassifierSection(Section):
     label_smoothing: Rate
     l2: NonNegativeFloat
     optimizer: OptimizerSection
+    averages: Averaging
+
+    @pydantic.model_validator(mode="after")
+    def _averages_the_model(self):
+        with within("averages"):
+            self.averages.check_players((PLAYER,))
+        return self
 
     @pydantic.field_validator("model")
     @classmethod
@@ -47,7 +57,7 @@ class ClassifierConfig(Run):
 
     @classmethod
     def upgraded(cls, config: dict[str, Any]) -> dict[str, Any]:
-        """Returns a config with the model's options beside its name, not in a section of its own."""
+        """Returns a config with the model's options beside its name, and with the younger fields."""
         section = dict(config["classifier"])
         options = {model: section.pop(older, {}) for model, older in _OLDER_SECTIONS.items()}
         name = section["model"]
@@ -55,4 +65,4 @@ class ClassifierConfig(Run):
             entry = lookup(MODELS, name, "config.classifier.model")
             kwargs = entry.options.without_defaults(options.get(name, {}))
             section["model"] = {"name": name, "kwargs": kwargs}
-        return {**config, "classifier": section}
+        return {**config, "classifier": {"averages": averages(PLAYER).to_dict()} | section}

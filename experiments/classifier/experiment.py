@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from experiments.classifier import models
-from experiments.classifier.config import Augmentation, ClassifierConfig
+from experiments.classifier.config import PLAYER, Augmentation, ClassifierConfig
 from experiments.classifier.models import Model
 from lib import optimizers
 from lib.data import DataSpec, augmentation
@@ -14,13 +14,12 @@ from lib.data.pipeline import to_signed
 from lib.errors import ConfigError, within
 from lib.experiment import Batch, Experiment, GameView
 from lib.games import updates
+from lib.games.averages import averaged_states
 from lib.games.game import Aux, Game
 from lib.games.updates import GameState, Regularizers
 from lib.losses import classifier_cross_entropy, hidden_l2
 from lib.runtime import streams
 from lib.runtime.devices import psum
-
-_PLAYER = "model"
 
 
 def build(config: ClassifierConfig, spec: DataSpec) -> Experiment:
@@ -36,13 +35,14 @@ def build(config: ClassifierConfig, spec: DataSpec) -> Experiment:
         _check_augmentation(section.augmentation, spec)
         model = models.make(section.model, section.normalization, spec, config.dataset.name)
         with within("optimizer"):
-            optimizer = {_PLAYER: optimizers.from_config(section.optimizer)}
+            optimizer = {PLAYER: optimizers.from_config(section.optimizer)}
     losses = ClassifierLosses(model, section.label_smoothing, section.l2)
-    rule = updates.make("simultaneous", Game((_PLAYER,), losses), optimizer, Regularizers.none((_PLAYER,)))
+    game, nothing = Game((PLAYER,), losses), Regularizers.none((PLAYER,))
+    rule = updates.make("simultaneous", game, optimizer, nothing, averaging=section.averages)
 
     def init(key: jax.Array, batch: Batch) -> GameState:
         params, net_state = model.init(key, to_signed(batch["image"][:2]))
-        return rule.init({_PLAYER: params}, net_state)
+        return rule.init({PLAYER: params}, net_state)
 
     def train_step(state: GameState, batch: Batch, key: jax.Array):
         image = augment(batch["image"], streams.augmentation_key(key), section.augmentation)
@@ -51,7 +51,7 @@ def build(config: ClassifierConfig, spec: DataSpec) -> Experiment:
         return new._replace(net_state=new.net_state | {"inputs": state.net_state["inputs"]}), metrics
 
     def logits(state: GameState, images: jax.Array):
-        return model(state.params[_PLAYER], state.net_state, images)
+        return model(state.params[PLAYER], state.net_state, images)
 
     def eval_step(state: GameState, batch: Batch, key: jax.Array):
         del key
@@ -66,7 +66,8 @@ def build(config: ClassifierConfig, spec: DataSpec) -> Experiment:
         train_step=train_step,
         eval_step=eval_step,
         outputs={"logits": logits},
-        main_metrics=(f"{_PLAYER}_loss", "accuracy"),
+        averages=averaged_states,
+        main_metrics=(f"{PLAYER}_loss", "accuracy"),
         game=GameView(rule, examples),
     )
 
@@ -86,12 +87,12 @@ class ClassifierLosses(NamedTuple):
 
     def __call__(self, params, net_state, batch: Batch, key: jax.Array):
         """Returns ({player: loss}, the new net_state and metrics); `key` is that of dropout."""
-        logits, net_state = self.model.train(params[_PLAYER], net_state, batch["image"], key)
+        logits, net_state = self.model.train(params[PLAYER], net_state, batch["image"], key)
         loss = classifier_cross_entropy(logits, batch["label"], self.smoothing).mean()
         if self.l2:
-            loss += hidden_l2(params[_PLAYER], self.l2)
+            loss += hidden_l2(params[PLAYER], self.l2)
         accuracy = jnp.mean(logits.argmax(-1) == batch["label"])
-        return {_PLAYER: loss}, Aux(net_state, {"accuracy": accuracy})
+        return {PLAYER: loss}, Aux(net_state, {"accuracy": accuracy})
 
 
 def examples(batch: Batch) -> Batch:

@@ -2,6 +2,7 @@
 
 import math
 import re
+from typing import Any
 
 import pydantic
 from pydantic import PositiveFloat, PositiveInt
@@ -132,6 +133,13 @@ class GamesSection(Section):
 
 class GamesConfig(Run):
     games: GamesSection
+
+    @classmethod
+    def upgraded(cls, config: dict[str, Any]) -> dict[str, Any]:
+        """Returns a config with the younger fields of its methods."""
+        section = config["games"]
+        methods = {x: {"player_batches": "shared"} | method for x, method in section["methods"].items()}
+        return {**config, "games": {**section, "methods": methods}}
 
     @pydantic.model_validator(mode="after")
     def _without_data(self):

@@ -5,23 +5,29 @@ from typing import Annotated, Any
 import pydantic
 from pydantic import Field, PositiveInt
 
+from configs.play import averages
 from experiments.gan.nets import NETS
-from lib.errors import lookup
+from lib.errors import lookup, within
+from lib.games.averages import Averaging
 from lib.games.config import Play, check_players
 from lib.nets import spectral_norm
 from lib.nets.options import choose
 from lib.schema import Named, Run
 
 PLAYERS = ("disc", "gen")
+Weight = Annotated[float, Field(ge=0.0)]
 
 
 class GanSection(Play):
     nets: Named
     num_latents: PositiveInt
     spectral_norm: spectral_norm.Method
-    gradient_penalty: Annotated[float, Field(ge=0.0)]
+    gradient_penalty: Weight
+    r1_penalty: Weight
+    r2_penalty: Weight
     disc_loss: str
     gen_loss: str
+    averages: Averaging
     num_disc_updates: PositiveInt
     num_gen_updates: PositiveInt
 
@@ -37,6 +43,12 @@ class GanSection(Play):
         check_players(optimizers, PLAYERS)
         return {x: optimizers[x] for x in PLAYERS}
 
+    @pydantic.model_validator(mode="after")
+    def _averages_players(self):
+        with within("averages"):
+            self.averages.check_players(PLAYERS)
+        return self
+
     def turns(self) -> dict[str, int]:
         return {"num_disc_updates": self.num_disc_updates, "num_gen_updates": self.num_gen_updates}
 
@@ -46,11 +58,13 @@ class GanConfig(Run):
 
     @classmethod
     def upgraded(cls, config: dict[str, Any]) -> dict[str, Any]:
-        """Returns a config with the networks' options beside their name, not in a section `mlp`."""
+        """Returns a config with the networks' options beside their name, and with the younger fields."""
         section = dict(config["gan"])
         older, name = section.pop("mlp", {}), section["nets"]
         if isinstance(name, str):
             options = lookup(NETS, name, "config.gan.nets").options
             kwargs = options.without_defaults(older if name == "mlp" else {})
             section["nets"] = {"name": name, "kwargs": kwargs}
-        return {**config, "gan": section}
+        younger = {"player_batches": "shared", "averages": averages(*PLAYERS).to_dict()}
+        younger |= {"r1_penalty": 0.0, "r2_penalty": 0.0}
+        return {**config, "gan": younger | section}

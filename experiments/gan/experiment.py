@@ -12,13 +12,14 @@ import jax
 
 from experiments.gan import evaluation, modes, nets
 from experiments.gan.config import PLAYERS, GanConfig
-from experiments.gan.losses import GanLosses
+from experiments.gan.losses import GanLosses, Penalties
 from experiments.gan.nets import Nets
 from lib import losses
 from lib.data import DataSpec
 from lib.data.pipeline import to_signed
 from lib.errors import lookup, within
 from lib.experiment import Batch, Experiment, GameView
+from lib.games.averages import averaged_states
 from lib.games.game import Game
 from lib.games.regularizers import min_batch
 from lib.games.updates import GameState
@@ -39,9 +40,10 @@ def build(config: GanConfig, spec: DataSpec) -> Experiment:
         pair = nets.make(gan.nets, gan.num_latents, gan.spectral_norm, spec, config.dataset.name)
         disc_loss = lookup(losses.DISC, gan.disc_loss, "disc_loss")
         gen_loss = lookup(losses.GEN, gan.gen_loss, "gen_loss")
-    game = Game(PLAYERS, GanLosses(pair, disc_loss, gen_loss, gan.gradient_penalty))
+    penalties = Penalties(gan.gradient_penalty, gan.r1_penalty, gan.r2_penalty)
+    game = Game(PLAYERS, GanLosses(pair, disc_loss, gen_loss, penalties))
     with within("config.gan"):
-        rule = gan.as_rule(game)
+        rule = gan.as_rule(game, gan.averages)
 
     def init(key: jax.Array, batch: Batch) -> GameState:
         return rule.init(*pair.init(key, real(batch)[:2]))
@@ -55,6 +57,7 @@ def build(config: GanConfig, spec: DataSpec) -> Experiment:
         eval_step=functools.partial(evaluation.eval_step, pair, spec.mixture),
         eval_summary=modes.summary if spec.mixture else dict,
         outputs=outputs(pair, spec),
+        averages=averaged_states,
         batches_per_step=rule.batches_per_step,
         min_device_batch=min_batch(gan.grad_regularizes.estimator),
         main_metrics=("disc_loss", "gen_loss"),
@@ -76,13 +79,19 @@ def outputs(pair: Nets, spec: DataSpec) -> dict[str, Callable]:
 
     draw = jax.jit(sample, static_argnums=2)
 
+    def shown(state: GameState) -> dict[str, GameState]:
+        averages = {f"{kind}_samples": averaged for kind, averaged in averaged_states(state).items()}
+        return {"samples": state, **averages}
+
     def images(state: GameState, key: jax.Array, means):
         del means
-        return {"samples": Images(draw(state, key, _GRID))}
+        return {name: Images(draw(s, key, _GRID)) for name, s in shown(state).items()}
 
     def points(state: GameState, key: jax.Array, means):
         del means
-        return {"samples": modes.picture(draw(state, key, _POINTS), spec.mixture)}
+        return {
+            name: modes.picture(draw(s, key, _POINTS), spec.mixture) for name, s in shown(state).items()
+        }
 
     if len(spec.image_shape) == 3:
         return {"samples": sample, "artefacts": images}

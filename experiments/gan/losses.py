@@ -7,8 +7,22 @@ import jax
 
 from experiments.gan.nets import Nets
 from lib.games.game import Aux
-from lib.losses import gradient_penalty
+from lib.penalties import gradient_penalty, zero_centred_penalty
 from lib.runtime.streams import interpolates_key
+
+
+class Penalties(NamedTuple):
+    """Weights of the penalties in the discriminator's loss; those that are 0 are not computed.
+
+    Attributes:
+      gradient: between real data and samples.
+      r1: at real data.
+      r2: at samples.
+    """
+
+    gradient: float = 0.0
+    r1: float = 0.0
+    r2: float = 0.0
 
 
 class GanLosses(NamedTuple):
@@ -18,13 +32,13 @@ class GanLosses(NamedTuple):
       nets: G and D.
       disc: logits of real data and of samples, [b] each, to the discriminator's loss.
       gen: the same of the generator.
-      penalty: weight of the gradient penalty in the discriminator's loss; 0: it is not computed.
+      penalties: in the discriminator's loss.
     """
 
     nets: Nets
     disc: Callable[[jax.Array, jax.Array], jax.Array]
     gen: Callable[[jax.Array, jax.Array], jax.Array]
-    penalty: float
+    penalties: Penalties = Penalties()
 
     def __call__(self, params, net_state, real: jax.Array, key: jax.Array):
         """Computes both losses from one set of samples and one pass of the discriminator on each.
@@ -33,7 +47,7 @@ class GanLosses(NamedTuple):
           params: {player: parameters}.
           net_state: {player: its network's state}.
           real: images [b, h, w, c] in [-1, 1], or points [b, d].
-          key: of the latents, and of the penalty's interpolates.
+          key: of the latents, and of the gradient penalty's interpolates.
 
         Returns:
           ({player: loss}, the new net_state and metrics).
@@ -44,7 +58,12 @@ class GanLosses(NamedTuple):
         on_real, on_fake = disc(real), disc(fake)
         values = {"disc": self.disc(on_real, on_fake), "gen": self.gen(on_real, on_fake)}
         metrics |= {"real_logit": on_real.mean(), "fake_logit": on_fake.mean()}
-        if self.penalty:
+        weights = self.penalties
+        if weights.gradient:
             metrics["gradient_penalty"] = gradient_penalty(disc, real, fake, interpolates_key(key))
-            values["disc"] += self.penalty * metrics["gradient_penalty"]
+            values["disc"] += weights.gradient * metrics["gradient_penalty"]
+        for name, x in {"r1": real, "r2": fake}.items():
+            if weight := getattr(weights, name):
+                metrics[f"{name}_penalty"] = zero_centred_penalty(disc, x)
+                values["disc"] += weight * metrics[f"{name}_penalty"]
         return values, Aux({"disc": vectors, "gen": gen_state}, metrics)

@@ -11,6 +11,7 @@ import pydantic
 from lib import optimizers
 from lib.config import Section
 from lib.errors import ConfigError, nearest, within
+from lib.games.averages import NO_AVERAGES, Averaging
 from lib.games.drift import Clock, Coefficients
 from lib.games.game import Game
 from lib.games.regularizers import Estimator, active_terms
@@ -47,6 +48,7 @@ class Play(Section):
     updates: Literal[tuple(UPDATE_RULES)]
     first_player: str
     stage_batches: Literal["same", "fresh"]
+    player_batches: Literal["shared", "separate"]
     optimizers: dict[str, OptimizerSection]
     grad_regularizes: GradRegularizes
     sga: SGA
@@ -70,10 +72,18 @@ class Play(Section):
         """Returns the options of the update rule."""
         others = [x for x in self.players if x != self.first_player]
         num_updates = dict(zip(self.players, self.turns().values(), strict=True))
-        return Options((self.first_player, *others), num_updates, fresh=self.stage_batches == "fresh")
+        return Options(
+            order=(self.first_player, *others),
+            num_updates=num_updates,
+            fresh=self.stage_batches == "fresh",
+            separate=self.player_batches == "separate",
+        )
 
-    def as_rule(self, game: Game) -> BoundRule:
+    def as_rule(self, game: Game, averaging: Averaging = NO_AVERAGES) -> BoundRule:
         """Returns the update rule for a game of these players.
+
+        Args:
+          averaging: which averages of the parameters are kept.
 
         Raises:
           ConfigError: an unknown optimiser or argument, or a value that an optimiser refuses; its field is
@@ -86,7 +96,7 @@ class Play(Section):
         for x, optimizer in self.optimizers.items():
             with within(f"optimizers.{x}"):
                 built[x] = optimizers.from_config(optimizer)
-        return make(self.updates, game, built, regularizers, self.as_options())
+        return make(self.updates, game, built, regularizers, self.as_options(), averaging)
 
     @pydantic.model_validator(mode="after")
     def _names_the_same_players(self):

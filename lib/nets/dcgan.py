@@ -28,6 +28,7 @@ class Generator(nn.Module):
       kernel: width of the transposed convolutions, which have stride 2.
       channels: of the images.
       is_batch_normalised: whether hidden layers have batch statistics, over all devices.
+      momentum: share of the old running statistics in the new ones, which samples are evaluated with.
       is_first_linear: whether the small image goes on as it is, without batch statistics and ReLU.
       last_kernel: width of a last convolution of stride 1; None: it is one more transposed convolution.
     """
@@ -37,6 +38,7 @@ class Generator(nn.Module):
     kernel: int
     channels: int
     is_batch_normalised: bool = False
+    momentum: float = 0.999
     is_first_linear: bool = False
     last_kernel: int | None = None
 
@@ -52,7 +54,7 @@ class Generator(nn.Module):
         return jnp.tanh(ConvTranspose(self.channels, self.kernel, stride=2)(x))
 
     def _activation(self, x: jax.Array, train: bool) -> jax.Array:
-        return nn.relu(batch_norm(train, momentum=0.999)(x) if self.is_batch_normalised else x)
+        return nn.relu(batch_norm(train, self.momentum)(x) if self.is_batch_normalised else x)
 
 
 class Discriminator(nn.Module):
@@ -61,16 +63,21 @@ class Discriminator(nn.Module):
     Attributes:
       layers: (channels, width of the kernel, stride) of each convolution.
       slope: of the leaky ReLU after each, for negative values.
+      is_layer_normalised: whether all but the first are normalised, each image's activations by themselves.
     """
 
     layers: Sequence[tuple[int, int, int]]
     slope: float
+    is_layer_normalised: bool = False
 
     @nn.compact
     def __call__(self, image: jax.Array) -> jax.Array:
         x = image
-        for channels, kernel, stride in self.layers:
-            x = nn.leaky_relu(Conv(channels, kernel, stride)(x), self.slope)
+        for i, (channels, kernel, stride) in enumerate(self.layers):
+            x = Conv(channels, kernel, stride)(x)
+            if i and self.is_layer_normalised:
+                x = nn.LayerNorm(reduction_axes=(1, 2, 3), feature_axes=3)(x)
+            x = nn.leaky_relu(x, self.slope)
         return nn.Dense(1)(x.reshape(x.shape[0], -1))[:, 0]
 
 
@@ -79,16 +86,25 @@ class DcganOptions(NetOptions):
 
     Attributes:
       width: channels of the narrowest hidden layer of each network.
+      kernel: width of the convolutions.
+      layer_norm: whether the discriminator's activations are normalised, each image's by themselves.
     """
 
     width: PositiveInt = 32
+    kernel: PositiveInt = 5
+    layer_norm: bool = False
 
 
-def dcgan(image_shape: tuple[int, int, int], width: int) -> tuple[Generator, Discriminator]:
+def dcgan(
+    image_shape: tuple[int, int, int], width: int, kernel: int, layer_norm: bool
+) -> tuple[Generator, Discriminator]:
     """Returns a pair for images [h, w, c] whose sides divide by 4; the generator has batch statistics."""
     h, w, channels = image_shape
-    generator = Generator((h // 4, w // 4), (2 * width, width), 5, channels, is_batch_normalised=True)
-    return generator, Discriminator(((width, 5, 2), (2 * width, 5, 2), (4 * width, 5, 2)), 0.2)
+    generator = Generator(
+        (h // 4, w // 4), (2 * width, width), kernel, channels, is_batch_normalised=True, momentum=0.99
+    )
+    layers = [(factor * width, kernel, 2) for factor in (1, 2, 4)]
+    return generator, Discriminator(layers, 0.2, layer_norm)
 
 
 def digits() -> tuple[Generator, Discriminator]:

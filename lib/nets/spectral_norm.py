@@ -120,8 +120,8 @@ def normalize(
         estimates them, by power iteration.
 
     Returns:
-      (parameters, vectors of this step, {"sigma_max": .., "sigma_min": ..}: the largest and the
-      smallest of the layers' largest singular values, before normalisation).
+      (parameters, vectors of this step, the layers' largest singular values before normalisation:
+      {"sigma/LAYER": of each, "sigma_max": the largest, "sigma_min": the smallest of them}).
     """
     sigmas, new_vectors = {}, {}
     for path, w in _kernels(params).items():
@@ -135,7 +135,8 @@ def normalize(
             lambda path, w: w / _not_zero(sigmas[_name(path)]) if _name(path) in sigmas else w, params
         )
     values = jax.lax.stop_gradient(jnp.stack(list(sigmas.values())))
-    return params, new_vectors, {"sigma_max": values.max(), "sigma_min": values.min()}
+    metrics = {f"sigma/{path.removesuffix('/kernel')}": v for path, v in zip(sigmas, values, strict=True)}
+    return params, new_vectors, {**metrics, "sigma_max": values.max(), "sigma_min": values.min()}
 
 
 def _not_zero(sigma: jax.Array) -> jax.Array:

@@ -17,8 +17,8 @@ FIGURES = "figures"  # of a run's folder
 class Artefact(Protocol):
     """A picture or an array of one state."""
 
-    def write(self, folder: Path, name: str, step: int) -> None:
-        """Writes itself into a run's folder."""
+    def write(self, folder: Path, name: str, step: int) -> Path | None:
+        """Writes itself into a run's folder; returns the file of the picture, None where it is none."""
 
 
 class Images(NamedTuple):
@@ -30,9 +30,11 @@ class Images(NamedTuple):
 
     images: Any
 
-    def write(self, folder: Path, name: str, step: int) -> None:
+    def write(self, folder: Path, name: str, step: int) -> Path:
         """Writes the grid as PNG."""
-        image_grid(jax.device_get(self.images), _picture(folder, name, step))
+        path = _picture(folder, name, step)
+        image_grid(jax.device_get(self.images), path)
+        return path
 
 
 class Points(NamedTuple):
@@ -48,12 +50,13 @@ class Points(NamedTuple):
     points: Any
     places: Any
 
-    def write(self, folder: Path, name: str, step: int) -> None:
+    def write(self, folder: Path, name: str, step: int) -> Path:
         """Writes the scatter of this step, and the strip of all steps so far."""
         path = _picture(folder, name, step)
         scatter(*jax.device_get((self.points, self.places)), f"step {step:,}", path)
         earlier = sorted(p for p in path.parent.glob(f"{name}_*.png") if p <= path)
         strip(earlier, path.with_name("modes.png"))
+        return path
 
 
 class Picture(NamedTuple):
@@ -61,10 +64,12 @@ class Picture(NamedTuple):
 
     figure: Any
 
-    def write(self, folder: Path, name: str, step: int) -> None:
+    def write(self, folder: Path, name: str, step: int) -> Path:
         """Writes the figure as PNG."""
         del step
-        save_figure(self.figure, folder / FIGURES / f"{name}.png")
+        path = folder / FIGURES / f"{name}.png"
+        save_figure(self.figure, path)
+        return path
 
 
 class Array(NamedTuple):

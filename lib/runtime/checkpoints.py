@@ -159,7 +159,6 @@ def restore(folder: Path, step: int, target: State) -> State:
       DamagedError: the files are not what was saved.
       ConfigError: the checkpoint is sound, but of another kind of state; or it may not be read.
     """
-    target = jax.tree.map(lambda x: np.empty(x.shape, x.dtype), target)
     place = folder.absolute() / str(step)
     try:
         seal = seals.verify(place)
@@ -171,16 +170,30 @@ def restore(folder: Path, step: int, target: State) -> State:
         if seal.files:
             raise
         raise DamagedError(f"{error}, and no seal vouches for that") from error
-    _only_raise()
-    handler = ocp.StandardCheckpointHandler(multiprocessing_options=_alone())
-    reader = ocp.Checkpointer(handler, multiprocessing_options=_alone())
     try:
-        state = reader.restore(place / _STATE, args=ocp.args.StandardRestore(target))
+        # By their names: nodes that have no leaves, such as None, need not be those of the target.
+        arrays = _read_arrays(place)
+        state = jax.tree_util.tree_map_with_path(lambda path, _: np.asarray(arrays[_plain(path)]), target)
     except Exception as error:  # Orbax and TensorStore raise many kinds for files that vanish meanwhile
         raise DamagedError(f"its arrays cannot be read ({type(error).__name__})") from error
     if checksum(state) != seal.checksum:
         raise DamagedError("its arrays differ from what was saved (checksum)")
     return state
+
+
+def _read_arrays(place: Path) -> dict[str, np.ndarray]:
+    """Returns {plain name: array} of all that a checkpoint holds."""
+    _only_raise()
+    handler = ocp.StandardCheckpointHandler(multiprocessing_options=_alone())
+    reader = ocp.Checkpointer(handler, multiprocessing_options=_alone())
+    saved = reader.restore(place / _STATE, args=ocp.args.StandardRestore())
+    leaves, _ = jax.tree_util.tree_flatten_with_path(saved)
+    return {_plain(path): leaf for path, leaf in leaves}
+
+
+def _plain(path) -> str:
+    """Returns the name of a leaf, the same whether its nodes are fields, keys or places."""
+    return jax.tree_util.keystr(path, simple=True, separator="/")
 
 
 def saved_checksum(folder: Path, step: int) -> str | None:

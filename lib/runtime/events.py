@@ -1,5 +1,6 @@
-"""TensorBoard's events: files of scalars, written by the thread that has them."""
+"""TensorBoard's events: files of scalars and pictures, written by the thread that has them."""
 
+import struct
 import time
 from pathlib import Path
 
@@ -7,7 +8,7 @@ _SECONDS_BETWEEN_FLUSHES = 10.0
 
 
 class Events:
-    """Appends scalars to a new file of events."""
+    """Appends scalars and pictures to a new file of events."""
 
     def __init__(self, folder: Path, first_step: int | None = None):
         """Opens the file, in a folder that is made if need be.
@@ -16,10 +17,10 @@ class Events:
           first_step: readers drop what earlier files of the folder have of this and later steps.
         """
         from tensorboardX import event_file_writer, summary  # whoever only reads need not wait for it
-        from tensorboardX.proto import event_pb2
+        from tensorboardX.proto import event_pb2, summary_pb2
 
         folder.mkdir(parents=True, exist_ok=True)
-        self._event, self._scalar = event_pb2.Event, summary.scalar
+        self._event, self._scalar, self._value = event_pb2.Event, summary.scalar, summary_pb2.Summary
         # Not SummaryWriter: it writes in a thread, whose death of a full disk would block training.
         # Files of one second would have one name.
         self._file = event_file_writer.EventsWriter(str(folder / "events"), f".{time.time_ns()}")
@@ -33,6 +34,12 @@ class Events:
         self._write(step, summary=self._scalar(name, value))
         if time.monotonic() - self._flushed > _SECONDS_BETWEEN_FLUSHES:
             self.flush()
+
+    def picture(self, name: str, png: bytes, step: int) -> None:
+        """Appends a picture."""
+        width, height = struct.unpack(">II", png[16:24])  # of the header's chunk, the first one
+        image = self._value.Image(height=height, width=width, colorspace=3, encoded_image_string=png)
+        self._write(step, summary=self._value(value=[self._value.Value(tag=name, image=image)]))
 
     def flush(self) -> None:
         """Puts all on disk."""

@@ -143,7 +143,14 @@ class Programs:
         return self.metrics(state, self.means(state))
 
     def metrics(self, state: State, means: dict[str, Any]) -> dict[str, float]:
-        """Returns what `evaluate` does, from the means over the split."""
+        """Returns what `evaluate` does, from the means over the split; those of averages after a prefix."""
+        numbers = self._numbers(state, means)
+        for kind, averaged in self.experiment.averages(state).items():
+            of_average = self._numbers(averaged, self.means(averaged))
+            numbers |= {f"{kind}/{name}": value for name, value in of_average.items()}
+        return numbers
+
+    def _numbers(self, state: State, means: dict[str, Any]) -> dict[str, float]:
         metrics = {**self.experiment.eval_summary(means), **self._eval_state(self.whole(state))}
         return {name: float(value) for name, value in metrics.items()}
 
@@ -154,7 +161,9 @@ class Programs:
         sums = jax.eval_shape(self.experiment.eval_step, state, batch, key)
         with np.errstate(all="ignore"):  # names do not depend on the numbers
             summary = self.experiment.eval_summary({n: np.ones(s.shape) for n, (s, _) in sums.items()})
-        return [*summary, *jax.eval_shape(self.experiment.eval_state, state)]
+        names = [*summary, *jax.eval_shape(self.experiment.eval_state, state)]
+        kinds = self.experiment.averages(state)
+        return names + [f"{kind}/{name}" for kind in kinds for name in names]
 
     def means(self, state: State) -> dict[str, Any]:
         """Returns what `eval_step` sums over the held-out split, divided by what it counts."""

@@ -13,6 +13,7 @@ import json
 import math
 import mmap
 import os
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -33,11 +34,11 @@ class MetricWriter:
     """Appends metrics to `<folder>/<name>.jsonl` and to TensorBoard's events."""
 
     def __init__(self, folder: Path, name: str, tensorboard: Path, first_step: int = 0):
-        """Drops lines of steps after `first_step`, and a half-written last line."""
+        """Drops lines of steps after `first_step`, 0 for all, and a half-written last line."""
         self._file = _file(folder, name)
         self._name = name
-        _drop_after(self._file, first_step)
-        self._events = Events(tensorboard / name, first_step + 1)
+        _drop_after(self._file, first_step or -1)
+        self._events = Events(tensorboard / name, first_step + 1 if first_step else 0)
 
     def write(self, step: int, metrics: Mapping[str, float | str]) -> None:
         """Appends one line with `step` and the metrics; numbers go to TensorBoard as well."""
@@ -72,6 +73,14 @@ def read_held_out(folder: Path, about: int = 0) -> list[dict]:
 def read_scores(folder: Path) -> list[dict]:
     """Returns what the evaluator has recorded."""
     return [record for record in _read(_file(folder, HELD_OUT)) if _is_score(record)]
+
+
+def append_picture(tensorboard: Path, path: Path, step: int) -> None:
+    """Appends a picture, a PNG, to TensorBoard's events, under its file's name without the step."""
+    name = re.sub(r"_[0-9]+$", "", path.stem)
+    events = Events(tensorboard / "pictures")
+    events.picture(f"pictures/{name}", path.read_bytes(), step)
+    events.close()
 
 
 def append_score(folder: Path, tensorboard: Path, record: Mapping) -> None:

@@ -16,6 +16,8 @@ def write_results(
 ) -> None:
     """Writes the experiment's pictures and arrays of a whole state, and curves of the metrics so far.
 
+    The pictures go to TensorBoard too.
+
     All processes of a run call it; the one whose folder it is writes.
 
     Args:
@@ -29,7 +31,8 @@ def write_results(
         made = artefacts(state, streams.pictures_key(), held_out_means)
         if folder.ours:
             for name, artefact in made.items():
-                artefact.write(folder.path, name, step)
+                if picture := artefact.write(folder.path, name, step):
+                    records.append_picture(folder.tensorboard, picture, step)
     if folder.ours:
         _draw_curves(folder, programs.experiment.main_metrics)
 

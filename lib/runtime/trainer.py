@@ -7,7 +7,6 @@ stopped, in whatever way, and started again is bitwise the run that never stoppe
 """
 
 import functools
-import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
@@ -19,6 +18,8 @@ from lib.data import pipeline
 from lib.errors import ConfigError
 from lib.experiment import State
 from lib.runtime import checkpoints, devices
+from lib.runtime.interval_means import IntervalMeans, NotFiniteError
+from lib.runtime.intervals import Intervals, largest_divisor
 from lib.runtime.programs import Programs
 from lib.runtime.records import HELD_OUT, TRAINING, first_not_finite
 from lib.runtime.results import write_results
@@ -27,10 +28,6 @@ from lib.runtime.signals import stop_requests
 from lib.runtime.writers import Writers
 
 _STEPS_PER_DISPATCH = 50  # on accelerators, where a call costs more than it does on a CPU
-
-
-class NotFiniteError(Exception):
-    """A metric or the state became NaN or infinite. The text says when, and what is kept."""
 
 
 class Stopped(NamedTuple):
@@ -78,8 +75,9 @@ class Trainer:
         )
         self._batches = pipeline.make(programs.data.train, order, self._config.dataset.device_limit_gb)
         self._epochs_per_step = order.rows_per_step / order.size
+        self._intervals = Intervals(self._config)
         self._per_dispatch = self._config.steps_per_dispatch or (
-            1 if programs.on_cpu else _largest_divisor(self._intervals(), _STEPS_PER_DISPATCH)
+            1 if programs.on_cpu else largest_divisor(self._intervals.every, _STEPS_PER_DISPATCH)
         )
 
     def check(self) -> None:
@@ -94,20 +92,14 @@ class Trainer:
         devices.check_divides(
             self._config.batch_size, len(programs.devices), programs.experiment.min_device_batch
         )
-        for every in self._intervals():
+        for every in self._intervals.every:
             if every % self._per_dispatch:
-                best = _largest_divisor(self._intervals(), self._per_dispatch)
+                best = largest_divisor(self._intervals.every, self._per_dispatch)
                 raise ConfigError(
                     f"{self._per_dispatch} does not divide {every}, one of log_every, eval_every, "
                     f"figures_every, checkpoint_every; use {best}, or 0 for the best",
                     "config.steps_per_dispatch",
                 )
-
-    def _intervals(self) -> list[int]:
-        """Returns numbers of steps after which something is due."""
-        config = self._config
-        every = (config.log_every, config.eval_every, config.figures_every, config.checkpoint_every)
-        return [n for n in every if n]
 
     def train(self, state: State, first: int) -> Stopped:
         """Trains from step `first` to the end, or until a signal; the last state is saved.
@@ -136,20 +128,23 @@ class Trainer:
         constants = programs.replicate(self._batches.constants)
         key, steps = jax.random.key(self._config.seed), self._steps
         state = programs.place(state)  # or the second call would compile again
-        done, pending, stop, clock = first, [], None, _StepClock()
+        done, stop, clock, means = first, None, _StepClock(), IntervalMeans()
         for step, k, feeds in self._dispatches(first):
             state, metrics = steps(state, constants, feeds, key, np.uint32(step))
             if programs.on_cpu:  # queued collectives of several CPU devices deadlock
                 jax.block_until_ready(metrics)
-            pending.append((step, metrics))
+            if step == 0:
+                _log_first(writers, metrics)
+            means.add(step, metrics)
             done = step + k
             writers.progress.advance(k)
             stop = asked()
-            if not (self._must_act(done) or stop):
+            if not (self._intervals.must_act(done) or stop):
                 continue
-            metrics = {"epoch": done * self._epochs_per_step} | _last_metrics(pending)
+            metrics = {"epoch": done * self._epochs_per_step} | means.means()
             self._act(writers, done, state, metrics | clock.rate(done), bool(stop))
-            pending = []
+            if self._intervals.logs(done):
+                means.restart()
             clock.restart(done)
             if stop:
                 writers.progress.print(f"stopping at step {done:,}: saving")
@@ -166,15 +161,16 @@ class Trainer:
         """Logs, evaluates, saves and draws what is due after `done` steps."""
         programs, config, means = self.programs, self._config, None
         writers.progress.show({n: metrics[n] for n in programs.experiment.main_metrics})
-        if self._due(config.log_every, done):
+        due = self._intervals.is_due
+        if self._intervals.logs(done):
             writers.log(TRAINING, done, metrics)
-        if self._due(config.eval_every, done):
+        if due(config.eval_every, done):
             means = programs.means(state)
             held_out = programs.metrics(state, means)
             _check_metrics(held_out, done)
             writers.log(HELD_OUT, done, held_out)
-        saves = self._due(config.checkpoint_every, done) or stopping
-        draws = self._due(config.figures_every, done) or done == config.num_steps
+        saves = due(config.checkpoint_every, done) or stopping
+        draws = due(config.figures_every, done) or done == config.num_steps
         whole = programs.whole(state) if saves or draws else None
         if saves:
             _check_state(whole, done)
@@ -183,40 +179,23 @@ class Trainer:
         if saves:
             writers.save(done, whole)
 
-    def _due(self, every: int, done: int) -> bool:
-        return bool(every) and (done % every == 0 or done == self._config.num_steps)
-
-    def _must_act(self, done: int) -> bool:
-        return done == self._config.num_steps or any(done % every == 0 for every in self._intervals())
-
     def _dispatches(self, first: int) -> Iterator[tuple[int, int, Any]]:
-        """Yields (first step, number of steps k, feeds [d, k, ..]) of every call of the device.
-
-        Calls of K steps begin at multiples of K, so that a resumed run makes the same calls; K divides
-        all intervals. Steps before the first multiple and after the last are taken singly.
-        """
+        """Yields (first step, number of steps k, feeds [d, k, ..]) of every call of the device."""
         last = self._config.num_steps
         feeds = self._batches.feeds(first, last)
         step = first
         while step < last:
-            whole = step % self._per_dispatch == 0 and step + self._per_dispatch <= last
-            k = self._per_dispatch if whole else 1
+            k = self._intervals.steps_of_call(step, self._per_dispatch)
             parts = [next(feeds) for _ in range(k)]
             yield step, k, jax.tree.map(lambda *x: np.stack(x, 1), *parts)
             step += k
 
 
-def _last_metrics(pending: list[tuple[int, Mapping[str, jax.Array]]]) -> dict[str, float]:
-    """Returns the last metrics of a list of calls, after a check of all of them."""
-    values = {}
-    for first, metrics in pending:
-        metrics = jax.device_get(metrics)
-        k = len(next(iter(metrics.values())))
-        steps = [(first + i, {n: v[i] for n, v in metrics.items()}) for i in range(k)]
-        if bad := first_not_finite(steps):
-            raise NotFiniteError(f"step {bad[0] + 1}: not finite: {', '.join(bad[1])}")
-        values = {name: float(value) for name, value in steps[-1][1].items()}
-    return values
+def _log_first(writers: Writers, metrics: Mapping[str, jax.Array]) -> None:
+    """Logs as step 0 what the first step measures, with the parameters that the run begins with."""
+    means = IntervalMeans()
+    means.add(0, {name: values[:1] for name, values in metrics.items()})
+    writers.log(TRAINING, 0, {"epoch": 0.0} | means.means())
 
 
 def _check_metrics(metrics: Mapping[str, float], step: int) -> None:
@@ -248,9 +227,3 @@ class _StepClock:
 
     def restart(self, step: int) -> None:
         self._time, self._step = time.monotonic(), step
-
-
-def _largest_divisor(numbers: list[int], limit: int) -> int:
-    """Returns the largest number up to `limit` that divides all of `numbers`."""
-    common = math.gcd(*numbers)
-    return max(k for k in range(1, min(limit, common) + 1) if common % k == 0)

@@ -2,7 +2,7 @@
 
 import dataclasses
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -49,12 +49,14 @@ class Dynamics:
       optimizers: {player: its optimiser}.
       structure: which terms are computed, and how.
       drift: `({player: learning rate of one update}) -> {player: Coefficients}`: of the update rule.
+      separate: whether players who move at once each have a batch and latents of their own.
     """
 
     game: Game
     optimizers: Mapping[str, Optimizer]
     structure: Structure
     drift: Callable[[Mapping[str, Any]], dict[str, Coefficients]]
+    separate: bool = False
 
     def rates(self, state: GameState) -> dict[str, jax.Array]:
         """Returns {player: the learning rate that its next update will use}."""
@@ -101,11 +103,50 @@ class Dynamics:
         own_loss = {x: functools.partial(self._own_loss, state, batch, key_loss, x) for x in players}
         return Evaluation(grads, losses, net_state, metrics, own_loss)
 
+    def evaluate_all(
+        self, state: GameState, coefficients: Mapping[str, Coefficients], batch: Any, key: jax.Array
+    ) -> Evaluation:
+        """Returns all players' v, of one batch that they share or, if `separate`, each of its own.
+
+        Where they share, one forward pass serves all. If not, the batch holds one for each player,
+        concatenated; all read the same net_state, and the first player's evaluation advances it.
+        """
+        if not self.separate:
+            return self.evaluate(state, coefficients, batch, key)
+        each = [
+            self.evaluate(state, coefficients, part, own_key, [x])
+            for x, part, own_key in self._shares(batch, key)
+        ]
+        return Evaluation(
+            grads={x: g for evaluation in each for x, g in evaluation.grads.items()},
+            losses={x: e.losses[x] for x, e in zip(self.game.players, each, strict=True)},
+            net_state=each[0].net_state,
+            metrics=each[0].metrics,
+            own_loss={x: loss for evaluation in each for x, loss in evaluation.own_loss.items()},
+        )
+
     def after_terms(self, state: GameState, batch: Any, key: jax.Array) -> dict[str, Any]:
-        """Returns {player: gradient of its `rk_after` terms}, averaged over devices, of who has any."""
+        """Returns {player: gradient of its `rk_after` terms}, averaged over devices, of who has any.
+
+        The batch is as of `evaluate_all`.
+        """
         coefficients, active = state.weights.rk_after, self.structure.rk_after
-        key = device_key(key)
-        return pmean(self._terms(coefficients, active, state.params, state.net_state, batch, key))
+        terms = {}
+        for x, part, own_key in self._shares(batch, key):
+            of_player = {x: active[x]}
+            terms |= self._terms(
+                coefficients, of_player, state.params, state.net_state, part, device_key(own_key)
+            )
+        return pmean(terms)
+
+    def _shares(self, batch: Any, key: jax.Array) -> Iterator[tuple[str, Any, jax.Array]]:
+        """Yields (player, its batch, its key): the same for all unless they are separate."""
+        players = self.game.players
+        if not self.separate:
+            yield from ((x, batch, key) for x in players)
+            return
+        for i, (x, part) in enumerate(zip(players, split(batch, len(players)), strict=True)):
+            yield x, part, jax.random.fold_in(key, i)
 
     def apply(self, state: GameState, evaluation: Evaluation) -> tuple[GameState, dict[str, jax.Array]]:
         """Moves the players of `evaluation.grads` by their optimisers; net_state becomes the evaluation's.

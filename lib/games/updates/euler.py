@@ -25,7 +25,8 @@ class Simultaneous(UpdateRule):
         del options
 
         def step(state: GameState, batch: Any, key: jax.Array):
-            return dynamics.apply(state, dynamics.evaluate(state, dynamics.coefficients(state), batch, key))
+            evaluation = dynamics.evaluate_all(state, dynamics.coefficients(state), batch, key)
+            return dynamics.apply(state, evaluation)
 
         return step
 
@@ -40,8 +41,9 @@ class Alternating(UpdateRule):
         """Builds the step.
 
         Its batch holds max(num_updates) batches, concatenated: the j-th update of a player's turn sees the
-        j-th of them, each update draws its own latents. net_state advances with every update. Coefficients
-        follow the learning rates at the step's beginning.
+        j-th of them; if `options.separate`, it holds one for each update of the step. Each update draws its
+        own latents. net_state advances with every update. Coefficients follow the learning rates at the
+        step's beginning.
         """
         num_batches = self.batches_per_step(options)
 
@@ -52,7 +54,8 @@ class Alternating(UpdateRule):
             for x in options.order:
                 for j in range(options.num_updates[x]):
                     key_update = jax.random.fold_in(key, update)
-                    evaluation = dynamics.evaluate(state, coefficients, batches[j], key_update, [x])
+                    batch = batches[update if options.separate else j]
+                    evaluation = dynamics.evaluate(state, coefficients, batch, key_update, [x])
                     state, new = dynamics.apply(state, evaluation)
                     metrics |= {k: v for k, v in new.items() if k not in metrics or k.startswith(f"{x}_")}
                     update += 1
@@ -61,8 +64,8 @@ class Alternating(UpdateRule):
         return step
 
     def batches_per_step(self, options: Options) -> int:
-        """Returns the number of updates of the longest turn."""
-        return max(options.num_updates.values())
+        """Returns the number of updates of the longest turn or, if players are separate, of all turns."""
+        return (sum if options.separate else max)(options.num_updates.values())
 
     def drift(
         self, learning_rates: Mapping[str, jax.Array], options: Options, clock: Clock

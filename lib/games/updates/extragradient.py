@@ -39,10 +39,10 @@ class Extragradient(UpdateRule):
             coefficients = dynamics.coefficients(state)
             batches = split(batch, 2) if options.fresh else [batch] * 2
             keys = [jax.random.fold_in(key, i) if options.fresh else key for i in range(2)]
-            at_theta = dynamics.evaluate(state, coefficients, batches[0], keys[0])
+            at_theta = dynamics.evaluate_all(state, coefficients, batches[0], keys[0])
             extrapolated, _ = dynamics.apply(state, at_theta)
             ahead = state._replace(params=extrapolated.params)
-            grads = dynamics.evaluate(ahead, coefficients, batches[1], keys[1]).grads
+            grads = dynamics.evaluate_all(ahead, coefficients, batches[1], keys[1]).grads
             return dynamics.apply(state, at_theta._replace(grads=grads))
 
         return step
@@ -65,7 +65,7 @@ class Optimistic(UpdateRule):
 
         def step(state: GameState, batch: Any, key: jax.Array):
             ahead = extrapolate(state.params, dynamics.rates(state), state.memory)
-            evaluation = dynamics.evaluate(
+            evaluation = dynamics.evaluate_all(
                 state._replace(params=ahead), dynamics.coefficients(state), batch, key
             )
             return dynamics.apply(state._replace(memory=evaluation.grads), evaluation)

@@ -8,8 +8,10 @@ import jax
 import jax.numpy as jnp
 
 from lib.errors import lookup
+from lib.games import averages
+from lib.games.averages import NO_AVERAGES, Averaging
 from lib.games.game import Game, Params
-from lib.games.updates.dynamics import Dynamics
+from lib.games.updates.dynamics import Dynamics, Step
 from lib.games.updates.euler import Alternating, Simultaneous
 from lib.games.updates.extragradient import Extragradient, Optimistic
 from lib.games.updates.rule import BoundRule, Options, UpdateRule
@@ -34,6 +36,7 @@ def make(
     optimizers: Mapping[str, Optimizer],
     regularizers: Regularizers,
     options: Options | None = None,
+    averaging: Averaging = NO_AVERAGES,
 ) -> BoundRule:
     """Binds the update rule of that name to a game.
 
@@ -41,6 +44,7 @@ def make(
       optimizers: {player: its optimiser}.
       regularizers: what is added to the players' gradients.
       options: by default the game's order of players, one update each, one batch for all stages.
+      averaging: which averages of the parameters are kept.
 
     Raises:
       ConfigError: an unknown name, of the field `updates`.
@@ -48,17 +52,34 @@ def make(
     rule = lookup(UPDATE_RULES, name, "updates")
     options = options or Options(game.players, dict.fromkeys(game.players, 1))
     drift = functools.partial(rule.drift, options=options, clock=regularizers.clock)
-    dynamics = Dynamics(game, optimizers, regularizers.structure(), drift)
+    dynamics = Dynamics(game, optimizers, regularizers.structure(), drift, options.separate)
     return BoundRule(
-        init=functools.partial(_first_state, rule, optimizers, regularizers.weights),
-        step=rule.build(dynamics, options),
+        init=functools.partial(_first_state, rule, optimizers, regularizers.weights, averaging),
+        step=_averaged(rule.build(dynamics, options), averaging),
         batches_per_step=rule.batches_per_step(options),
         dynamics=dynamics,
     )
 
 
+def _averaged(step: Step, averaging: Averaging) -> Step:
+    """Returns the step that keeps averages as well."""
+    if not averaging.kinds:
+        return step
+
+    def averaged(state: GameState, batch: Any, key: jax.Array):
+        new, metrics = step(state, batch, key)
+        return new._replace(averages=averages.advance(averaging, state.averages, new.params)), metrics
+
+    return averaged
+
+
 def _first_state(
-    rule: UpdateRule, optimizers: Mapping[str, Optimizer], weights: Weights, params: Params, net_state: Any
+    rule: UpdateRule,
+    optimizers: Mapping[str, Optimizer],
+    weights: Weights,
+    averaging: Averaging,
+    params: Params,
+    net_state: Any,
 ) -> GameState:
     """Returns the state before the first step, the numbers of the regularisers as arrays."""
     params = {x: optimizers[x].project(params[x]) for x in params}
@@ -68,4 +89,5 @@ def _first_state(
         opt_state={x: optimizers[x].init(params[x]) for x in params},
         memory=rule.memory(params),
         weights=jax.tree.map(lambda w: jnp.asarray(w, float), weights),
+        averages=averages.first(averaging, params),
     )

@@ -20,11 +20,13 @@ class Options(NamedTuple):
       order: the players in the order of their turns.
       num_updates: {player: updates in one turn}.
       fresh: whether every stage sees a batch of its own.
+      separate: whether every player sees a batch of its own.
     """
 
     order: Sequence[str]
     num_updates: Mapping[str, int]
     fresh: bool = False
+    separate: bool = False
 
 
 class BoundRule(NamedTuple):
@@ -73,7 +75,8 @@ class UpdateRule(abc.ABC):
 
     def batches_per_step(self, options: Options) -> int:
         """Returns how many batches a step takes, concatenated."""
-        return self.stages if options.fresh else 1
+        stages = self.stages if options.fresh else 1
+        return stages * (len(options.order) if options.separate else 1)
 
     def drift(
         self, learning_rates: Mapping[str, jax.Array], options: Options, clock: Clock

@@ -49,8 +49,8 @@ class RungeKutta(UpdateRule):
         """Builds the step.
 
         Stages see one batch and the same latents, or, if `options.fresh`, a batch and latents of their own:
-        the batch then holds as many batches as there are stages. All stages read the net_state that the
-        step began with; the first one, at theta, advances it.
+        the batch then holds as many batches as there are stages, each of them as of `evaluate_all`. All
+        stages read the net_state that the step began with; the first one, at theta, advances it.
         """
         n = self.stages
 
@@ -64,7 +64,7 @@ class RungeKutta(UpdateRule):
                 if any(row):
                     at = extrapolate(at, rates, weighted_sum(row, [stage.grads for stage in stages]))
                 state_at = state._replace(params=at)
-                stages.append(dynamics.evaluate(state_at, coefficients, batches[i], keys[i]))
+                stages.append(dynamics.evaluate_all(state_at, coefficients, batches[i], keys[i]))
             combined = weighted_sum(self.b, [stage.grads for stage in stages])
             after = dynamics.after_terms(state, batches[0], jax.random.fold_in(key, n))
             return dynamics.apply(state, stages[0]._replace(grads=add_terms(combined, after)))

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 from lib.games import symplectic
+from lib.games.averages import Averages
 from lib.games.drift import DRIFTING, Clock, Coefficients
 from lib.games.regularizers import TERMS, Estimator, active_terms
 
@@ -91,6 +92,7 @@ class GameState(NamedTuple):
       opt_state: {player: optimiser state}.
       memory: what the update rule carries, {} for most.
       weights: of the regularisers.
+      averages: of the parameters; None where none are kept.
     """
 
     params: dict[str, Any]
@@ -98,3 +100,4 @@ class GameState(NamedTuple):
     opt_state: dict[str, Any]
     memory: Any
     weights: Weights
+    averages: Averages | None = None

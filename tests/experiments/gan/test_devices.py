@@ -16,6 +16,7 @@ from lib.runtime.devices import AXIS, device_share
 # Its stopped factor is the mean over devices, and its other factor is linear in the devices' batches.
 DRIFT = [
     "gan.updates=simultaneous",
+    "gan.player_batches=shared",
     "gan.grad_regularizes.estimator=biased_averaged",
     "gan.grad_regularizes.dd_coeffs_multiplier.disc.other_dot_prod=0.0",
     "gan.grad_regularizes.dd_coeffs_multiplier.gen.other_dot_prod=-1.0",

@@ -155,6 +155,8 @@ def test_exact_needs_no_vectors_and_normalises_at_once():
     sigmas = [singular(as_dict(params)[name])[0] for name in KERNELS]
     for name in KERNELS:
         np.testing.assert_allclose(singular(as_dict(normalized)[name])[0], 1, rtol=1e-12)
+    for name, sigma in zip(KERNELS, sigmas, strict=True):
+        np.testing.assert_allclose(metrics[f"sigma/{name.split('/')[0]}"], sigma, rtol=1e-12)
     np.testing.assert_allclose(metrics["sigma_max"], max(sigmas), rtol=1e-12)
     np.testing.assert_allclose(metrics["sigma_min"], min(sigmas), rtol=1e-12)
     for name in ("bias", "scale"):

@@ -120,7 +120,8 @@ def test_normalize_divides_kernels_and_leaves_the_rest():
         np.testing.assert_allclose(after[name], w / sigma, rtol=1e-14)
         np.testing.assert_array_equal(new_vectors[name], u)
     assert sigmas[0] != sigmas[1]
-    assert metrics == {"sigma_max": max(sigmas), "sigma_min": min(sigmas)}
+    layers = {f"sigma/{name.split('/')[0]}": sigma for name, sigma in zip(KERNELS, sigmas, strict=True)}
+    assert metrics == {**layers, "sigma_max": max(sigmas), "sigma_min": min(sigmas)}
 
 
 def test_repeated_normalisation_brings_the_largest_singular_value_to_one():

@@ -91,8 +91,8 @@ def test_metrics_have_one_line_a_step_also_after_a_resume(trainer):
     file.write_text(file.read_text() + '{"step": 4, "loss": 1.0}\n{"step": 5, "lo')
     last = trainer(num_steps=5, eval_every=1)
     trained(last)
-    for read in (records.read_training, records.read_held_out):
-        assert [r["step"] for r in read(last.folder.metrics)] == [1, 2, 3, 4, 5]
+    assert [r["step"] for r in records.read_training(last.folder.metrics)] == [0, 1, 2, 3, 4, 5]
+    assert [r["step"] for r in records.read_held_out(last.folder.metrics)] == [1, 2, 3, 4, 5]
     assert {"loss", "x", "epoch"} <= records.read_training(last.folder.metrics)[-1].keys()
 
 
