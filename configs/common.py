@@ -21,8 +21,9 @@ def base() -> ConfigDict:
     config.figures_every = 0  # steps between pictures; 0: only at the end
     config.checkpoint_every = 1_000  # steps between checkpoints; the last step always has one
     config.keep_checkpoints = 3  # how many of the newest checkpoints stay on disk
-    # train: where a new run starts from. eval: what is scored. A work directory, its checkpoints
-    # folder, or one step's folder. Empty: train from scratch, evaluate the newest of the work directory.
+    # train: where a new run starts from; the section of a GAN or a classifier may differ from that run's
+    # (experiments/warm_start.py). eval: what is scored. A work directory, its checkpoints folder, or one
+    # step's folder. Empty: train from scratch, evaluate the newest of the work directory.
     config.restore_path = ""
 
     config.dataset = ConfigDict()

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from absl import flags
 
-from experiments import catalogue, registry
+from experiments import catalogue, registry, warm_start
 from lib.command_line import parse
 from lib.config import apply_overrides, load_file
 from lib.errors import ConfigError, explained, one_line, one_line_errors
@@ -76,7 +76,10 @@ def _begin(trainer: Trainer, raw_config) -> tuple[int, State]:
     folder, programs = trainer.folder, trainer.programs
     if folder.config.exists():
         check_same_run(raw_config, registry.own_config(folder), folder, "--workdir")
-    step, state = first_state(programs, folder, programs.config.restore_path)
+    if programs.config.restore_path and not folder.newest_step():
+        step, state = warm_start.first_state(programs, raw_config)
+    else:
+        step, state = first_state(programs, folder)
     folder.clean_up(programs.config.keep_checkpoints)
     folder.write_config(raw_config)
     if step < programs.config.num_steps:

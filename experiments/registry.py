@@ -84,14 +84,14 @@ def check_inputs(raw: ConfigDict, config: Run, folder: RunFolder) -> None:
       folder: the run's; where it has checkpoints, those count.
 
     Raises:
-      ConfigError: no such config; no such checkpoint, one of another run or of a later step, or one of this
-        very run.
+      ConfigError: no such config; no such checkpoint, one of a run that this one cannot begin with or of a
+        later step, or one of this very run.
     """
     catalogue.classifier_file(config.eval.classifier)
     field = "config.restore_path"
     if config.restore_path and not folder.newest_step():
         source, at = find(config.restore_path)
-        check_same_run(raw, own_config(source), source, field)
+        check_same_run(raw, own_config(source), source, field, _of_warm_start(config))
         at = at or source.newest_step()
         if at >= config.num_steps:
             raise ConfigError(
@@ -101,6 +101,12 @@ def check_inputs(raw: ConfigDict, config: Run, folder: RunFolder) -> None:
         raise ConfigError(
             "names a checkpoint of this very run; to go on from it, name another --workdir", field
         )
+
+
+def _of_warm_start(config: Run) -> tuple[str, ...]:
+    """Returns the fields in which a run may differ from the one that it begins with, see warm_start.py."""
+    of_games = (config.experiment, "seed", "batch_size", "steps_per_dispatch")
+    return of_games if config.experiment in ("classifier", "gan") else ()
 
 
 def build(config: Run, spec: DataSpec) -> Experiment:

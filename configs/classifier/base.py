@@ -39,4 +39,7 @@ def base() -> ConfigDict:
     classifier.l2 = 0.0
     classifier.optimizer = common.optimizer("adam", 1e-3)  # its fields: configs/common.py
     classifier.averages = averages("model")  # its fields: configs/play.py
+    # Metrics of the mathematics, lib/games/diagnostics.py: gradient_norms, parameter_norms and polyak_steps
+    # come with a step; drift and hessian_gradients are computed besides.
+    classifier.diagnostics = ("gradient_norms",)
     return config

@@ -10,7 +10,9 @@ from experiments.classifier.models import MODELS
 from lib.config import Section
 from lib.data.normalization import Normalization
 from lib.errors import lookup, within
+from lib.games import diagnostics
 from lib.games.averages import Averaging
+from lib.games.diagnostics import Diagnostic
 from lib.nets.options import Rate, choose
 from lib.schema import Named, OptimizerSection, Run
 
@@ -38,11 +40,14 @@ class ClassifierSection(Section):
     l2: NonNegativeFloat
     optimizer: OptimizerSection
     averages: Averaging
+    diagnostics: tuple[Diagnostic, ...]
 
     @pydantic.model_validator(mode="after")
-    def _averages_the_model(self):
+    def _has_a_player(self):
         with within("averages"):
             self.averages.check_players((PLAYER,))
+        with within("diagnostics"):
+            diagnostics.check_players(self.diagnostics, (PLAYER,))
         return self
 
     @pydantic.field_validator("model")
@@ -65,4 +70,5 @@ class ClassifierConfig(Run):
             entry = lookup(MODELS, name, "config.classifier.model")
             kwargs = entry.options.without_defaults(options.get(name, {}))
             section["model"] = {"name": name, "kwargs": kwargs}
-        return {**config, "classifier": {"averages": averages(PLAYER).to_dict()} | section}
+        younger = {"averages": averages(PLAYER).to_dict(), "diagnostics": ()}
+        return {**config, "classifier": younger | section}

@@ -38,7 +38,14 @@ def build(config: ClassifierConfig, spec: DataSpec) -> Experiment:
             optimizer = {PLAYER: optimizers.from_config(section.optimizer)}
     losses = ClassifierLosses(model, section.label_smoothing, section.l2)
     game, nothing = Game((PLAYER,), losses), Regularizers.none((PLAYER,))
-    rule = updates.make("simultaneous", game, optimizer, nothing, averaging=section.averages)
+    rule = updates.make(
+        "simultaneous",
+        game,
+        optimizer,
+        nothing,
+        averaging=section.averages,
+        diagnostics=section.diagnostics,
+    )
 
     def init(key: jax.Array, batch: Batch) -> GameState:
         params, net_state = model.init(key, to_signed(batch["image"][:2]))

@@ -8,8 +8,10 @@ from pydantic import Field, PositiveInt
 from configs.play import averages
 from experiments.gan.nets import NETS
 from lib.errors import lookup, within
+from lib.games import diagnostics
 from lib.games.averages import Averaging
 from lib.games.config import Play, check_players
+from lib.games.diagnostics import Diagnostic
 from lib.nets import spectral_norm
 from lib.nets.options import choose
 from lib.schema import Named, Run
@@ -28,6 +30,7 @@ class GanSection(Play):
     disc_loss: str
     gen_loss: str
     averages: Averaging
+    diagnostics: tuple[Diagnostic, ...]
     num_disc_updates: PositiveInt
     num_gen_updates: PositiveInt
 
@@ -44,9 +47,11 @@ class GanSection(Play):
         return {x: optimizers[x] for x in PLAYERS}
 
     @pydantic.model_validator(mode="after")
-    def _averages_players(self):
+    def _has_players(self):
         with within("averages"):
             self.averages.check_players(PLAYERS)
+        with within("diagnostics"):
+            diagnostics.check_players(self.diagnostics, PLAYERS)
         return self
 
     def turns(self) -> dict[str, int]:
@@ -66,5 +71,5 @@ class GanConfig(Run):
             kwargs = options.without_defaults(older if name == "mlp" else {})
             section["nets"] = {"name": name, "kwargs": kwargs}
         younger = {"player_batches": "shared", "averages": averages(*PLAYERS).to_dict()}
-        younger |= {"r1_penalty": 0.0, "r2_penalty": 0.0}
+        younger |= {"r1_penalty": 0.0, "r2_penalty": 0.0, "diagnostics": ()}
         return {**config, "gan": younger | section}

@@ -43,7 +43,7 @@ def build(config: GanConfig, spec: DataSpec) -> Experiment:
     penalties = Penalties(gan.gradient_penalty, gan.r1_penalty, gan.r2_penalty)
     game = Game(PLAYERS, GanLosses(pair, disc_loss, gen_loss, penalties))
     with within("config.gan"):
-        rule = gan.as_rule(game, gan.averages)
+        rule = gan.as_rule(game, gan.averages, gan.diagnostics)
 
     def init(key: jax.Array, batch: Batch) -> GameState:
         return rule.init(*pair.init(key, real(batch)[:2]))

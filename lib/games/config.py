@@ -3,7 +3,7 @@
 configs/play.py says what each field means.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import pydantic
@@ -12,6 +12,7 @@ from lib import optimizers
 from lib.config import Section
 from lib.errors import ConfigError, nearest, within
 from lib.games.averages import NO_AVERAGES, Averaging
+from lib.games.diagnostics import Diagnostic
 from lib.games.drift import Clock, Coefficients
 from lib.games.game import Game
 from lib.games.regularizers import Estimator, active_terms
@@ -79,11 +80,14 @@ class Play(Section):
             separate=self.player_batches == "separate",
         )
 
-    def as_rule(self, game: Game, averaging: Averaging = NO_AVERAGES) -> BoundRule:
+    def as_rule(
+        self, game: Game, averaging: Averaging = NO_AVERAGES, diagnostics: Sequence[Diagnostic] = ()
+    ) -> BoundRule:
         """Returns the update rule for a game of these players.
 
         Args:
           averaging: which averages of the parameters are kept.
+          diagnostics: which metrics of the game come with those of a step.
 
         Raises:
           ConfigError: an unknown optimiser or argument, or a value that an optimiser refuses; its field is
@@ -96,7 +100,7 @@ class Play(Section):
         for x, optimizer in self.optimizers.items():
             with within(f"optimizers.{x}"):
                 built[x] = optimizers.from_config(optimizer)
-        return make(self.updates, game, built, regularizers, self.as_options(), averaging)
+        return make(self.updates, game, built, regularizers, self.as_options(), averaging, diagnostics)
 
     @pydantic.model_validator(mode="after")
     def _names_the_same_players(self):

@@ -8,7 +8,7 @@ import contextlib
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -229,7 +229,9 @@ class RunFolder:
             raise ConfigError(f"step {step} is damaged: {error}", _RESTORE) from error
 
 
-def check_same_run(ours: Any, theirs: Any, folder: RunFolder, flag: str) -> None:
+def check_same_run(
+    ours: Any, theirs: Any, folder: RunFolder, flag: str, may_differ: Sequence[str] = ()
+) -> None:
     """Checks that a config is that of the run in a folder, but for fields that may differ.
 
     Args:
@@ -237,11 +239,12 @@ def check_same_run(ours: Any, theirs: Any, folder: RunFolder, flag: str) -> None
       theirs: the run's own.
       folder: the run's.
       flag: what named the folder.
+      may_differ: further fields that may differ.
 
     Raises:
       ConfigError: it names the fields in which they differ.
     """
-    if different := differences(ours, theirs, MAY_DIFFER):
+    if different := differences(ours, theirs, (*MAY_DIFFER, *may_differ)):
         raise ConfigError(f"the run in '{folder.path}' has another config: {'; '.join(different)}", flag)
 
 

@@ -23,7 +23,7 @@ from lib.runtime.intervals import Intervals, largest_divisor
 from lib.runtime.programs import Programs
 from lib.runtime.records import HELD_OUT, TRAINING, first_not_finite
 from lib.runtime.results import write_results
-from lib.runtime.run_folder import RunFolder, find
+from lib.runtime.run_folder import RunFolder
 from lib.runtime.signals import stop_requests
 from lib.runtime.writers import Writers
 
@@ -37,19 +37,16 @@ class Stopped(NamedTuple):
     signal: int | None
 
 
-def first_state(programs: Programs, folder: RunFolder, restore_path: str = "") -> tuple[int, State]:
-    """Returns (step, state) to train from: the folder's newest checkpoint, else restore_path's, else new.
+def first_state(programs: Programs, folder: RunFolder) -> tuple[int, State]:
+    """Returns (step, state) to train from: the folder's newest checkpoint, else a new one.
 
     Raises:
-      ConfigError: see `lib.runtime.run_folder.RunFolder.restore`.
+      ConfigError: all checkpoints are damaged, or of another experiment.
     """
     if checkpoints.steps(folder.checkpoints):
         target = programs.abstract_state()
         if newest := checkpoints.restore_newest(folder.checkpoints, target, move_damaged=True):
             return newest
-    if restore_path:
-        source, step = find(restore_path)
-        return source.restore(programs.abstract_state(), step)
     return 0, programs.init()
 
 

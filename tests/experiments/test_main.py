@@ -106,8 +106,13 @@ def refused(capsys, *args) -> str:
             "config.restore_path: no checkpoint in",
         ),
         (
-            ["--workdir={tmp}/n", *SHORT, "--config.restore_path={whole}", "--config.seed=3"],
-            "config.seed: 3 here, 0 there",
+            [
+                "--workdir={tmp}/n",
+                *SHORT,
+                "--config.restore_path={whole}",
+                "--config.dataset.validation_size=3",
+            ],
+            "config.dataset.validation_size: 3 here, 0 there",
         ),
         (
             ["--workdir={tmp}/n", *SHORT, "--config.restore_path={whole}", "--config.num_steps=100"],

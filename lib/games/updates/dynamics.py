@@ -9,7 +9,8 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from lib.games import drift, symplectic
+from lib.games import diagnostics, drift, symplectic
+from lib.games.diagnostics import Diagnostic
 from lib.games.drift import Coefficients
 from lib.games.game import Game, gradients
 from lib.games.regularizers import active_terms, regularizer_gradients
@@ -50,6 +51,7 @@ class Dynamics:
       structure: which terms are computed, and how.
       drift: `({player: learning rate of one update}) -> {player: Coefficients}`: of the update rule.
       separate: whether players who move at once each have a batch and latents of their own.
+      diagnostics: names of lib/games/diagnostics.py, of what is measured besides.
     """
 
     game: Game
@@ -57,6 +59,7 @@ class Dynamics:
     structure: Structure
     drift: Callable[[Mapping[str, Any]], dict[str, Coefficients]]
     separate: bool = False
+    diagnostics: tuple[Diagnostic, ...] = ()
 
     def rates(self, state: GameState) -> dict[str, jax.Array]:
         """Returns {player: the learning rate that its next update will use}."""
@@ -92,16 +95,28 @@ class Dynamics:
             self.game, state.params, state.net_state, batch, key_loss, players=needed
         )
         active = {x: self.structure.terms[x] for x in self.game.players if x in players}
-        terms = self._terms(coefficients, active, state.params, state.net_state, batch, key_terms)
+        added = self._terms(coefficients, active, state.params, state.net_state, batch, key_terms)
         if aligned:
             # Inner products of gradients are products of expectations: average their factors first.
             own = pmean(own)
             adjustment = self._adjustment(state, own, batch, key_terms)
-            own = {x: jax.tree.map(jnp.add, own[x], adjustment[x]) for x in players}
-        grads = add_terms(own, terms)
+            added = add_terms({x: adjustment[x] for x in players}, added)
+        own = {x: own[x] for x in players}
+        grads = add_terms(own, added)
         grads, losses, net_state, metrics = pmean((grads, losses, aux.net_state, aux.metrics))
+        if self.diagnostics:
+            moved = diagnostics.Moved(*pmean((own, added)), losses)
+            metrics = {**metrics, **diagnostics.of_step(self.diagnostics, state.params, moved)}
         own_loss = {x: functools.partial(self._own_loss, state, batch, key_loss, x) for x in players}
         return Evaluation(grads, losses, net_state, metrics, own_loss)
+
+    def measure(self, state: GameState, batch: Any, key: jax.Array) -> dict[str, jax.Array]:
+        """Returns the diagnostics that no step computes, of one batch."""
+        keys = jax.random.split(device_key(key))  # as `evaluate` splits it: the compiler can share its work
+        drift, estimator = self.drift(self.rates(state)), self.structure.estimator
+        return diagnostics.besides(
+            self.diagnostics, self.game, drift, estimator, state.params, state.net_state, batch, tuple(keys)
+        )
 
     def evaluate_all(
         self, state: GameState, coefficients: Mapping[str, Coefficients], batch: Any, key: jax.Array
@@ -121,7 +136,9 @@ class Dynamics:
             grads={x: g for evaluation in each for x, g in evaluation.grads.items()},
             losses={x: e.losses[x] for x, e in zip(self.game.players, each, strict=True)},
             net_state=each[0].net_state,
-            metrics=each[0].metrics,
+            metrics={
+                name: value for evaluation in each[::-1] for name, value in evaluation.metrics.items()
+            },
             own_loss={x: loss for evaluation in each for x, loss in evaluation.own_loss.items()},
         )
 

@@ -1,7 +1,7 @@
 """Update rules by name."""
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
@@ -10,8 +10,9 @@ import jax.numpy as jnp
 from lib.errors import lookup
 from lib.games import averages
 from lib.games.averages import NO_AVERAGES, Averaging
+from lib.games.diagnostics import Diagnostic
 from lib.games.game import Game, Params
-from lib.games.updates.dynamics import Dynamics, Step
+from lib.games.updates.dynamics import Dynamics, Step, split
 from lib.games.updates.euler import Alternating, Simultaneous
 from lib.games.updates.extragradient import Extragradient, Optimistic
 from lib.games.updates.rule import BoundRule, Options, UpdateRule
@@ -37,6 +38,7 @@ def make(
     regularizers: Regularizers,
     options: Options | None = None,
     averaging: Averaging = NO_AVERAGES,
+    diagnostics: Sequence[Diagnostic] = (),
 ) -> BoundRule:
     """Binds the update rule of that name to a game.
 
@@ -45,6 +47,7 @@ def make(
       regularizers: what is added to the players' gradients.
       options: by default the game's order of players, one update each, one batch for all stages.
       averaging: which averages of the parameters are kept.
+      diagnostics: which metrics of the game come with those of a step, see lib/games/diagnostics.py.
 
     Raises:
       ConfigError: an unknown name, of the field `updates`.
@@ -52,13 +55,27 @@ def make(
     rule = lookup(UPDATE_RULES, name, "updates")
     options = options or Options(game.players, dict.fromkeys(game.players, 1))
     drift = functools.partial(rule.drift, options=options, clock=regularizers.clock)
-    dynamics = Dynamics(game, optimizers, regularizers.structure(), drift, options.separate)
+    structure = regularizers.structure()
+    dynamics = Dynamics(game, optimizers, structure, drift, options.separate, tuple(diagnostics))
+    num_batches = rule.batches_per_step(options)
     return BoundRule(
         init=functools.partial(_first_state, rule, optimizers, regularizers.weights, averaging),
-        step=_averaged(rule.build(dynamics, options), averaging),
-        batches_per_step=rule.batches_per_step(options),
+        step=_averaged(_measured(rule.build(dynamics, options), dynamics, num_batches), averaging),
+        batches_per_step=num_batches,
         dynamics=dynamics,
     )
+
+
+def _measured(step: Step, dynamics: Dynamics, num_batches: int) -> Step:
+    """Returns the step that measures as well what needs more than the step."""
+    if not dynamics.diagnostics:
+        return step
+
+    def measured(state: GameState, batch: Any, key: jax.Array):
+        new, metrics = step(state, batch, key)
+        return new, {**metrics, **dynamics.measure(state, split(batch, num_batches)[0], key)}
+
+    return measured
 
 
 def _averaged(step: Step, averaging: Averaging) -> Step:
