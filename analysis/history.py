@@ -49,7 +49,7 @@ def read(path: str | Path) -> History:
     config = registry.validated(raw)
     train = pd.DataFrame([record for record in read_training(folder.metrics) if "epoch" in record])
     held_out = pd.DataFrame(read_held_out(folder.metrics))
-    if train.empty:
+    if train.empty or train["step"].iloc[-1] == 0:
         raise ConfigError(
             f"the run in '{path}' has recorded nothing yet; wait for its first log_every steps"
         )

@@ -53,7 +53,7 @@ def averages(*players: str) -> ConfigDict:
     # Decay d of a <- d a + (1 - d) theta, smaller in the first steps; 0: not kept. lib/games/averages.py
     section.exponential = 0.0
     section.uniform = False  # the mean over all steps
-    section.start = 0  # the step after which averages begin
+    section.start = 0  # steps before averages begin, counted anew where they begin anew after a warm start
     section.players = players  # whose parameters are averaged; others stay the last ones
     return section
 

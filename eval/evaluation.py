@@ -15,9 +15,9 @@ from lib.experiment import State
 from lib.pictures.images import image_grid
 from lib.pictures.metrics import metric_curves
 from lib.runtime import checkpoints, records, streams
+from lib.runtime.interval_means import NotFiniteError
 from lib.runtime.programs import Programs
 from lib.runtime.run_folder import RunFolder
-from lib.runtime.trainer import NotFiniteError
 from lib.tables import aligned, mean_and_spread
 
 _GRID = 100  # samples in the picture
@@ -119,7 +119,7 @@ class Evaluator:
         print(f"\nstep {step:,} of {self.folder.path}")
         own = self.programs.evaluate(placed)
         print(f"on the {dataset.eval_split} split of {dataset.name}")
-        print(table([own]))
+        print(table(self._by_parameters(own)))
         record = {"step": step, "checkpoint": checkpoints.checksum(jax.device_get(state)), **own}
         if scorer:
             record |= self._score_samples(scorer, placed, step)
@@ -128,6 +128,16 @@ class Evaluator:
         if bad := records.first_not_finite([(step, numbers)]):
             raise NotFiniteError(f"step {step}: not finite: {', '.join(bad[1])}; it is not recorded")
         return record
+
+    def _by_parameters(self, own: Mapping[str, float]) -> list[dict]:
+        """Returns records of the own metrics: of the last parameters, and of each average."""
+        kinds = list(self.programs.experiment.averages(self.programs.abstract_state()))
+        of_last = {name: x for name, x in own.items() if name.partition("/")[0] not in kinds}
+        if not kinds:
+            return [of_last]
+        of_averages = [{name: own[f"{kind}/{name}"] for name in of_last} for kind in kinds]
+        names = ["last", *kinds]
+        return [{"parameters": n, **x} for n, x in zip(names, [of_last, *of_averages], strict=True)]
 
     @functools.cached_property
     def _scorer(self) -> ImageScorer | None:

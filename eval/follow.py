@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from eval.best_checkpoint import BestCheckpoint
 from eval.evaluation import Evaluator
 from lib.runtime import checkpoints
-from lib.runtime.trainer import NotFiniteError
+from lib.runtime.interval_means import NotFiniteError
 
 _SECONDS_BETWEEN_POLLS = 2.0
 

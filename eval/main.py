@@ -15,8 +15,8 @@ from lib.config import load_file
 from lib.errors import ConfigError, one_line_errors
 from lib.runtime import cache
 from lib.runtime.checkpoints import WriteError
+from lib.runtime.interval_means import NotFiniteError
 from lib.runtime.run_folder import RunFolder, check_same_run, find
-from lib.runtime.trainer import NotFiniteError
 
 _USAGE = """Scores a checkpoint: the newest of a run, or any other.
 

@@ -15,8 +15,9 @@ from lib.config import apply_overrides, load_file
 from lib.errors import ConfigError, explained, one_line, one_line_errors
 from lib.experiment import State
 from lib.runtime import cache, checkpoints, devices, processes
+from lib.runtime.interval_means import NotFiniteError
 from lib.runtime.run_folder import RunFolder, check_same_run
-from lib.runtime.trainer import NotFiniteError, Trainer, first_state
+from lib.runtime.trainer import Trainer, first_state
 
 _USAGE = """Trains the experiment of a config. The same command continues a stopped run.
 

@@ -62,7 +62,7 @@ def own_config(folder: RunFolder) -> ConfigDict:
       ConfigError: the folder has no config, or a damaged one.
     """
     config = folder.read_config()
-    values = {"log_per_decade": 0} | config.to_dict()  # younger than some runs
+    values = {"log_per_decade": 0} | config.to_dict()  # runs may be older than this field
     if isinstance(values.get("eval"), dict):  # fields of the evaluator may be younger than the run
         values["eval"] = common.base().eval.to_dict() | values["eval"]
     try:
@@ -91,7 +91,7 @@ def check_inputs(raw: ConfigDict, config: Run, folder: RunFolder) -> None:
     field = "config.restore_path"
     if config.restore_path and not folder.newest_step():
         source, at = find(config.restore_path)
-        check_same_run(raw, own_config(source), source, field, _of_warm_start(config))
+        check_same_run(raw, own_config(source), source, field, _warm_start_fields(config))
         at = at or source.newest_step()
         if at >= config.num_steps:
             raise ConfigError(
@@ -103,7 +103,7 @@ def check_inputs(raw: ConfigDict, config: Run, folder: RunFolder) -> None:
         )
 
 
-def _of_warm_start(config: Run) -> tuple[str, ...]:
+def _warm_start_fields(config: Run) -> tuple[str, ...]:
     """Returns the fields in which a run may differ from the one that it begins with, see warm_start.py."""
     of_games = (config.experiment, "seed", "batch_size", "steps_per_dispatch")
     return of_games if config.experiment in ("classifier", "gan") else ()

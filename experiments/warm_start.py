@@ -67,13 +67,16 @@ def _carried(
         """Returns what is carried over where it has the layout of the new; else names it as anew."""
         if same and checkpoints.layout(carried) == checkpoints.layout(new):
             return carried
-        if jax.tree.leaves((carried, new)):
+        if jax.tree.leaves(new):
             anew.append(name)
         return new
 
-    net_state = old.net_state
+    net_state = dict(old.net_state)
     if checkpoints.layout(net_state) != checkpoints.layout(expected.net_state):
-        net_state = choose("the networks' state", net_state, programs.init().net_state)
+        fresh = programs.init().net_state
+        net_state = {
+            name: choose(f"the state of {name}", net_state.get(name), fresh[name]) for name in fresh
+        }
     state = programs.experiment.game.rule.init(old.params, net_state)
     opt_state = {}
     for x, new in state.opt_state.items():

@@ -7,6 +7,7 @@ raised here as a `ConfigError`, before anything compiles; the programs print it 
 
 import ast
 import difflib
+import fnmatch
 import os
 import re
 import runpy
@@ -164,12 +165,12 @@ def differences(ours: Any, theirs: Any, ignore: Sequence[str] = ()) -> list[str]
     Args:
       ours: a config.
       theirs: the other one.
-      ignore: names of fields, or of whole sections, that may differ.
+      ignore: names of fields, or of whole sections, that may differ; `*` is any section.
     """
     ours, theirs = flatten(ours), flatten(theirs)
     lines = []
     for name in sorted(ours.keys() | theirs.keys()):
-        if any(name == field or name.startswith(f"{field}.") for field in ignore):
+        if any(fnmatch.fnmatchcase(name, pattern) for field in ignore for pattern in (field, f"{field}.*")):
             continue
         a, b = ours.get(name, "(absent)"), theirs.get(name, "(absent)")
         if a != b:

@@ -118,6 +118,7 @@ MAY_DIFFER = (
     "checkpoint_every",
     "keep_checkpoints",
     "restore_path",
+    "*.diagnostics",
     "dataset.eval_split",
     "dataset.data_dir",
     "dataset.device_limit_gb",

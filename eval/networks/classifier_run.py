@@ -18,9 +18,10 @@ from lib.experiment import State
 from lib.runtime import checkpoints
 from lib.runtime.cache import cache_dir
 from lib.runtime.files import open_file
+from lib.runtime.interval_means import NotFiniteError
 from lib.runtime.programs import Programs
 from lib.runtime.run_folder import RunFolder, find
-from lib.runtime.trainer import NotFiniteError, Trainer, first_state
+from lib.runtime.trainer import Trainer, first_state
 from lib.schema import Run
 
 _PATH, _CLASSIFIER = "config.eval.network_path", "config.eval.classifier"

@@ -7,6 +7,7 @@ from pydantic import NonNegativeFloat, NonNegativeInt
 
 from configs.play import averages
 from experiments.classifier.models import MODELS
+from lib import optimizers
 from lib.config import Section
 from lib.data.normalization import Normalization
 from lib.errors import lookup, within
@@ -47,8 +48,12 @@ class ClassifierSection(Section):
         with within("averages"):
             self.averages.check_players((PLAYER,))
         with within("diagnostics"):
-            diagnostics.check_players(self.diagnostics, (PLAYER,))
+            diagnostics.check(self.diagnostics, (PLAYER,), self._why_no_drift_theory)
         return self
+
+    def _why_no_drift_theory(self) -> str | None:
+        """Returns what there is no theory of the drift of; None where there is one."""
+        return None if optimizers.is_plain_sgd(self.optimizer) else f"the optimiser '{self.optimizer.name}'"
 
     @pydantic.field_validator("model")
     @classmethod

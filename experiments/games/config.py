@@ -101,6 +101,9 @@ class GamesSection(Section):
                 raise ConfigError(
                     f"'{label}' names files and fields; use letters, digits and _ alone", "methods"
                 )
+            if method.player_batches != "shared":
+                text = "toy games draw no batches; set it to 'shared'"
+                raise ConfigError(text, f"methods.{label}.player_batches")
             with within(f"methods.{label}.optimizers"):
                 check_players(method.optimizers, tuple(toy.sizes))
 

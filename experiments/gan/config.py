@@ -51,7 +51,7 @@ class GanSection(Play):
         with within("averages"):
             self.averages.check_players(PLAYERS)
         with within("diagnostics"):
-            diagnostics.check_players(self.diagnostics, PLAYERS)
+            diagnostics.check(self.diagnostics, PLAYERS, self.why_no_drift_theory)
         return self
 
     def turns(self) -> dict[str, int]:

@@ -161,21 +161,34 @@ class Play(Section):
     def _drift_has_a_theory(self):
         """Checks that multipliers of the drift have a theory of it, or `allow_unsound`."""
         term = first_nonzero(self.grad_regularizes.dd_coeffs_multiplier)
-        if term is None or self.allow_unsound:
-            return self
-        reason = None
-        if not UPDATE_RULES[self.updates].has_drift_theory:
-            known = _names(name for name, rule in UPDATE_RULES.items() if rule.has_drift_theory)
-            reason = f"updates '{self.updates}' (known: {known})"
-        elif self.sga.weight:
-            reason = "sga"
-        elif others := self.not_plain_sgd():
-            reason = f"optimizers.{others[-1]} (known: 'sgd' without momentum and clipping)"
-        if reason:
+        if term and (reason := self.why_no_drift_theory()):
             raise ConfigError(
                 f"there is no theory of the drift of {reason}; set the multipliers to 0, or allow_unsound "
                 "to True",
                 f"grad_regularizes.dd_coeffs_multiplier.{term}",
+            )
+        return self
+
+    def why_no_drift_theory(self) -> str | None:
+        """Returns what there is no theory of the drift of; None where there is one, or `allow_unsound`."""
+        if self.allow_unsound:
+            return None
+        if not UPDATE_RULES[self.updates].has_drift_theory:
+            known = _names(name for name, rule in UPDATE_RULES.items() if rule.has_drift_theory)
+            return f"updates '{self.updates}' (known: {known})"
+        if self.sga.weight:
+            return "sga"
+        others = self.not_plain_sgd()
+        return f"optimizers.{others[-1]} (known: 'sgd' without momentum and clipping)" if others else None
+
+    @pydantic.model_validator(mode="after")
+    def _sga_has_one_batch(self):
+        """Checks that the sign of an alignment is one of the joint gradient, on one batch."""
+        if self.player_batches == "separate" and self.sga.weight and self.sga.align:
+            raise ConfigError(
+                "the sign of sga's alignment is one of the joint gradient; set it to 'shared', or "
+                "sga.align to False",
+                "player_batches",
             )
         return self
 

@@ -23,7 +23,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from lib.nets import trilinear_conv
-from lib.nets.trilinear_conv import padding
+from lib.nets.trilinear_conv import padding, xla_conv
 
 # The band matrix costs width / kernel times the convolution's operations.
 _MAX_WASTE = 2
@@ -104,13 +104,6 @@ def only_xla() -> Iterator[None]:
         yield
     finally:
         _only_xla = False
-
-
-def xla_conv(x: jax.Array, weights: jax.Array, stride: int) -> jax.Array:
-    """Convolves by XLA: x [b, p, u, c], weights [i, j, c, f] to [b, q, v, f]."""
-    return jax.lax.conv_general_dilated(
-        x, weights, (stride, stride), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")
-    )
 
 
 def xla_conv_transpose(x: jax.Array, weights: jax.Array, stride: int) -> jax.Array:

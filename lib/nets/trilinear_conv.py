@@ -58,6 +58,13 @@ def convolve_transpose(y: jax.Array, weights: jax.Array, stride: int) -> jax.Arr
     return _trilinear.bind(weights.swapaxes(2, 3), y, product="x", geometry=geometry)
 
 
+def xla_conv(x: jax.Array, weights: jax.Array, stride: int) -> jax.Array:
+    """Convolves by XLA: x [b, p, u, c], weights [i, j, c, f] to [b, q, v, f]."""
+    return jax.lax.conv_general_dilated(
+        x, weights, (stride, stride), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")
+    )
+
+
 def padding(size: int, kernel: int, stride: int) -> tuple[int, int, int]:
     """Returns (zeros before, zeros after, size of the output) of 'SAME' padding."""
     out = -(-size // stride)
@@ -70,10 +77,7 @@ def padding(size: int, kernel: int, stride: int) -> tuple[int, int, int]:
 
 def _y(x: jax.Array, weights: jax.Array, geometry: Geometry) -> jax.Array:
     """Returns the convolution, by XLA."""
-    strides = (geometry.stride, geometry.stride)
-    return jax.lax.conv_general_dilated(
-        x, weights, strides, "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")
-    )
+    return xla_conv(x, weights, geometry.stride)
 
 
 def _x(weights: jax.Array, y: jax.Array, geometry: Geometry) -> jax.Array:

@@ -40,7 +40,7 @@ class Images(NamedTuple):
 class Points(NamedTuple):
     """Points in the plane, and the places where they ought to lie: figures/<name>_<step>.png.
 
-    Those of all steps so far are also put side by side, in figures/modes.png.
+    Those of all steps so far are also put side by side: samples in figures/modes.png.
 
     Attributes:
       points: [n, 2].
@@ -55,7 +55,7 @@ class Points(NamedTuple):
         path = _picture(folder, name, step)
         scatter(*jax.device_get((self.points, self.places)), f"step {step:,}", path)
         earlier = sorted(p for p in path.parent.glob(f"{name}_*.png") if p <= path)
-        strip(earlier, path.with_name("modes.png"))
+        strip(earlier, path.with_name(f"{name.replace('samples', 'modes')}.png"))
         return path
 
 

@@ -40,6 +40,11 @@ class MetricWriter:
         _drop_after(self._file, first_step or -1)
         self._events = Events(tensorboard / name, first_step + 1 if first_step else 0)
 
+    @property
+    def is_empty(self) -> bool:
+        """Tells whether there is no line yet."""
+        return not (self._file.exists() and self._file.stat().st_size)
+
     def write(self, step: int, metrics: Mapping[str, float | str]) -> None:
         """Appends one line with `step` and the metrics; numbers go to TensorBoard as well."""
         _append(self._file, {"step": step, **metrics})
@@ -76,9 +81,12 @@ def read_scores(folder: Path) -> list[dict]:
 
 
 def append_picture(tensorboard: Path, path: Path, step: int) -> None:
-    """Appends a picture, a PNG, to TensorBoard's events, under its file's name without the step."""
+    """Appends a picture, a PNG, to TensorBoard's events, under its file's name without the step.
+
+    Readers drop those of this and later steps that are there from before.
+    """
     name = re.sub(r"_[0-9]+$", "", path.stem)
-    events = Events(tensorboard / "pictures")
+    events = Events(tensorboard / "pictures", step)
     events.picture(f"pictures/{name}", path.read_bytes(), step)
     events.close()
 

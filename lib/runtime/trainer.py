@@ -130,8 +130,8 @@ class Trainer:
             state, metrics = steps(state, constants, feeds, key, np.uint32(step))
             if programs.on_cpu:  # queued collectives of several CPU devices deadlock
                 jax.block_until_ready(metrics)
-            if step == 0:
-                _log_first(writers, metrics)
+            if step == first and writers.is_new:
+                _log_first(writers, step, metrics, self._epochs_per_step)
             means.add(step, metrics)
             done = step + k
             writers.progress.advance(k)
@@ -188,11 +188,11 @@ class Trainer:
             step += k
 
 
-def _log_first(writers: Writers, metrics: Mapping[str, jax.Array]) -> None:
-    """Logs as step 0 what the first step measures, with the parameters that the run begins with."""
+def _log_first(writers: Writers, step: int, metrics: Mapping[str, jax.Array], epochs: float) -> None:
+    """Logs what the first step of a run measures, with the parameters that the run begins with."""
     means = IntervalMeans()
-    means.add(0, {name: values[:1] for name, values in metrics.items()})
-    writers.log(TRAINING, 0, {"epoch": 0.0} | means.means())
+    means.add(step, {name: values[:1] for name, values in metrics.items()})
+    writers.log(TRAINING, step, {"epoch": step * epochs} | means.means())
 
 
 def _check_metrics(metrics: Mapping[str, float], step: int) -> None:

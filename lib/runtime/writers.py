@@ -28,6 +28,7 @@ class Writers:
             self._checkpoints = checkpoints.Writer(folder.checkpoints, config.keep_checkpoints)
             for name in (TRAINING, HELD_OUT):
                 self._logs[name] = MetricWriter(folder.metrics, name, folder.tensorboard, first)
+        self.is_new = bool(self._logs) and self._logs[TRAINING].is_empty  # no line is written yet
 
     def log(self, name: str, step: int, metrics: Mapping[str, float]) -> None:
         """Writes metrics under a name of `records`: TRAINING or HELD_OUT."""

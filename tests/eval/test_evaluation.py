@@ -18,8 +18,8 @@ from eval.networks.network import Network, score_names
 from experiments import registry
 from lib.errors import ConfigError
 from lib.runtime import checkpoints, records
+from lib.runtime.interval_means import NotFiniteError
 from lib.runtime.run_folder import RunFolder
-from lib.runtime.trainer import NotFiniteError
 from lib.tensorflow import tensorflow
 
 pytestmark = pytest.mark.usefixtures("scoring_network")

@@ -7,8 +7,9 @@ from conftest import ROOT
 
 from experiments.main import main
 from lib.runtime.checkpoints import WriteError
+from lib.runtime.interval_means import NotFiniteError
 from lib.runtime.run_folder import RunFolder
-from lib.runtime.trainer import NotFiniteError, Stopped, Trainer
+from lib.runtime.trainer import Stopped, Trainer
 
 ARGS = [f"--config={ROOT}/configs/classifier/digits.py", "--config.classifier.model.name=logistic"]
 

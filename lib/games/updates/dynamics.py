@@ -102,20 +102,20 @@ class Dynamics:
             adjustment = self._adjustment(state, own, batch, key_terms)
             added = add_terms({x: adjustment[x] for x in players}, added)
         own = {x: own[x] for x in players}
+        own, added, losses, net_state, metrics = pmean(
+            (own, added, losses, aux.net_state, dict(aux.metrics))
+        )
         grads = add_terms(own, added)
-        grads, losses, net_state, metrics = pmean((grads, losses, aux.net_state, aux.metrics))
-        if self.diagnostics:
-            moved = diagnostics.Moved(*pmean((own, added)), losses)
-            metrics = {**metrics, **diagnostics.of_step(self.diagnostics, state.params, moved)}
+        metrics |= diagnostics.of_gradients(self.diagnostics, own, added, losses)
         own_loss = {x: functools.partial(self._own_loss, state, batch, key_loss, x) for x in players}
         return Evaluation(grads, losses, net_state, metrics, own_loss)
 
     def measure(self, state: GameState, batch: Any, key: jax.Array) -> dict[str, jax.Array]:
-        """Returns the diagnostics that no step computes, of one batch."""
+        """Returns the diagnostics of the state and one batch."""
         keys = jax.random.split(device_key(key))  # as `evaluate` splits it: the compiler can share its work
-        drift, estimator = self.drift(self.rates(state)), self.structure.estimator
-        return diagnostics.besides(
-            self.diagnostics, self.game, drift, estimator, state.params, state.net_state, batch, tuple(keys)
+        of_rule = self.drift(self.rates(state)), self.structure.estimator
+        return diagnostics.of_state(
+            self.diagnostics, self.game, *of_rule, state.params, state.net_state, batch, tuple(keys)
         )
 
     def evaluate_all(

@@ -67,7 +67,7 @@ def make(
 
 
 def _measured(step: Step, dynamics: Dynamics, num_batches: int) -> Step:
-    """Returns the step that measures as well what needs more than the step."""
+    """Returns the step with the diagnostics of the state that it begins with among its metrics."""
     if not dynamics.diagnostics:
         return step
 
@@ -79,7 +79,7 @@ def _measured(step: Step, dynamics: Dynamics, num_batches: int) -> Step:
 
 
 def _averaged(step: Step, averaging: Averaging) -> Step:
-    """Returns the step that keeps averages as well."""
+    """Returns the step that advances the averages of the parameters, too."""
     if not averaging.kinds:
         return step
 

@@ -8,6 +8,7 @@ import dataclasses
 from typing import Any
 
 import jax
+import optax
 
 from lib.games.updates.dynamics import Dynamics, Step, add_terms, extrapolate, split
 from lib.games.updates.rule import Options, UpdateRule
@@ -67,7 +68,10 @@ class RungeKutta(UpdateRule):
                 stages.append(dynamics.evaluate_all(state_at, coefficients, batches[i], keys[i]))
             combined = weighted_sum(self.b, [stage.grads for stage in stages])
             after = dynamics.after_terms(state, batches[0], jax.random.fold_in(key, n))
-            return dynamics.apply(state, stages[0]._replace(grads=add_terms(combined, after)))
+            grads, metrics = add_terms(combined, after), dict(stages[0].metrics)
+            if "gradient_norms" in dynamics.diagnostics:
+                metrics |= {f"{x}_after_norm": optax.tree.norm(terms) for x, terms in after.items()}
+            return dynamics.apply(state, stages[0]._replace(grads=grads, metrics=metrics))
 
         return step
 

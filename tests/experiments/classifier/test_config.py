@@ -9,6 +9,7 @@ from experiments import registry
 from experiments.classifier import ClassifierConfig
 from lib.config import differences, to_plain
 from lib.runtime.run_folder import RunFolder
+from lib.schema import MAY_DIFFER
 
 OLDER_SECTIONS = {
     "mlp": {"hidden": (1000, 1000), "activation": "relu"},
@@ -26,6 +27,8 @@ def older(config, **changed) -> dict:
     section["model"] = section["model"]["name"]
     for name, options in changed.items():
         section[name] |= options
+    for younger in ("averages", "diagnostics"):
+        del section[younger]
     return plain | {"classifier": section}
 
 
@@ -47,8 +50,10 @@ def test_a_run_with_a_section_of_each_model_has_the_config_of_today(name, change
     folder = RunFolder(tmp_path)
     folder.write_config(older(config, **changed))
     own = registry.own_config(folder)
-    assert differences(own, config) == []
-    assert registry.validated(own) == registry.validated(config)
+    assert differences(own, config, MAY_DIFFER) == []
+    as_before = {"diagnostics": ()}
+    expected = registry.validated(config).classifier.model_copy(update=as_before)
+    assert registry.validated(own).classifier == expected
 
 
 def test_options_that_were_not_the_defaults_are_kept():

@@ -16,7 +16,6 @@ from lib.runtime.devices import AXIS, device_share
 # Its stopped factor is the mean over devices, and its other factor is linear in the devices' batches.
 DRIFT = [
     "gan.updates=simultaneous",
-    "gan.player_batches=shared",
     "gan.grad_regularizes.estimator=biased_averaged",
     "gan.grad_regularizes.dd_coeffs_multiplier.disc.other_dot_prod=0.0",
     "gan.grad_regularizes.dd_coeffs_multiplier.gen.other_dot_prod=-1.0",
@@ -39,7 +38,7 @@ def states_on_one_and_two(experiment, image: np.ndarray):
     """Returns the states after two steps on one device and on two."""
     batch = {"image": image, "label": np.zeros(len(image), np.int32)}
     start = jax.jit(experiment.init)(jax.random.key(0), batch)
-    states = []
+    batches, states = experiment.batches_per_step, []
     for n in (1, 2):
         step = jax.pmap(
             experiment.train_step,
@@ -48,7 +47,9 @@ def states_on_one_and_two(experiment, image: np.ndarray):
             out_axes=None,
             devices=jax.local_devices()[:n],
         )
-        state, split = start, jax.tree.map(lambda x, n=n: x.reshape(n, -1, *x.shape[1:]), batch)
+        # Each device has its share of every batch of the step.
+        shares = jax.tree.map(lambda x, n=n: x.reshape(batches, n, -1, *x.shape[1:]).swapaxes(0, 1), batch)
+        state, split = start, jax.tree.map(lambda x, n=n: x.reshape(n, -1, *x.shape[3:]), shares)
         for i in range(2):
             state, _ = jax.block_until_ready(step(jax.device_get(state), split, jax.random.key(i)))
         states.append(state)
@@ -60,9 +61,10 @@ def states_on_one_and_two(experiment, image: np.ndarray):
     return states
 
 
-def test_points():
+@pytest.mark.parametrize("batches", ["shared", "separate"])
+def test_points(batches):
     args = ("dataset.name=ring8", "gan.nets.name=mlp", "gan.nets.kwargs.num_layers=1", *DRIFT)
-    args += ("gan.spectral_norm=exact",)
+    args += ("gan.spectral_norm=exact", f"gan.player_batches={batches}")
     config = registry.validated(small_config("gan/digits", *args))
     data = load("ring8", "train")
     one, two = states_on_one_and_two(registry.build(config, DataSpec.of(data)), data.image[:8])

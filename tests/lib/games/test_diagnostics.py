@@ -4,6 +4,7 @@ import functools
 from typing import get_args
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from conftest import largest_difference, small_config, trained
@@ -15,6 +16,8 @@ from lib import optimizers
 from lib.errors import ConfigError
 from lib.games import updates
 from lib.games.diagnostics import Diagnostic
+from lib.games.drift import Coefficients
+from lib.games.game import Aux, Game
 from lib.games.updates import Regularizers, Weights
 from lib.runtime import records
 from lib.runtime.devices import AXIS
@@ -24,11 +27,11 @@ RATES = {"disc": 0.3, "gen": 0.2}
 CANCELLED = Weights.none(PLAYERS)._replace(multiplier=both(other_dot_prod=-1.0))
 
 
-def bound(name: str, weights=CANCELLED, diagnostics=ALL):
+def bound(name: str, weights=CANCELLED, diagnostics=ALL, estimator="biased"):
     """Returns a rule of the tanh GAN with diagnostics."""
     game, *_ = tanh_gan()
     sgd = {x: optimizers.make("sgd", RATES[x], {}) for x in PLAYERS}
-    return updates.make(name, game, sgd, Regularizers(weights, "biased"), diagnostics=diagnostics)
+    return updates.make(name, game, sgd, Regularizers(weights, estimator), diagnostics=diagnostics)
 
 
 @functools.cache
@@ -67,7 +70,7 @@ def by_hand() -> dict[str, float]:
             f"{x}_added_norm": norm(dot),
             f"{x}_parameter_norm": norm(d[x]),
             f"{x}_polyak_step": float(losses[x]) / norm(own - dot) ** 2,
-            f"{y}_gradient_norm_of_{x}_loss": norm(d[x, y]),
+            f"{x}_loss_{y}_gradient_norm": norm(d[x, y]),
             f"{x}_interaction": d[x, y] @ d[y, y],
             f"{x}_drift_self_norm": h / 2 * norm(d[x, x, x] @ own),
             f"{x}_drift_other_dot_prod": norm(dot),
@@ -84,7 +87,6 @@ def step(rule):
 
 @pytest.mark.usefixtures("float64")
 def test_all_are_those_of_dense_derivatives():
-    tanh_gan.cache_clear()
     _, metrics = step(bound("simultaneous"))
     expected = by_hand()
     known = {"disc_loss", "gen_loss", "disc_learning_rate", "gen_learning_rate"}
@@ -92,9 +94,9 @@ def test_all_are_those_of_dense_derivatives():
     for name, value in expected.items():
         assert abs(value) > 1e-4, name
         assert float(metrics[name]) == pytest.approx(value, rel=1e-10), name
-    tanh_gan.cache_clear()
 
 
+@pytest.mark.usefixtures("float64")
 @pytest.mark.parametrize("name", ["simultaneous", "alternating", "runge_kutta_2", "optimistic"])
 def test_they_change_no_step(name):
     weights = Weights.none(PLAYERS)
@@ -102,9 +104,31 @@ def test_they_change_no_step(name):
     state, metrics = step(bound(name, weights))
     assert largest_difference(plain, state) == 0
     assert bare.keys() < metrics.keys()
-    assert {"disc_gradient_norm", "gen_interaction", "gen_drift_self_norm"} <= metrics.keys()
+    assert {"disc_gradient_norm", "gen_interaction", "gen_hessian_gradient_norm"} <= metrics.keys()
 
 
+@pytest.mark.usefixtures("float64")
+def test_what_is_added_after_the_stages_is_shown():
+    weights = Weights.none(PLAYERS)._replace(rk_after={**both(), "disc": Coefficients(0.0, 0.7, 0.0)})
+    _, metrics = step(bound("runge_kutta_2", weights, ("gradient_norms",)))
+    d = dense()
+    expected = 0.7 * np.linalg.norm(d["gen", "disc", "gen"] @ d["gen", "gen"])
+    assert expected > 1e-3
+    assert float(metrics["disc_after_norm"]) == pytest.approx(expected, rel=1e-10)
+    assert "gen_after_norm" not in metrics
+
+
+@pytest.mark.parametrize(("loss", "power"), [(0.0, 1), (1.0, 2), (1e30, 1)])
+def test_a_polyak_step_is_always_finite(loss, power):
+    """Lets the gradient vanish, and be so small that its square or the quotient is not a number."""
+    game = Game(("model",), lambda p, s, b, k: ({"model": loss + p["model"] ** power * 1e-22}, Aux(s, {})))
+    sgd = {"model": optimizers.make("sgd", 0.1, {})}
+    rule = updates.make("simultaneous", game, sgd, Regularizers.none(("model",)), diagnostics=ALL[:2])
+    _, metrics = jax.jit(rule.step)(rule.init({"model": jnp.zeros([])}, {}), jnp.zeros(2), KEY)
+    assert np.isfinite(metrics["model_polyak_step"])
+
+
+@pytest.mark.usefixtures("float64")
 def test_those_of_an_alternating_step_are_where_each_player_moves_from():
     _, metrics = step(bound("alternating", Weights.none(PLAYERS), ("gradient_norms",)))
     _, before = step(bound("simultaneous", Weights.none(PLAYERS), ("gradient_norms",)))
@@ -114,22 +138,29 @@ def test_those_of_an_alternating_step_are_where_each_player_moves_from():
     assert abs(float(metrics["gen_gradient_norm"]) / float(before["gen_gradient_norm"]) - 1) > 1e-3
 
 
-def test_they_are_the_same_on_two_devices():
-    rule, (_, params, batch) = bound("simultaneous"), tanh_gan()
-    # Not the biased terms, whose factors are of a device's own batch.
-    rule = bound("simultaneous", Weights.none(PLAYERS), [d for d in ALL if d != "drift"])
+SGA = Weights.none(PLAYERS)._replace(sga=0.5)
+
+
+@pytest.mark.usefixtures("float64")
+@pytest.mark.parametrize("weights", [CANCELLED, SGA], ids=["cancelled", "sga, aligned"])
+def test_they_are_the_same_on_two_devices(weights):
+    rule, (_, params, batch) = bound("simultaneous", weights, estimator="biased_averaged"), tanh_gan()
     state = rule.init(params, {})
     results = []
     for n in (1, 2):
         run = jax.pmap(rule.step, AXIS, in_axes=(None, 0, None), devices=jax.local_devices()[:n])
         _, metrics = run(state, batch.reshape(n, -1, batch.shape[-1]), KEY)
         results.append({name: float(value[0]) for name, value in metrics.items()})
+    assert results[0]["gen_added_norm"] > 1e-3
     assert results[1] == pytest.approx(results[0], rel=1e-5)
+
+
+SGD = "classifier.optimizer.name=sgd"
 
 
 def test_runs_record_them(make):
     wanted = "('gradient_norms','parameter_norms','polyak_steps','hessian_gradients','drift')"
-    trainer = make("classifier/digits", f"classifier.diagnostics={wanted}", "num_steps=2")
+    trainer = make("classifier/digits", f"classifier.diagnostics={wanted}", SGD, "num_steps=2")
     trained(trainer)
     record = records.read_training(trainer.folder.metrics)[-1]
     names = ("gradient_norm", "parameter_norm", "polyak_step", "hessian_gradient_norm", "drift_self_norm")
@@ -149,6 +180,16 @@ def test_runs_record_them(make):
             "gan/digits",
             "gan.diagnostics=('drif',)",
             r"diagnostics.*: unknown name 'drif'; did you mean 'drift'",
+        ),
+        (
+            "classifier/digits",
+            "classifier.diagnostics=('drift',)",
+            r"config\.classifier\.diagnostics: there is no theory of the drift of the optimiser 'adam'",
+        ),
+        (
+            "gan/digits_adam",
+            "gan.diagnostics=('drift',)",
+            r"config\.gan\.diagnostics: there is no theory of the drift of optimizers\.gen",
         ),
         (
             "classifier/digits",

@@ -12,7 +12,7 @@ pytestmark = pytest.mark.usefixtures("float64")
 
 RATES = {"disc": 0.3, "gen": 0.2}
 START = {"disc": 0.7, "gen": -0.4}
-BATCH = 3  # numbers in a batch
+BATCH = 4  # numbers in a batch
 
 
 def mean_game() -> Game:
@@ -34,11 +34,11 @@ def gradients(p: dict, m: dict) -> dict:
     return {"disc": m["disc"] * y + x, "gen": -m["gen"] * x + 2 * m["gen"] * y}
 
 
-def dot_products(p: dict, m: dict) -> dict:
-    """Returns grad_x <grad_y L_x, grad_y L_y>, with grad_y L_y stopped, each on its player's own batch."""
+def dot_products(p: dict, m: dict, stopped: dict | None = None) -> dict:
+    """Returns grad_x <grad_y L_x, grad_y L_y>, each on its player's own means; grad_y L_y is stopped."""
     x, y = p["disc"], p["gen"]
-    a, b = m["disc"], m["gen"]
-    return {"disc": a * (-a * x + 2 * a * y), "gen": -b * (b * y + x)}
+    a, b = (stopped or m)["disc"], (stopped or m)["gen"]
+    return {"disc": m["disc"] * (-a * x + 2 * a * y), "gen": -m["gen"] * (b * y + x)}
 
 
 def moved(p: dict, v: dict, scale: float = 1.0) -> dict:
@@ -58,6 +58,22 @@ def simultaneous_with_dots(p, batch):
     (m,) = means(batch)
     dots = dot_products(p, m)
     return moved(p, {x: g + 0.5 * dots[x] for x, g in gradients(p, m).items()})
+
+
+def simultaneous_with_dots_of_halves(p, batch):
+    """Takes the differentiated factor of the first half of a batch, the stopped one of the second."""
+    halves = batch.reshape(2, 2, BATCH // 2).mean(-1)
+    first, second = (dict(zip(PLAYERS, halves[:, i], strict=True)) for i in range(2))
+    dots = dot_products(p, first, second)
+    return moved(p, {x: g + 0.5 * dots[x] for x, g in gradients(p, means(batch)[0]).items()})
+
+
+def alternating_with_dots(p, batch):
+    p = dict(p)
+    for x, mean in zip(PLAYERS, batch.reshape(2, BATCH).mean(-1), strict=True):
+        m = dict.fromkeys(PLAYERS, mean)
+        p[x] -= RATES[x] * (gradients(p, m)[x] + 0.5 * dot_products(p, m)[x])
+    return p
 
 
 def runge_kutta_2(p, batch):
@@ -119,8 +135,21 @@ CASES = {  # (rule, by hand, batches in a step, options, what else)
     "runge_kutta_4, fresh": ("runge_kutta_4", runge_kutta_4, 8, turns()._replace(fresh=True), {}),
     "extragradient": ("extragradient", extragradient, 2, turns(), {}),
     "extragradient, fresh": ("extragradient", extragradient, 4, turns()._replace(fresh=True), {}),
-    "optimistic": ("optimistic", simultaneous, 2, turns(), {}),  # its first step
     "alternating": ("alternating", alternating, 3, turns(2, 1), {}),
+    "alternating, terms": (
+        "alternating",
+        alternating_with_dots,
+        2,
+        turns(),
+        {"explicit": DOTS, "estimator": "biased"},
+    ),
+    "simultaneous, terms of halves": (
+        "simultaneous",
+        simultaneous_with_dots_of_halves,
+        2,
+        turns(),
+        {"explicit": DOTS, "estimator": "unbiased"},
+    ),
 }
 
 
@@ -136,7 +165,22 @@ def test_a_step_is_that_by_hand(name):
     for x in PLAYERS:
         assert abs(expected[x] - START[x]) > 1e-2
         assert float(state.params[x]) == pytest.approx(expected[x], rel=1e-12)
-    assert {"disc_loss", "gen_loss"} <= metrics.keys()
+    if name == "simultaneous":  # each loss is of its player's own batch
+        x, y, m = START["disc"], START["gen"], means(batch)[0]
+        assert float(metrics["disc_loss"]) == pytest.approx(m["disc"] * x * y + x**2 / 2, rel=1e-12)
+        assert float(metrics["gen_loss"]) == pytest.approx(-m["gen"] * x * y + m["gen"] * y**2, rel=1e-12)
+
+
+def test_optimistic_steps_are_those_by_hand():
+    rule = make_rule(mean_game(), "optimistic", RATES.values(), options=turns()._replace(separate=True))
+    batch = np.random.default_rng(1).normal(size=(2, 2 * BATCH)) + 1
+    state, point, before = initial(rule, START.values()), START, dict.fromkeys(PLAYERS, 0.0)
+    for part in batch:
+        state, _ = jax.jit(rule.step)(state, jnp.asarray(part), KEY)
+        before = gradients(moved(point, before), means(part)[0])
+        point = moved(point, before)
+    for x in PLAYERS:
+        assert float(state.params[x]) == pytest.approx(point[x], rel=1e-12)
 
 
 def test_players_draw_latents_of_their_own_and_the_first_advances_the_state():

@@ -5,6 +5,7 @@ import json
 import re
 import shutil
 import time
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -211,3 +212,35 @@ def test_the_checksum_sees_values_names_types_and_shapes():
     ]
     digests = {checkpoints.checksum(s) for s in [base, *others]}
     assert len(digests) == 5
+
+
+class Younger(NamedTuple):
+    """A state as `Older`, with a field that an older program did not know; None where it is not used."""
+
+    params: dict
+    opt_state: list
+    averages: dict | None = None
+
+
+class Older(NamedTuple):
+    params: dict
+    opt_state: list
+
+
+def test_a_state_is_read_by_the_names_of_its_arrays(tmp_path):
+    """Restores where nodes without arrays have come and gone, and where keys look like paths."""
+    params = {"a/b": np.arange(3.0), "a": {"c": np.ones(2), "empty": {}}}
+    old = Older(params, [(np.zeros(1), None), np.int32(4)])
+    writer = checkpoints.Writer(tmp_path, keep=1)
+    writer.save(1, old)
+    writer.close()
+    younger = Younger(params, [(np.zeros(1), ()), np.int32(0)])
+    step, state = checkpoints.restore_newest(tmp_path, younger)
+    assert step == 1
+    assert isinstance(state, Younger)
+    assert state.averages is None
+    np.testing.assert_array_equal(state.params["a/b"], params["a/b"])
+    np.testing.assert_array_equal(state.params["a"]["c"], params["a"]["c"])
+    assert int(state.opt_state[1]) == 4
+    with pytest.raises(ConfigError, match="averages"):
+        checkpoints.restore(tmp_path, 1, younger._replace(averages={"x": np.ones(1)}))

@@ -15,7 +15,7 @@ from lib.data.dataset import Rows
 from lib.data.order import batch_indices
 from lib.errors import ConfigError
 from lib.runtime import checkpoints, records, streams
-from lib.runtime.trainer import NotFiniteError
+from lib.runtime.interval_means import NotFiniteError
 
 RESIDENT, STREAMED = ({"dataset.device_limit_gb": limit} for limit in (4.0, 0.0))
 
