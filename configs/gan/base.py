@@ -39,7 +39,7 @@ def base() -> ConfigDict:
     gan.averages = averages(*PLAYERS)  # its fields: configs/play.py
     # Metrics of the mathematics, lib/games/diagnostics.py: gradient_norms, parameter_norms and polyak_steps
     # come with a step; cross_gradients, interaction, drift and hessian_gradients are computed besides.
-    gan.diagnostics = ("gradient_norms",)
+    gan.diagnostics = ()
     gan.num_disc_updates = 1  # each on a batch of its own; more than 1 only when alternating
     gan.num_gen_updates = 1
     return config

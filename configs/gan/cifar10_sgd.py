@@ -19,6 +19,7 @@ def get_config():
     config.gan.nets = common.named("cifar10")
     config.gan.spectral_norm = "power_iteration"
     config.gan.player_batches = "separate"
+    config.gan.diagnostics = ("gradient_norms",)
     config.num_steps = 300_000
     config.eval_every = 5_000
     config.figures_every = 5_000

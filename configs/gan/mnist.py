@@ -26,6 +26,7 @@ def get_config():
     config.figures_every = 500
     config.gan.nets = named("dcgan", width=32, kernel=4)
     config.gan.num_latents = 64
+    config.gan.diagnostics = ("gradient_norms",)
     config.gan.updates = "alternating"
     config.gan.disc_loss = "relativistic"
     config.gan.gen_loss = "relativistic"

@@ -21,6 +21,7 @@ def get_config():
     config.figures_every = 1_000
     config.gan.nets = common.named("mnist")
     config.gan.player_batches = "separate"
+    config.gan.diagnostics = ("gradient_norms",)
     config.gan.grad_regularizes.estimator = "biased"
     config.gan.optimizers.disc.learning_rate = 1e-2
     config.gan.optimizers.gen.learning_rate = 1e-2

@@ -8,8 +8,8 @@ networks, and the same family with batch statistics in the generator, at a width
 
 # {networks: what they are given, and as many steps as take about a minute}
 NETS = {
-    "mnist": {"num_steps": 400, "checkpoint_every": 400},
     "dcgan": {"num_steps": 1500, "checkpoint_every": 1500, "gan.nets.kwargs": {"width": 16, "kernel": 4}},
+    "mnist": {"num_steps": 400, "checkpoint_every": 400},
 }
 
 
@@ -17,7 +17,10 @@ def get_sweep(h):
     nets = [{"gan.nets.name": name, **fields} for name, fields in NETS.items()]
     norms = h.values("gan.spectral_norm", ["none", "power_iteration"])
     rates = [
-        {"gan.optimizers.disc.learning_rate": rate, "gan.optimizers.gen.learning_rate": ratio * rate}
+        {
+            "gan.optimizers.disc.learning_rate": rate,
+            "gan.optimizers.gen.learning_rate": round(ratio * rate, 3),
+        }
         for rate in (0.01, 0.03, 0.1, 0.3)
         for ratio in (0.3, 1.0, 3.0)
     ]

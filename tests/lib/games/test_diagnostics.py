@@ -166,7 +166,8 @@ def test_runs_record_them(make):
     names = ("gradient_norm", "parameter_norm", "polyak_step", "hessian_gradient_norm", "drift_self_norm")
     assert all(record[f"model_{name}"] > 0 for name in names)
     assert "model_drift_other_dot_prod" not in record
-    trainer = make("gan/digits", "num_steps=2", "checkpoint_every=2", workdir="gan")
+    overrides = ("gan.diagnostics=('gradient_norms',)", "num_steps=2", "checkpoint_every=2")
+    trainer = make("gan/digits", *overrides, workdir="gan")
     trained(trainer)
     record = records.read_training(trainer.folder.metrics)[-1]
     assert record["disc_added_norm"] > 0
