@@ -88,7 +88,8 @@ def test_a_metric_that_is_not_finite_is_named_with_its_step():
 
 
 def test_pictures_go_to_tensorboard(make):
-    trainer = make("gan/digits", "figures_every=2")
+    small = ("gan.nets.name=dcgan", "gan.nets.kwargs.width=1", "gan.nets.kwargs.kernel=2")
+    trainer = make("gan/digits", *small, "figures_every=2")
     trained(trainer)
     (events, *_) = sorted((trainer.folder.tensorboard / "pictures").iterdir())
     png = (trainer.folder.figures / "samples_0000002.png").read_bytes()
