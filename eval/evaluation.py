@@ -13,7 +13,7 @@ from lib.data import Dataset, load_split
 from lib.errors import ConfigError, nearest
 from lib.experiment import State
 from lib.pictures.images import image_grid
-from lib.pictures.metrics import metric_curves
+from lib.pictures.metrics import by_panel, metric_curves
 from lib.runtime import checkpoints, records, streams
 from lib.runtime.interval_means import NotFiniteError
 from lib.runtime.programs import Programs
@@ -52,9 +52,13 @@ class Evaluator:
     def metric_names(self) -> list[str]:
         """Returns the names of the metrics and scores that a record has."""
         scores = list(self._unloaded.names.values()) if self._unloaded else []
-        kinds = self.programs.experiment.averages(self.programs.abstract_state())
-        of_averages = [f"{kind}/{name}" for kind in kinds for name in scores]
+        of_averages = [f"{kind}/{name}" for kind in self._averages for name in scores]
         return [*self.programs.metric_names(), *scores, *of_averages]
+
+    @functools.cached_property
+    def _averages(self) -> list[str]:
+        """Returns the names of the averages of parameters that are evaluated beside the last ones."""
+        return list(self.programs.experiment.averages(self.programs.abstract_state()))
 
     @functools.cached_property
     def _unloaded(self) -> UnloadedNetwork | None:
@@ -102,7 +106,7 @@ class Evaluator:
     def record(self, record: dict) -> None:
         """Appends a record to metrics/eval.jsonl and to TensorBoard's events, and draws all of them."""
         records.append_score(self.folder.metrics, self.folder.tensorboard, record)
-        panels = {name: [name] for name in recorded_metrics(record)}
+        panels = by_panel(recorded_metrics(record))
         metric_curves(list(self.records().values()), panels, self.folder.figures / "scores.png")
 
     def score(self, state: State, step: int) -> dict:
@@ -131,7 +135,7 @@ class Evaluator:
 
     def _by_parameters(self, own: Mapping[str, float]) -> list[dict]:
         """Returns records of the own metrics: of the last parameters, and of each average."""
-        kinds = list(self.programs.experiment.averages(self.programs.abstract_state()))
+        kinds = self._averages
         of_last = {name: x for name, x in own.items() if name.partition("/")[0] not in kinds}
         if not kinds:
             return [of_last]

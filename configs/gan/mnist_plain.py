@@ -5,7 +5,7 @@ Rosca, Wu, Dherin, Barrett, 'Discretization Drift in Two-Player Games', ICML 202
 
     ./run.sh train --config=configs/gan/mnist_plain.py
 
-The discriminator wins early: docs/discretisation_drift.md has what was measured. For digits use mnist.py.
+It makes no digits (docs/discretisation_drift.md); mnist.py does.
 """
 
 from configs import common

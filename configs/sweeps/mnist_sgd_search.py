@@ -6,7 +6,7 @@ networks, and the same family with batch statistics in the generator, at a width
     ./run.sh sweep --config=configs/gan/mnist_plain.py --sweep=configs/sweeps/mnist_sgd_search.py --eval
 """
 
-# {networks: what they are given, and as many steps as take about a minute}
+# {networks: what they are given, and how many steps}
 NETS = {
     "dcgan": {"num_steps": 1500, "checkpoint_every": 1500, "gan.nets.kwargs": {"width": 16, "kernel": 4}},
     "mnist": {"num_steps": 400, "checkpoint_every": 400},

@@ -5,15 +5,12 @@ from typing import Any
 import pydantic
 from pydantic import NonNegativeFloat, NonNegativeInt
 
-from configs.play import averages
 from experiments.classifier.models import MODELS
 from lib import optimizers
 from lib.config import Section
 from lib.data.normalization import Normalization
-from lib.errors import lookup, within
-from lib.games import diagnostics
-from lib.games.averages import Averaging
-from lib.games.diagnostics import Diagnostic
+from lib.errors import lookup
+from lib.games.config import Observed
 from lib.nets.options import Rate, choose
 from lib.schema import Named, OptimizerSection, Run
 
@@ -33,25 +30,20 @@ class Augmentation(Section):
     flip: bool
 
 
-class ClassifierSection(Section):
+class ClassifierSection(Observed):
     model: Named
     normalization: Normalization
     augmentation: Augmentation
     label_smoothing: Rate
     l2: NonNegativeFloat
     optimizer: OptimizerSection
-    averages: Averaging
-    diagnostics: tuple[Diagnostic, ...]
 
-    @pydantic.model_validator(mode="after")
-    def _has_a_player(self):
-        with within("averages"):
-            self.averages.check_players((PLAYER,))
-        with within("diagnostics"):
-            diagnostics.check(self.diagnostics, (PLAYER,), self._why_no_drift_theory)
-        return self
+    @property
+    def players(self) -> tuple[str, ...]:
+        """Returns the one player."""
+        return (PLAYER,)
 
-    def _why_no_drift_theory(self) -> str | None:
+    def why_no_drift_theory(self) -> str | None:
         """Returns what there is no theory of the drift of; None where there is one."""
         return None if optimizers.is_plain_sgd(self.optimizer) else f"the optimiser '{self.optimizer.name}'"
 
@@ -75,5 +67,4 @@ class ClassifierConfig(Run):
             entry = lookup(MODELS, name, "config.classifier.model")
             kwargs = entry.options.without_defaults(options.get(name, {}))
             section["model"] = {"name": name, "kwargs": kwargs}
-        younger = {"averages": averages(PLAYER).to_dict(), "diagnostics": ()}
-        return {**config, "classifier": younger | section}
+        return {**config, "classifier": Observed.nothing((PLAYER,)) | section}

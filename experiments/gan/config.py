@@ -5,13 +5,9 @@ from typing import Annotated, Any
 import pydantic
 from pydantic import Field, PositiveInt
 
-from configs.play import averages
 from experiments.gan.nets import NETS
-from lib.errors import lookup, within
-from lib.games import diagnostics
-from lib.games.averages import Averaging
-from lib.games.config import Play, check_players
-from lib.games.diagnostics import Diagnostic
+from lib.errors import lookup
+from lib.games.config import Observed, Play, check_players
 from lib.nets import spectral_norm
 from lib.nets.options import choose
 from lib.schema import Named, Run
@@ -20,7 +16,7 @@ PLAYERS = ("disc", "gen")
 Weight = Annotated[float, Field(ge=0.0)]
 
 
-class GanSection(Play):
+class GanSection(Play, Observed):
     nets: Named
     num_latents: PositiveInt
     spectral_norm: spectral_norm.Method
@@ -29,8 +25,6 @@ class GanSection(Play):
     r2_penalty: Weight
     disc_loss: str
     gen_loss: str
-    averages: Averaging
-    diagnostics: tuple[Diagnostic, ...]
     num_disc_updates: PositiveInt
     num_gen_updates: PositiveInt
 
@@ -45,14 +39,6 @@ class GanSection(Play):
     def _of_both(cls, optimizers):
         check_players(optimizers, PLAYERS)
         return {x: optimizers[x] for x in PLAYERS}
-
-    @pydantic.model_validator(mode="after")
-    def _has_players(self):
-        with within("averages"):
-            self.averages.check_players(PLAYERS)
-        with within("diagnostics"):
-            diagnostics.check(self.diagnostics, PLAYERS, self.why_no_drift_theory)
-        return self
 
     def turns(self) -> dict[str, int]:
         return {"num_disc_updates": self.num_disc_updates, "num_gen_updates": self.num_gen_updates}
@@ -70,6 +56,6 @@ class GanConfig(Run):
             options = lookup(NETS, name, "config.gan.nets").options
             kwargs = options.without_defaults(older if name == "mlp" else {})
             section["nets"] = {"name": name, "kwargs": kwargs}
-        younger = {"player_batches": "shared", "averages": averages(*PLAYERS).to_dict()}
-        younger |= {"r1_penalty": 0.0, "r2_penalty": 0.0, "diagnostics": ()}
+        younger = {"player_batches": "shared", **Observed.nothing(PLAYERS)}
+        younger |= {"r1_penalty": 0.0, "r2_penalty": 0.0}
         return {**config, "gan": younger | section}

@@ -4,13 +4,14 @@ configs/play.py says what each field means.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import pydantic
 
 from lib import optimizers
 from lib.config import Section
 from lib.errors import ConfigError, nearest, within
+from lib.games import diagnostics
 from lib.games.averages import NO_AVERAGES, Averaging
 from lib.games.diagnostics import Diagnostic
 from lib.games.drift import Clock, Coefficients
@@ -41,6 +42,30 @@ class GradRegularizes(Section):
 class SGA(Section):
     weight: float
     align: bool
+
+
+class Observed(Section):
+    """Base of the sections that say what is kept and measured of a game while it trains.
+
+    They have `players`, and `why_no_drift_theory()`: what there is no theory of the drift of, or None.
+    """
+
+    averages: Averaging
+    diagnostics: tuple[Diagnostic, ...]
+
+    @staticmethod
+    def nothing(players: Sequence[str]) -> dict[str, Any]:
+        """Returns the fields of runs that are older than they are: nothing is kept and measured."""
+        return {"averages": Averaging(players=tuple(players)).model_dump(), "diagnostics": ()}
+
+    @pydantic.model_validator(mode="after")
+    def _is_of_its_players(self):
+        """Checks that averages are of its players, and that diagnostics have what they are of."""
+        with within("averages"):
+            self.averages.check_players(self.players)
+        with within("diagnostics"):
+            diagnostics.check(self.diagnostics, self.players, self.why_no_drift_theory)
+        return self
 
 
 class Play(Section):
@@ -81,13 +106,13 @@ class Play(Section):
         )
 
     def as_rule(
-        self, game: Game, averaging: Averaging = NO_AVERAGES, diagnostics: Sequence[Diagnostic] = ()
+        self, game: Game, averaging: Averaging = NO_AVERAGES, measures: Sequence[Diagnostic] = ()
     ) -> BoundRule:
         """Returns the update rule for a game of these players.
 
         Args:
           averaging: which averages of the parameters are kept.
-          diagnostics: which metrics of the game come with those of a step.
+          measures: which metrics of the game come with those of a step.
 
         Raises:
           ConfigError: an unknown optimiser or argument, or a value that an optimiser refuses; its field is
@@ -100,7 +125,7 @@ class Play(Section):
         for x, optimizer in self.optimizers.items():
             with within(f"optimizers.{x}"):
                 built[x] = optimizers.from_config(optimizer)
-        return make(self.updates, game, built, regularizers, self.as_options(), averaging, diagnostics)
+        return make(self.updates, game, built, regularizers, self.as_options(), averaging, measures)
 
     @pydantic.model_validator(mode="after")
     def _names_the_same_players(self):

@@ -11,11 +11,16 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 
-def by_prefix(names: Iterable[str]) -> dict[str, list[str]]:
-    """Groups names like `angle/01` by what is before the slash: {prefix: names}."""
+def by_panel(names: Iterable[str]) -> dict[str, list[str]]:
+    """Groups names with a slash: {label of the panel: names}.
+
+    `angle/01` is by what is before it; `uniform/loss`, of an average of parameters, stands beside `loss`.
+    """
+    names = list(dict.fromkeys(names))
     groups: dict[str, list[str]] = {}
     for name in names:
-        groups.setdefault(name.split("/")[0], []).append(name)
+        prefix, _, rest = name.partition("/")
+        groups.setdefault(rest if rest in names else prefix, []).append(name)
     return groups
 
 

@@ -3,7 +3,7 @@
 from typing import Any
 
 from lib.experiment import State
-from lib.pictures.metrics import by_prefix, metric_curves
+from lib.pictures.metrics import by_panel, metric_curves
 from lib.runtime import records, streams
 from lib.runtime.programs import Programs
 from lib.runtime.run_folder import RunFolder
@@ -43,9 +43,9 @@ def _draw_curves(folder: RunFolder, main_metrics: tuple[str, ...]) -> None:
     held_out = records.read_held_out(folder.metrics, _POINTS)
     names = dict.fromkeys(name for r in training[-1:] for name in r)
     panels = {"loss": [n for n in names if n.endswith("loss")]}
-    panels |= by_prefix(n for n in main_metrics if not n.endswith("loss"))
+    panels |= by_panel(n for n in main_metrics if not n.endswith("loss"))
     rates = [n for n in names if n.endswith("learning_rate")]
     panels["learning rate"] = [n for n in rates if len({r.get(n) for r in training}) > 1]
     metric_curves(training, panels, folder.figures / f"{records.TRAINING}.png")
-    scores = by_prefix(n for r in held_out[-1:] for n in r if n != "step")
+    scores = by_panel(n for r in held_out[-1:] for n in r if n != "step")
     metric_curves(held_out, scores, folder.figures / f"{records.HELD_OUT}.png")

@@ -2,6 +2,7 @@
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
 
 from experiments.gan import nets
@@ -36,6 +37,19 @@ def test_dcgan_makes_and_judges_images_of_any_size_that_divides_by_4(shape):
     assert not jax.tree.all(jax.tree.map(lambda a, b: (a == b).all(), new, state["gen"]))
     disc, *_ = pair.discriminator(params, state)
     assert disc(images).shape == (3,)
+
+
+def test_layer_normalisation_makes_activations_independent_of_their_scale():
+    shape = (8, 8, 1)
+    pair = make("dcgan", shape, num_latents=5, width=2, layer_norm=True)
+    params, state = pair.init(jax.random.key(0), jnp.zeros((2, *shape)))
+    images = jax.random.normal(jax.random.key(1), (3, *shape))
+    disc, *_ = pair.discriminator(params, state)
+    assert float(jnp.abs(disc(images)).min()) > 1e-3
+    np.testing.assert_allclose(disc(30 * images), disc(300 * images), rtol=1e-3)
+    np.testing.assert_allclose(disc(images)[1], disc(images[1:2])[0], rtol=1e-5)
+    plain, *_ = make("dcgan", shape, num_latents=5, width=2).discriminator(params, state)
+    assert float(jnp.abs(plain(300 * images) / plain(30 * images)).min()) > 5
 
 
 @pytest.mark.parametrize("shape", [(30, 28, 1), (28, 27, 1), (2,)])
