@@ -48,5 +48,5 @@ def assert_few_lines(ended: Ended) -> None:
 def assert_no_litter(run: Path, most: int = 3) -> None:
     """Asserts that nothing half-written is left in a run's folder, and no more checkpoints than `most`."""
     litter = [p for p in run.rglob("*") if p.name.endswith(".tmp") or "orbax-checkpoint-tmp" in p.name]
-    assert not litter
+    assert not litter, [str(path.relative_to(run)) for path in litter]
     assert len(checkpoints.steps(run / "checkpoints")) <= most

@@ -17,6 +17,7 @@ from lib.errors import ConfigError
 
 _HOST = re.sub(r"[^\w-]", "_", socket.gethostname())[:60]
 _TRIES, _PAUSE = 10, 0.1  # is_locked holds the lock for an instant
+_MOST_TRIES = 50
 
 
 def step_of(path: Path) -> int | None:
@@ -55,11 +56,17 @@ def overwrite(path: Path, text: str) -> None:
 
 
 def remove_tree(folder: Path) -> None:
-    """Removes a folder, into which threads that are about to fail may still write for a moment."""
-    for _ in range(_TRIES):
-        shutil.rmtree(folder, ignore_errors=True)
-        if not folder.exists():
+    """Removes a folder for good, which threads that are about to fail may make anew a moment later.
+
+    TensorStore's do: of the files of a checkpoint one fails, and the others are still being written, with
+    their folders. So the folder is looked at until it has been away for a second.
+    """
+    quiet = 0
+    for _ in range(_MOST_TRIES):
+        quiet = 0 if folder.exists() else quiet + 1
+        if quiet > _TRIES:
             return
+        shutil.rmtree(folder, ignore_errors=True)
         time.sleep(_PAUSE)
 
 
