@@ -33,7 +33,7 @@ NETS = {
     "dcgan": PairEntry(dcgan.dcgan, dcgan.DcganOptions, None),
     "digits": PairEntry(dcgan.digits, NetOptions, (8, 8, 1)),
     "mnist": PairEntry(dcgan.mnist, NetOptions, (28, 28, 1)),
-    "cifar10": PairEntry(dcgan.cifar10, NetOptions, (32, 32, 3)),
+    "cifar10": PairEntry(dcgan.cifar10, dcgan.CifarOptions, (32, 32, 3)),
     "mlp": PairEntry(gan_mlp.pair, gan_mlp.PairOptions, (2,)),
 }
 

@@ -118,10 +118,21 @@ def mnist() -> tuple[Generator, Discriminator]:
     return Generator((7, 7), (64, 32), kernel=5, channels=1), Discriminator(layers, 0.2)
 
 
-def cifar10() -> tuple[Generator, Discriminator]:
+class CifarOptions(NetOptions):
+    """Options of the pair for CIFAR-10.
+
+    Attributes:
+      width: channels of the narrowest hidden layer of each network; 64 are the published ones.
+    """
+
+    width: PositiveInt = 64
+
+
+def cifar10(width: int = 64) -> tuple[Generator, Discriminator]:
     """Returns the pair of Rosca et al. for images [32, 32, 3]."""
+    widths = [factor * width for factor in (8, 4, 2, 1)]
     generator = Generator(
-        (4, 4), (512, 256, 128, 64), 4, 3, is_batch_normalised=True, is_first_linear=True, last_kernel=3
+        (4, 4), widths, kernel=4, channels=3, is_batch_normalised=True, is_first_linear=True, last_kernel=3
     )
-    layers = ((64, 3, 1), (64, 4, 2), (128, 3, 1), (128, 4, 2), (256, 3, 1), (256, 4, 2), (512, 3, 1))
-    return generator, Discriminator(layers, 0.1)
+    layers = ((1, 3, 1), (1, 4, 2), (2, 3, 1), (2, 4, 2), (4, 3, 1), (4, 4, 2), (8, 3, 1))
+    return generator, Discriminator([(factor * width, *shape) for factor, *shape in layers], 0.1)

@@ -26,6 +26,18 @@ def test_the_cifar10_generator_has_as_many_parameters_as_the_published_one():
     assert sizes(make("cifar10", (32, 32, 3)), (32, 32, 3))["gen"] == 3_812_355
 
 
+def test_the_width_of_the_cifar10_networks_scales_every_hidden_layer():
+    shape = (32, 32, 3)
+    quarter = make("cifar10", shape, width=16)
+    params, _ = jax.eval_shape(quarter.init, jax.random.key(0), jnp.zeros((2, *shape)))
+    full, _ = jax.eval_shape(make("cifar10", shape).init, jax.random.key(0), jnp.zeros((2, *shape)))
+    ratios = jax.tree.map(lambda a, b: b.size / a.size, params, full)
+    assert jax.tree.structure(ratios) == jax.tree.structure(params)
+    assert ratios["gen"]["Dense_0"]["kernel"] == 4
+    kernels = [layer["kernel"] for name, layer in ratios["disc"].items() if name.startswith("Conv")]
+    assert sorted(kernels) == [4, 16, 16, 16, 16, 16, 16]
+
+
 @pytest.mark.parametrize("shape", [(8, 8, 1), (28, 28, 1), (64, 48, 3)])
 def test_dcgan_makes_and_judges_images_of_any_size_that_divides_by_4(shape):
     pair = make("dcgan", shape, num_latents=5, width=2)
