@@ -112,13 +112,20 @@ def one_process(workdir, *args) -> None:
 
 
 def test_two_processes_equal_one_with_two_devices(tmp_path, env):
-    """Compares checkpoints bitwise, and metrics; batches are streamed, and one process writes."""
-    one_process(tmp_path / "one", *CLASSIFIER)
-    with started(env, *CLASSIFIER, f"--workdir={tmp_path}/two") as processes:
+    """Compares checkpoints bitwise, and metrics; batches are streamed, and one process writes.
+
+    Both begin with another run's parameters, and keep averages.
+    """
+    one_process(tmp_path / "old", *CLASSIFIER, "--config.num_steps=2")
+    warm = [*CLASSIFIER, f"--config.restore_path={tmp_path}/old", "--config.num_steps=6"]
+    warm += ["--config.classifier.averages.uniform=True", "--config.classifier.optimizer.learning_rate=0.1"]
+    one_process(tmp_path / "one", *warm)
+    with started(env, *warm, f"--workdir={tmp_path}/two") as processes:
         results = ended(processes)
     assert codes(results) == [0, 0], results
+    assert results[0][1].count("warm start from step 2 of") == 1
     expected = checksums(tmp_path / "one")
-    assert list(expected) == [2, 4]
+    assert list(expected) == [4, 6]
     assert len(set(expected.values())) == 2
     assert checksums(tmp_path / "two") == expected
     for name, lines in {"train": 3, "eval": 2}.items():
@@ -128,6 +135,7 @@ def test_two_processes_equal_one_with_two_devices(tmp_path, env):
     assert one == two > 0
     assert "trained 4 steps" in results[0][1]
     assert "trained" not in results[1][1]
+    assert "warm start" not in results[1][1]
 
 
 def test_a_signal_to_one_stops_all_and_any_number_of_processes_continues(tmp_path, env):
