@@ -10,6 +10,8 @@ from lib.pictures.figures import hide_upper_spines, new_figure, save_figure
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+_COLUMNS = 4  # panels side by side
+
 
 def by_panel(names: Iterable[str]) -> dict[str, list[str]]:
     """Groups names with a slash: {label of the panel: names}.
@@ -39,10 +41,14 @@ def metric_curves(
     panels = {label: names for label, names in panels.items() if names}
     if not panels:
         return
-    figure = new_figure(5 * len(panels), 3.4)
-    axes = figure.subplots(1, len(panels), squeeze=False)[0]
-    for axis, (label, names) in zip(axes, panels.items(), strict=True):
+    columns = min(len(panels), _COLUMNS)
+    rows = -(-len(panels) // columns)
+    figure = new_figure(5 * columns, 3.4 * rows)
+    axes = figure.subplots(rows, columns, squeeze=False).ravel()
+    for axis, (label, names) in zip(axes, panels.items(), strict=False):
         _draw_panel(axis, records, label, names)
+    for axis in axes[len(panels) :]:
+        axis.set_axis_off()
     save_figure(figure, path)
 
 
