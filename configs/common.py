@@ -11,7 +11,9 @@ def base() -> ConfigDict:
     config.seed = 0  # fixes the initial parameters, the order of the data and all samples
     config.num_steps = 10_000  # training steps in all, also when a run is continued
     config.batch_size = 128  # over all devices: must divide by their number
-    config.steps_per_dispatch = 0  # training steps per call of the device; 0: 1 on CPUs, 50 elsewhere
+    # Training steps per call of the device; 0: up to 100, but on CPUs 1 where one is large or has
+    # convolutions.
+    config.steps_per_dispatch = 0
     # Steps between lines of metrics/train.jsonl, which have the means over these steps; the line of step 0
     # has what the first step measures.
     config.log_every = 100

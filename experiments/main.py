@@ -14,7 +14,7 @@ from lib.command_line import parse
 from lib.config import apply_overrides, load_file
 from lib.errors import ConfigError, explained, one_line, one_line_errors
 from lib.experiment import State
-from lib.runtime import cache, checkpoints, devices, processes
+from lib.runtime import cache, checkpoints, processes
 from lib.runtime.interval_means import NotFiniteError
 from lib.runtime.run_folder import RunFolder, check_same_run
 from lib.runtime.trainer import Trainer, first_state
@@ -83,8 +83,6 @@ def _begin(trainer: Trainer, raw_config) -> tuple[int, State]:
         step, state = first_state(programs, folder)
     folder.clean_up(programs.config.keep_checkpoints)
     folder.write_config(raw_config)
-    if step < programs.config.num_steps:
-        folder.check_machine(devices.machine(programs.devices), resumes=step > 0)
     folder.set_status("training", step)
     return step, state
 

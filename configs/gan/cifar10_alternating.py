@@ -1,7 +1,7 @@
 """CIFAR-10, alternating SGD with equal learning rates, the drift as it is.
 
 Rosca, Wu, Dherin, Barrett, 'Discretization Drift in Two-Player Games', ICML 2021: the generator's
-interaction drift vanishes where the discriminator, which moves first, has half its rate. Meant for an
+interaction drift would vanish if the discriminator, which moves first, had half its rate. Meant for an
 accelerator.
 
     ./run.sh train --config=configs/gan/cifar10_alternating.py

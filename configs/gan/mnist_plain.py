@@ -5,7 +5,8 @@ Rosca, Wu, Dherin, Barrett, 'Discretization Drift in Two-Player Games', ICML 202
 
     ./run.sh train --config=configs/gan/mnist_plain.py
 
-It makes no digits (docs/discretisation_drift.md); mnist.py does.
+No digits within 400 steps, and longer was not tried (docs/discretisation_drift.md); mnist.py and
+mnist_spectral_sgd.py make them.
 """
 
 from configs import common

@@ -1,4 +1,4 @@
-"""Where simultaneous SGD makes MNIST digits: 48 settings of networks, spectral norm and learning rates.
+"""Searches where simultaneous SGD makes MNIST digits: networks, spectral norm, learning rates: 48 runs.
 
 Rosca, Wu, Dherin, Barrett, 'Discretization Drift in Two-Player Games', ICML 2021: the published MNIST
 networks, and the same family with batch statistics in the generator, at a width for CPUs.

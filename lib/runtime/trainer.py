@@ -7,6 +7,7 @@ stopped, in whatever way, and started again is bitwise the run that never stoppe
 """
 
 import functools
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
@@ -27,7 +28,8 @@ from lib.runtime.run_folder import RunFolder
 from lib.runtime.signals import stop_requests
 from lib.runtime.writers import Writers
 
-_STEPS_PER_DISPATCH = 50  # on accelerators, where a call costs more than it does on a CPU
+_STEPS_PER_CALL = 100
+_OPERATIONS_PER_CALL = 1e9  # on a CPU, where they take a tenth of a second: signals wait for a call's end
 
 
 class Stopped(NamedTuple):
@@ -73,9 +75,7 @@ class Trainer:
         self._batches = pipeline.make(programs.data.train, order, self._config.dataset.device_limit_gb)
         self._epochs_per_step = order.rows_per_step / order.size
         self._intervals = Intervals(self._config)
-        self._per_dispatch = self._config.steps_per_dispatch or (
-            1 if programs.on_cpu else largest_divisor(self._intervals.every, _STEPS_PER_DISPATCH)
-        )
+        self._per_call = self._config.steps_per_dispatch
 
     def check(self) -> None:
         """Checks the size of a batch, and how steps and batches are divided.
@@ -89,11 +89,12 @@ class Trainer:
         devices.check_divides(
             self._config.batch_size, len(programs.devices), programs.experiment.min_device_batch
         )
+        per_call = self._config.steps_per_dispatch
         for every in self._intervals.every:
-            if every % self._per_dispatch:
-                best = largest_divisor(self._intervals.every, self._per_dispatch)
+            if per_call and every % per_call:
+                best = largest_divisor(self._intervals.every, per_call)
                 raise ConfigError(
-                    f"{self._per_dispatch} does not divide {every}, one of log_every, eval_every, "
+                    f"{per_call} does not divide {every}, one of log_every, eval_every, "
                     f"figures_every, checkpoint_every; use {best}, or 0 for the best",
                     "config.steps_per_dispatch",
                 )
@@ -125,6 +126,10 @@ class Trainer:
         constants = programs.replicate(self._batches.constants)
         key, steps = jax.random.key(self._config.seed), self._steps
         state = programs.place(state)  # or the second call would compile again
+        if not self._per_call:
+            self._per_call = self._best_per_call(state, constants, key, first)
+        machine = devices.machine(programs.devices) | {"steps per call": str(self._per_call)}
+        self.folder.check_machine(machine, resumes=first > 0)
         done, stop, clock, means = first, None, _StepClock(), IntervalMeans()
         for step, k, feeds in self._dispatches(first):
             state, metrics = steps(state, constants, feeds, key, np.uint32(step))
@@ -151,6 +156,22 @@ class Trainer:
     @functools.cached_property
     def _steps(self) -> Callable:
         return self.programs.training_steps(self._batches.batch, self._batches.constants)
+
+    def _best_per_call(self, state: State, constants: Any, key: jax.Array, first: int) -> int:
+        """Returns how many steps a call of the device makes where the config leaves it open.
+
+        A call costs as much as a small step. On CPUs steps with convolutions, which XLA makes slowly inside
+        a loop, have calls of their own, and so do large ones.
+        """
+        most = largest_divisor(self._intervals.every, _STEPS_PER_CALL)
+        if most == 1 or not self.programs.on_cpu:
+            return most
+        feeds = jax.tree.map(lambda x: np.asarray(x)[:, None], self._batches.feed(first))
+        step = self._steps.lower(state, constants, feeds, key, np.uint32(first))
+        if "convolution" in step.as_text():
+            return 1
+        operations = (step.cost_analysis() or {}).get("flops", math.inf)
+        return largest_divisor([most], max(1, int(_OPERATIONS_PER_CALL / max(operations, 1))))
 
     def _act(
         self, writers: Writers, done: int, state: State, metrics: Mapping[str, float], stopping: bool
@@ -182,7 +203,7 @@ class Trainer:
         feeds = self._batches.feeds(first, last)
         step = first
         while step < last:
-            k = self._intervals.steps_of_call(step, self._per_dispatch)
+            k = self._intervals.steps_of_call(step, self._per_call)
             parts = [next(feeds) for _ in range(k)]
             yield step, k, jax.tree.map(lambda *x: np.stack(x, 1), *parts)
             step += k

@@ -1,13 +1,13 @@
 """The `gan` section: contradictions are refused in one line, presets are sound, older runs are read."""
 
 import pytest
-from conftest import small_config
+from conftest import ROOT, small_config
 
 from configs import play
 from configs.gan import base
 from experiments import registry
 from experiments.gan import GanConfig
-from lib.config import differences, to_plain
+from lib.config import differences, load_file, to_plain
 from lib.errors import ConfigError
 from lib.runtime.run_folder import RunFolder
 from lib.schema import MAY_DIFFER
@@ -173,3 +173,47 @@ def test_options_that_networks_do_not_take_are_refused(name, override, message):
     with pytest.raises(ConfigError) as error:
         registry.validated(small_config(name, f"gan.nets.{override}"))
     assert str(error.value).startswith(f"config.gan.nets.{message}")
+
+
+PAPER = {  # {config: fields as published}
+    "mnist_plain": {
+        "batch_size": 64,
+        "num_steps": 100_000,
+        "gan.grad_regularizes.estimator": "biased",
+        "gan.optimizers.disc.learning_rate": 1e-2,
+        "gan.optimizers.gen.learning_rate": 1e-2,
+        "gan.grad_regularizes.dd_coeffs_multiplier.disc.other_dot_prod": 0.0,
+        "gan.grad_regularizes.dd_coeffs_multiplier.gen.other_dot_prod": 0.0,
+        "gan.player_batches": "separate",
+    },
+    "mnist_sgd": {
+        "gan.grad_regularizes.dd_coeffs_multiplier.disc.other_dot_prod": -1.0,
+        "gan.grad_regularizes.dd_coeffs_multiplier.gen.other_dot_prod": -1.0,
+    },
+    "cifar10_plain": {
+        "batch_size": 128,
+        "num_steps": 300_000,
+        "gan.optimizers.disc.learning_rate": 1e-2,
+        "gan.optimizers.gen.learning_rate": 5e-3,
+        "gan.player_batches": "separate",
+    },
+    "cifar10_adam": {
+        "num_steps": 600_000,
+        "gan.updates": "alternating",
+        "gan.spectral_norm": "none",
+        "gan.optimizers.disc.learning_rate": 1e-4,
+        "gan.optimizers.gen.kwargs.b1": 0.5,
+    },
+    "cifar10_rk4": {"gan.stage_batches": "fresh", "gan.player_batches": "separate"},
+    "cifar10_ode_gan": {"gan.stage_batches": "fresh", "gan.player_batches": "separate"},
+}
+
+
+@pytest.mark.parametrize("name", PAPER)
+def test_configs_of_the_paper_are_set_as_published(name):
+    config = load_file(f"{ROOT}/configs/gan/{name}.py")
+    for field, published in PAPER[name].items():
+        value = config
+        for part in field.split("."):
+            value = value[part]
+        assert value == published, field

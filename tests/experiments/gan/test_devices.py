@@ -79,7 +79,10 @@ class SmallDiscriminator(nn.Module):
 
 def test_batch_statistics(monkeypatch):
     # A small form of the generator of CIFAR-10, whose batch statistics are over all devices.
-    narrow, shape = dcgan.Generator((4, 4), (2,), 4, 3, is_batch_normalised=True, last_kernel=3), (4, 4, 3)
+    shape = (8, 8, 3)
+    narrow = dcgan.Generator(
+        (4, 4), (2, 2), 4, 3, is_batch_normalised=True, is_first_linear=True, last_kernel=3
+    )
     entry = PairEntry(lambda: (narrow, SmallDiscriminator()), NetOptions, shape)
     monkeypatch.setitem(NETS, "cifar10", entry)
     config = registry.validated(small_config("gan/cifar10_sgd", "gan.num_latents=3", *DRIFT))

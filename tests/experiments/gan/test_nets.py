@@ -22,8 +22,12 @@ def sizes(pair: nets.Nets, shape: tuple[int, ...]) -> dict[str, int]:
     return {x: sum(leaf.size for leaf in jax.tree.leaves(params[x])) for x in params}
 
 
-def test_the_cifar10_generator_has_as_many_parameters_as_the_published_one():
-    assert sizes(make("cifar10", (32, 32, 3)), (32, 32, 3))["gen"] == 3_812_355
+@pytest.mark.parametrize(
+    ("name", "shape", "gen", "disc"),
+    [("cifar10", (32, 32, 3), 3_812_355, 2_935_873), ("mnist", (28, 28, 1), 456_577, 274_497)],
+)
+def test_the_networks_of_the_paper_have_as_many_parameters_as_the_published_ones(name, shape, gen, disc):
+    assert sizes(make(name, shape), shape) == {"gen": gen, "disc": disc}
 
 
 def test_the_width_of_the_cifar10_networks_scales_every_hidden_layer():

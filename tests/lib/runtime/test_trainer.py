@@ -16,6 +16,7 @@ from lib.data.order import batch_indices
 from lib.errors import ConfigError
 from lib.runtime import checkpoints, records, streams
 from lib.runtime.interval_means import NotFiniteError
+from lib.runtime.json_files import read_json
 
 RESIDENT, STREAMED = ({"dataset.device_limit_gb": limit} for limit in (4.0, 0.0))
 
@@ -149,6 +150,28 @@ def test_calls_of_several_steps_must_fit_the_intervals(trainer):
         trainer(**config, steps_per_dispatch=4).check()
     fitting = trainer(**config, steps_per_dispatch=2, num_steps=7)
     assert [(step, k) for step, k, _ in fitting._dispatches(1)] == [(1, 1), (2, 2), (4, 2), (6, 1)]
+
+
+def _convolution(x: jax.Array) -> jax.Array:
+    return jnp.convolve(jnp.full(9, x), jnp.full(3, x)).sum()
+
+
+def _product(size: int):
+    return lambda x: (jnp.full((size, size), x) @ jnp.full((size, size), x)).sum()
+
+
+@pytest.mark.parametrize(
+    ("work", "per_call"), [(_product(4), 12), (_product(400), 6), (_product(800), 1), (_convolution, 1)]
+)
+def test_calls_on_cpus_have_many_steps_unless_these_are_large_or_have_convolutions(trainer, work, per_call):
+    def train_step(state, batch, key):
+        new, metrics = one_number.train_step(state, batch, key)
+        return new, metrics | {"work": work(state["x"])}
+
+    every = {"num_steps": 12, "log_every": 12, "checkpoint_every": 12}
+    made = trainer(changes={"train_step": train_step}, **every)
+    trained(made)
+    assert read_json(made.folder.path / "machine.json", dict[str, str])["steps per call"] == str(per_call)
 
 
 @pytest.mark.parametrize("num_devices", [1, 2])
