@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 from toys import KEY, PLAYERS, both, initial, make_rule, turns
 
+from lib import optimizers
+from lib.games import updates
 from lib.games.game import Aux, Game
 
 pytestmark = pytest.mark.usefixtures("float64")
@@ -200,3 +202,43 @@ def test_players_draw_latents_of_their_own_and_the_first_advances_the_state():
     separate, metrics = step(separate=True)
     assert separate.params["disc"] != separate.params["gen"]
     assert -separate.params["disc"] == separate.net_state == metrics["noise"]
+
+
+@pytest.mark.parametrize(
+    ("name", "coefficients"),
+    [
+        ("simultaneous", {"disc": RATES["disc"] / 2, "gen": RATES["gen"] / 2}),
+        ("alternating", {"disc": RATES["disc"] / 2, "gen": RATES["gen"] / 2 - RATES["disc"]}),
+    ],
+)
+def test_diagnostics_are_of_the_players_batches_or_of_the_first(name, coefficients):
+    sgd = {x: optimizers.make("sgd", h, {}) for x, h in RATES.items()}
+    rule = updates.make(
+        name,
+        mean_game(),
+        sgd,
+        updates.Regularizers(updates.Weights.none(PLAYERS), "biased"),
+        options=turns()._replace(separate=True),
+        diagnostics=("gradient_norms", "interaction", "drift"),
+    )
+    batch = np.random.default_rng(0).normal(size=2 * BATCH) + 1
+    _, metrics = jax.jit(rule.step)(rule.init(START, {}), jnp.asarray(batch), KEY)
+    (own,) = means(batch)
+    first, at = dict.fromkeys(PLAYERS, own["disc"]), START
+    norms = gradients(at, own)
+    if name == "alternating":  # the generator's is of what the discriminator has left
+        norms["gen"] = gradients(moved(at, {"disc": norms["disc"], "gen": 0.0}), own)["gen"]
+    v, dots = gradients(at, first), dot_products(at, first)
+    m = first["disc"]
+    expected = {
+        "disc_interaction": m * at["disc"] * v["gen"],
+        "gen_interaction": -m * at["gen"] * v["disc"],
+        "disc_drift_self_norm": RATES["disc"] / 2 * abs(v["disc"]),
+        "gen_drift_self_norm": RATES["gen"] / 2 * abs(2 * m * v["gen"]),
+    }
+    for x in PLAYERS:
+        expected[f"{x}_gradient_norm"] = abs(norms[x])
+        expected[f"{x}_drift_other_dot_prod"] = abs(coefficients[x] * dots[x])
+    for metric, value in expected.items():
+        assert abs(value) > 1e-3, metric
+        assert float(metrics[metric]) == pytest.approx(value, rel=1e-10), metric
