@@ -128,7 +128,7 @@ class CifarOptions(NetOptions):
     width: PositiveInt = 64
 
 
-def cifar10(width: int = 64) -> tuple[Generator, Discriminator]:
+def cifar10(width: int) -> tuple[Generator, Discriminator]:
     """Returns the pair of Rosca et al. for images [32, 32, 3]."""
     widths = [factor * width for factor in (8, 4, 2, 1)]
     generator = Generator(
