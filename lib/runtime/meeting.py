@@ -106,7 +106,8 @@ def _join(host: str, port: int, process_id: int, until: float, seconds: float) -
                 text = f"process 0 did not come to {host}:{port} in {seconds:.0f} s ({error})"
                 raise ConfigError(text, "--distributed") from error
             time.sleep(_SECONDS_BETWEEN_TRIES)
-    connection.sendall(process_id.to_bytes(_ID_BYTES))
+    with contextlib.suppress(OSError):  # process 0 may end before it takes the connection
+        connection.sendall(process_id.to_bytes(_ID_BYTES))
     connection.settimeout(max(until - time.monotonic(), 0) + 2 * _SECONDS_WITHOUT_A_WORD)
     word = _read(connection, 1)
     if word != _ALL_HERE:

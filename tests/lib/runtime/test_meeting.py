@@ -2,6 +2,7 @@
 
 import contextlib
 import socket
+import struct
 import threading
 
 import pytest
@@ -91,6 +92,19 @@ def test_who_ends_while_the_others_start_is_named(address):
     first, other = (peer.end() for peer in peers)
     assert "process 2 did not come, or has ended" in first
     assert "process 2" in other or "process 0 did not come" in other  # it came when that had ended
+
+
+def test_a_process_0_that_ends_before_it_takes_the_connection_is_named():
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        host, port = listener.getsockname()
+        peer = Peer(f"{host}:{port}", 2, 1)
+        connection, _ = listener.accept()
+        linger = struct.pack("ii", 1, 0)  # closing resets the connection
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+        connection.close()
+    assert "process 0 did not come, or has ended" in peer.end()
 
 
 def test_who_ends_without_a_word_ends_the_others(address, monkeypatch):
