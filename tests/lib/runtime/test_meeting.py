@@ -2,7 +2,6 @@
 
 import contextlib
 import socket
-import struct
 import threading
 
 import pytest
@@ -94,17 +93,19 @@ def test_who_ends_while_the_others_start_is_named(address):
     assert "process 2" in other or "process 0 did not come" in other  # it came when that had ended
 
 
-def test_a_process_0_that_ends_before_it_takes_the_connection_is_named():
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        listener.listen()
-        host, port = listener.getsockname()
-        peer = Peer(f"{host}:{port}", 2, 1)
-        connection, _ = listener.accept()
-        linger = struct.pack("ii", 1, 0)  # closing resets the connection
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
-        connection.close()
-    assert "process 0 did not come, or has ended" in peer.end()
+def test_a_process_0_that_ends_before_it_takes_the_connection_is_named(monkeypatch):
+    connect, listener = socket.create_connection, socket.create_server(("127.0.0.1", 0))
+
+    def connect_to_one_that_ends(*args, **kwargs):
+        connection = connect(*args, **kwargs)
+        listener.close()  # resets what it has not accepted
+        with pytest.raises(ConnectionResetError):
+            connection.recv(1)
+        return connection
+
+    monkeypatch.setattr(socket, "create_connection", connect_to_one_that_ends)
+    host, port = listener.getsockname()
+    assert "process 0 did not come, or has ended" in Peer(f"{host}:{port}", 2, 1).end()
 
 
 def test_who_ends_without_a_word_ends_the_others(address, monkeypatch):
