@@ -13,6 +13,7 @@ import jax
 from ml_collections import ConfigDict
 
 from experiments import registry
+from experiments.gan.losses import PENALTIES
 from lib.config import differences
 from lib.data import DataSpec
 from lib.errors import ConfigError
@@ -72,10 +73,13 @@ def _carried(
         return new
 
     net_state = dict(old.net_state)
-    if checkpoints.layout(net_state) != checkpoints.layout(expected.net_state):
+    if checkpoints.layout(net_state) != checkpoints.layout(expected.net_state) or net_state.get(PENALTIES):
         fresh = programs.init().net_state
         net_state = {
-            name: choose(f"the state of {name}", net_state.get(name), fresh[name]) for name in fresh
+            name: fresh[name]
+            if name == PENALTIES
+            else choose(f"the state of {name}", net_state.get(name), fresh[name])
+            for name in fresh
         }
     state = programs.experiment.game.rule.init(old.params, net_state)
     opt_state = {}

@@ -9,10 +9,11 @@ import functools
 from collections.abc import Callable
 
 import jax
+import jax.numpy as jnp
 
 from experiments.gan import evaluation, modes, nets
 from experiments.gan.config import PLAYERS, GanConfig
-from experiments.gan.losses import GanLosses, Penalties
+from experiments.gan.losses import PENALTIES, GanLosses
 from experiments.gan.nets import Nets
 from lib import losses
 from lib.data import DataSpec
@@ -40,16 +41,21 @@ def build(config: GanConfig, spec: DataSpec) -> Experiment:
         pair = nets.make(gan.nets, gan.num_latents, gan.spectral_norm, spec, config.dataset.name)
         disc_loss = lookup(losses.DISC, gan.disc_loss, "disc_loss")
         gen_loss = lookup(losses.GEN, gan.gen_loss, "gen_loss")
-    penalties = Penalties(gan.gradient_penalty, gan.r1_penalty, gan.r2_penalty)
-    game = Game(PLAYERS, GanLosses(pair, disc_loss, gen_loss, penalties))
+    penalties = {"gradient": gan.gradient_penalty, "r1": gan.r1_penalty, "r2": gan.r2_penalty}
+    penalties = {name: weight for name, weight in penalties.items() if weight}
+    game = Game(PLAYERS, GanLosses(pair, disc_loss, gen_loss))
     with within("config.gan"):
         rule = gan.as_rule(game, gan.averages, gan.diagnostics)
 
     def init(key: jax.Array, batch: Batch) -> GameState:
-        return rule.init(*pair.init(key, real(batch)[:2]))
+        params, net_state = pair.init(key, real(batch)[:2])
+        weights = {name: jnp.asarray(weight, float) for name, weight in penalties.items()}
+        return rule.init(params, {**net_state, PENALTIES: weights})
 
     def train_step(state: GameState, batch: Batch, key: jax.Array):
-        return rule.step(state, to_signed(batch["image"]), key)
+        new, metrics = rule.step(state, to_signed(batch["image"]), key)
+        # A mean over devices may have rounded the weights.
+        return new._replace(net_state=new.net_state | {PENALTIES: state.net_state[PENALTIES]}), metrics
 
     return Experiment(
         init=init,
@@ -70,14 +76,17 @@ def real(batch: Batch) -> jax.Array:
     return to_signed(batch["image"])
 
 
+def _sample(pair: Nets, state: GameState, key: jax.Array, n: int) -> jax.Array:
+    """Returns n samples: images [n, h, w, c] in [-1, 1], or points [n, d]."""
+    return pair.generate(state.params, state.net_state, pair.latents(key, n), train=False)[0]
+
+
+_draw = jax.jit(_sample, static_argnums=(0, 3))  # compiled once for all runs with the same networks
+
+
 def outputs(pair: Nets, spec: DataSpec) -> dict[str, Callable]:
     """Returns what evaluators and pictures may call: samples of images, and a picture of samples."""
-
-    def sample(state: GameState, key: jax.Array, n: int) -> jax.Array:
-        latents = pair.latents(key, n)
-        return pair.generate(state.params, state.net_state, latents, train=False)[0]
-
-    draw = jax.jit(sample, static_argnums=2)
+    sample, draw = functools.partial(_sample, pair), functools.partial(_draw, pair)
 
     def shown(state: GameState) -> dict[str, GameState]:
         averages = {f"{kind}_samples": averaged for kind, averaged in averaged_states(state).items()}

@@ -10,19 +10,7 @@ from lib.games.game import Aux
 from lib.penalties import gradient_penalty, zero_centred_penalty
 from lib.runtime.streams import interpolates_key
 
-
-class Penalties(NamedTuple):
-    """Weights of the penalties in the discriminator's loss; those that are 0 are not computed.
-
-    Attributes:
-      gradient: between real data and samples.
-      r1: at real data.
-      r2: at samples.
-    """
-
-    gradient: float = 0.0
-    r1: float = 0.0
-    r2: float = 0.0
+PENALTIES = "penalties"  # in net_state: {penalty: its weight}, numbers that a sweep may vary
 
 
 class GanLosses(NamedTuple):
@@ -32,20 +20,21 @@ class GanLosses(NamedTuple):
       nets: G and D.
       disc: logits of real data and of samples, [b] each, to the discriminator's loss.
       gen: the same of the generator.
-      penalties: in the discriminator's loss.
+
+    The discriminator's loss has the penalties, too, whose weights net_state["penalties"] holds: `gradient`
+    between real data and samples, `r1` at real data, `r2` at samples. Others are not computed.
     """
 
     nets: Nets
     disc: Callable[[jax.Array, jax.Array], jax.Array]
     gen: Callable[[jax.Array, jax.Array], jax.Array]
-    penalties: Penalties = Penalties()
 
     def __call__(self, params, net_state, real: jax.Array, key: jax.Array):
         """Computes both losses from one set of samples and one pass of the discriminator on each.
 
         Args:
           params: {player: parameters}.
-          net_state: {player: its network's state}.
+          net_state: {player: its network's state}, and the weights of penalties.
           real: images [b, h, w, c] in [-1, 1], or points [b, d].
           key: of the latents, and of the gradient penalty's interpolates.
 
@@ -58,12 +47,12 @@ class GanLosses(NamedTuple):
         on_real, on_fake = disc(real), disc(fake)
         values = {"disc": self.disc(on_real, on_fake), "gen": self.gen(on_real, on_fake)}
         metrics |= {"real_logit": on_real.mean(), "fake_logit": on_fake.mean()}
-        weights = self.penalties
-        if weights.gradient:
+        weights = net_state[PENALTIES]
+        if "gradient" in weights:
             metrics["gradient_penalty"] = gradient_penalty(disc, real, fake, interpolates_key(key))
-            values["disc"] += weights.gradient * metrics["gradient_penalty"]
         for name, x in {"r1": real, "r2": fake}.items():
-            if weight := getattr(weights, name):
+            if name in weights:
                 metrics[f"{name}_penalty"] = zero_centred_penalty(disc, x)
-                values["disc"] += weight * metrics[f"{name}_penalty"]
-        return values, Aux({"disc": vectors, "gen": gen_state}, metrics)
+        for name, weight in weights.items():
+            values["disc"] += weight * metrics[f"{name}_penalty"]
+        return values, Aux({"disc": vectors, "gen": gen_state, PENALTIES: weights}, metrics)

@@ -66,7 +66,7 @@ class Discriminator(nn.Module):
       is_layer_normalised: whether all but the first are normalised, each image's activations by themselves.
     """
 
-    layers: Sequence[tuple[int, int, int]]
+    layers: tuple[tuple[int, int, int], ...]
     slope: float
     is_layer_normalised: bool = False
 
@@ -103,7 +103,7 @@ def dcgan(
     generator = Generator(
         (h // 4, w // 4), (2 * width, width), kernel, channels, is_batch_normalised=True, momentum=0.99
     )
-    layers = [(factor * width, kernel, 2) for factor in (1, 2, 4)]
+    layers = tuple((factor * width, kernel, 2) for factor in (1, 2, 4))
     return generator, Discriminator(layers, 0.2, layer_norm)
 
 
@@ -134,5 +134,6 @@ def cifar10(width: int) -> tuple[Generator, Discriminator]:
     generator = Generator(
         (4, 4), widths, kernel=4, channels=3, is_batch_normalised=True, is_first_linear=True, last_kernel=3
     )
-    layers = ((1, 3, 1), (1, 4, 2), (2, 3, 1), (2, 4, 2), (4, 3, 1), (4, 4, 2), (8, 3, 1))
-    return generator, Discriminator([(factor * width, *shape) for factor, *shape in layers], 0.1)
+    shapes = ((1, 3, 1), (1, 4, 2), (2, 3, 1), (2, 4, 2), (4, 3, 1), (4, 4, 2), (8, 3, 1))
+    layers = tuple((factor * width, *shape) for factor, *shape in shapes)
+    return generator, Discriminator(layers, 0.1)
