@@ -3,21 +3,16 @@
 import contextlib
 import re
 import sys
-import time
-from pathlib import Path
 
-import numpy as np
 from absl import flags
 
-from experiments import catalogue, registry, warm_start
+from experiments import catalogue
+from experiments.training import Training
 from lib.command_line import parse
 from lib.config import apply_overrides, load_file
-from lib.errors import ConfigError, explained, one_line, one_line_errors
-from lib.experiment import State
-from lib.runtime import cache, checkpoints, processes
-from lib.runtime.interval_means import NotFiniteError
-from lib.runtime.run_folder import RunFolder, check_same_run
-from lib.runtime.trainer import Trainer, first_state
+from lib.errors import ConfigError, one_line_errors
+from lib.runtime import cache, processes
+from lib.runtime.run_folder import RunFolder
 
 _USAGE = """Trains the experiment of a config. The same command continues a stopped run.
 
@@ -51,85 +46,8 @@ def train(raw_config, folder: RunFolder) -> int:
     Raises:
       ConfigError: bad input of any kind, before anything compiles.
     """
-    with contextlib.ExitStack() as held:
-        with processes.together(ConfigError):
-            config = registry.validated(raw_config)
-            if folder.ours:
-                registry.check_inputs(raw_config, config, folder)
-            programs = registry.programs(config)
-            trainer = Trainer(programs, folder)
-            trainer.check()
-            folder.create()
-            held.enter_context(folder.lock())
-            step, state = _begin(trainer, raw_config) if folder.ours else (0, programs.abstract_state())
-        at, state = processes.from_first((np.int64(step), state))
-        step = int(at)
-        try:
-            return _run(trainer, step, state)
-        except Exception as error:
-            with contextlib.suppress(OSError):
-                folder.set_status("failed", folder.newest_step(), one_line(error))
-            raise
-
-
-def _begin(trainer: Trainer, raw_config) -> tuple[int, State]:
-    """Opens the run's folder for training; returns (step, state) to begin with."""
-    folder, programs = trainer.folder, trainer.programs
-    if folder.config.exists():
-        check_same_run(raw_config, registry.own_config(folder), folder, "--workdir")
-    if programs.config.restore_path and not folder.newest_step():
-        step, state = warm_start.first_state(programs, raw_config)
-    else:
-        step, state = first_state(programs, folder)
-    folder.clean_up(programs.config.keep_checkpoints)
-    folder.write_config(raw_config)
-    folder.set_status("training", step)
-    return step, state
-
-
-def _run(trainer: Trainer, step: int, state: State) -> int:
-    """Trains from a state, and says how it ended; returns the exit code."""
-    folder, num_steps = trainer.folder, trainer.programs.config.num_steps
-    if step >= num_steps:
-        print(f"already trained to step {step:,}; raise config.num_steps to go on")
-        folder.set_status("finished", step)
-        report(folder)
-        return 0
-    print(f"{f'continuing at step {step:,}' if step else 'training'} in {folder.path}")
-    begun = time.monotonic()
-    try:
-        stopped = trainer.train(state, step)
-    except NotFiniteError as error:
-        return _failed(folder, str(error))
-    except (checkpoints.WriteError, OSError) as error:
-        kept = folder.newest_step()
-        last = f"the checkpoint of step {kept:,} is kept" if kept else "there is no checkpoint yet"
-        return _failed(folder, f"{explained(error) or error}; {last}; the same command goes on")
-    folder.set_status("stopped" if stopped.signal else "finished", stopped.step)
-    if stopped.signal:
-        print(f"stopped and saved at step {stopped.step:,}; the same command continues")
-        return 128 + stopped.signal
-    print(f"trained {stopped.step - step:,} steps in {time.monotonic() - begun:.0f} s")
-    report(folder)
-    return 0
-
-
-def _failed(folder: RunFolder, error: str) -> int:
-    print(f"error: {error}", file=sys.stderr)
-    with contextlib.suppress(OSError):  # the disk may be full
-        folder.set_status("failed", folder.newest_step(), error)
-    return 1
-
-
-def report(folder: RunFolder) -> None:
-    """Says where the results of a finished run are, and how to evaluate it."""
-    pictures = sorted(filter(Path.is_file, folder.figures.glob("*.png")), key=lambda p: p.stat().st_mtime)
-    print(f"checkpoint  {folder.checkpoints / str(folder.newest_step())}")
-    print(f"metrics     {folder.metrics}/train.jsonl, eval.jsonl; tensorboard --logdir {folder.path}")
-    print(f"pictures    {folder.figures}/: {', '.join(p.name for p in pictures[-4:])}")
-    if arrays := sorted(folder.path.glob("*.npy")):
-        print(f"results     {folder.path}/: {', '.join(p.name for p in arrays)}")
-    print(f"evaluate    ./run.sh eval --config.restore_path={folder.path}")
+    with contextlib.closing(Training(raw_config, folder)) as training:
+        return training.run()
 
 
 def _address(values: flags.FlagValues) -> processes.Address | None:

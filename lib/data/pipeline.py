@@ -10,16 +10,18 @@ Images are uint8 [b, h, w, c]; points are float32 [b, d], whatever type the set 
 
 import collections
 import concurrent.futures
+import dataclasses
+import functools
 import math
-from collections.abc import Iterator, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from lib.data.dataset import Dataset
-from lib.data.order import batch_indices
+from lib.data.order import batch_indices, epoch_orders
 from lib.errors import ConfigError
 from lib.runtime import streams
 
@@ -27,7 +29,8 @@ _LARGEST_BATCH_GB = 4.0  # of rows that are drawn
 _PREFETCHED = 3  # batches made ready ahead of the step that uses them
 
 
-class Order(NamedTuple):
+@dataclasses.dataclass(frozen=True)
+class Order:
     """Which examples a step sees, and on which device.
 
     Attributes:
@@ -44,7 +47,7 @@ class Order(NamedTuple):
     seed: int
     num_devices: int
     batches_per_step: int = 1
-    local: slice = slice(None)
+    local: slice = dataclasses.field(default_factory=lambda: slice(None))
 
     @property
     def rows_per_step(self) -> int:
@@ -53,7 +56,11 @@ class Order(NamedTuple):
 
     def indices(self, step: int) -> np.ndarray:
         """Returns every local device's share of each batch in turn, int32 [local, batches_per_step * b]."""
-        return self.share(batch_indices(self.size, self.rows_per_step, self.seed, step))
+        return self.share(batch_indices(self.size, self.rows_per_step, self.seed, step, self._epoch_orders))
+
+    @functools.cached_property
+    def _epoch_orders(self) -> Callable[[int], np.ndarray]:
+        return epoch_orders(self.size, self.seed)
 
     def share(self, rows: np.ndarray) -> np.ndarray:
         """Returns the local devices' shares of a step's rows [rows_per_step], batch after batch."""
@@ -63,6 +70,8 @@ class Order(NamedTuple):
 
 class Resident:
     """The set lies on the devices; a step gathers its batch by indices."""
+
+    is_resident = True  # the constants are the set, whatever the seed
 
     def __init__(self, dataset: Dataset, order: Order):
         self.constants = {"image": _as_batch(dataset.image), "label": dataset.label}
@@ -80,6 +89,8 @@ class Resident:
 
 class Streamed:
     """The set stays on the host or on disk; batches are gathered there, ahead of their use."""
+
+    is_resident = False
 
     def __init__(self, dataset: Dataset, order: Order):
         self.constants: dict[str, Any] = {}
@@ -123,6 +134,8 @@ class Generated:
     Each row has a key of its own, from (seed, step, row), so that devices need not know of each other.
     """
 
+    is_resident = False
+
     def __init__(self, dataset: Dataset, order: Order):
         key = streams.rows_key(order.seed)
         self.constants = {"factor": dataset.source.factor, "key": key}
@@ -150,7 +163,10 @@ class Generated:
         return {"image": image, "label": jnp.zeros(row.shape, jnp.int32)}
 
 
-def make(dataset: Dataset, order: Order, device_limit_gb: float) -> Resident | Streamed | Generated:
+Batches = Resident | Streamed | Generated
+
+
+def make(dataset: Dataset, order: Order, device_limit_gb: float) -> Batches:
     """Chooses how batches reach the step.
 
     Rows of a set with a source are drawn; else the set is resident where it fits the limit, as batches hold

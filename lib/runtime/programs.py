@@ -1,28 +1,29 @@
-"""The compiled functions of one experiment on devices: init, place, step, evaluate, sample.
+"""One run's experiment on devices: its first state, where states lie, what they are evaluated to.
 
 Whoever only evaluates needs these alone: no training data are put on a device here, no folder is named.
 """
 
-import functools
+import copy
 from collections.abc import Callable
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from lib.data import Splits
-from lib.data.pipeline import eval_batches
+from lib.data.pipeline import Batches, eval_batches
 from lib.experiment import Experiment, State
 from lib.runtime import devices, processes, streams
+from lib.runtime.compiled import Compiled
 from lib.schema import Run
 
 
 class Programs:
-    """One experiment, its data, and its compiled functions.
+    """The experiment of one run, its data, and its compiled functions.
 
     Attributes:
-      experiment: the experiment whose functions are compiled.
+      experiment: of the run.
+      compiled: its functions, or those of another run of the same structure.
       config: of the run.
       data: the splits for training and held out.
       devices: the devices that the functions run on, ordered by process.
@@ -46,14 +47,29 @@ class Programs:
         experiment.check_devices(len(self.devices))
         self.local = devices.local_part(self.devices)
         self.on_cpu = self.devices[0].platform == "cpu"
+        self.compiled, self._init = Compiled(experiment, self.devices), jax.jit(experiment.init)
+        self._resident: dict[str, Any] = {}
         self._mesh = jax.sharding.Mesh(np.array(self.devices[self.local]), (devices.AXIS,))
+
+    def of_another(self, config: Run, experiment: Experiment) -> "Programs":
+        """Returns the programs of another run, which share the data and what is compiled.
+
+        Args:
+          config: of the run; it differs in its seed and in numbers of the state alone.
+          experiment: this one's where only the seed differs, else what was built from the config.
+        """
+        other = copy.copy(self)
+        if experiment is not self.experiment:
+            other.experiment, other._init = experiment, jax.jit(experiment.init)
+        other.config = config
+        return other
 
     # States.
 
     def init(self) -> State:
         """Returns the state before the first step, from the seed; the same on any number of devices."""
         batch = next(eval_batches(self.data.train, self.config.batch_size))
-        return jax.jit(self.experiment.init)(streams.initial_key(self.config.seed), batch)
+        return self._init(streams.initial_key(self.config.seed), batch)
 
     def abstract_state(self) -> State:
         """Returns the shapes and types of the state."""
@@ -77,6 +93,14 @@ class Programs:
         """Puts arrays on every device."""
         return jax.device_put(arrays, self._sharding(split=False))
 
+    def constants(self, batches: Batches) -> Any:
+        """Returns the constants of batches on every device: of a resident set once for all runs."""
+        if not batches.is_resident:
+            return self.replicate(batches.constants)
+        if not self._resident:
+            self._resident |= self.replicate(batches.constants)
+        return self._resident
+
     def whole(self, state: State) -> State:
         """Returns the state of `place` as it was, with the parts of split leaves from all processes."""
         return self._by_axes(lambda leaf: _flat(processes.gather(leaf)), state)
@@ -94,48 +118,6 @@ class Programs:
             is_leaf=lambda axis: axis is None,
         )
 
-    # Training.
-
-    def training_steps(self, make_batch: Callable, constants: Any) -> Callable:
-        """Returns the program of some training steps in one call.
-
-        Args:
-          make_batch: `(constants, feed) -> batch`, see lib/data/pipeline.py.
-          constants: of it, for their structure.
-
-        Returns:
-          `(state, constants, feeds [d, k, ..], key, first step) -> (state, metrics [k])`; the state is
-          donated.
-        """
-
-        def steps(state, constants, feeds, key, first):
-            def one(state, feed, step):
-                batch = make_batch(constants, feed)
-                return self.experiment.train_step(state, batch, streams.step_key(key, step))
-
-            k = jax.tree.leaves(feeds)[0].shape[0]
-            if k == 1:  # no loop: XLA's CPU backend is slow at convolutions inside one
-                state, metrics = one(state, jax.tree.map(lambda x: x[0], feeds), first)
-                return state, jax.tree.map(lambda x: x[None], metrics)
-            return jax.lax.scan(
-                lambda s, x: one(s, *x), state, (feeds, first + jnp.arange(k, dtype=jnp.uint32))
-            )
-
-        # Not a bare None: JAX's pmap would mistake an empty dict of constants for one leaf.
-        nowhere = jax.tree.map(lambda x: None, constants)
-        axes = self.experiment.state_axes
-        return self._pmap(steps, (axes, nowhere, 0, None, None), (axes, None), donate_argnums=0)
-
-    def _pmap(self, function: Callable, in_axes: tuple, out_axes: Any = 0, **kwargs) -> Callable:
-        return jax.pmap(
-            function,
-            axis_name=devices.AXIS,
-            in_axes=in_axes,
-            out_axes=out_axes,
-            devices=self.devices,
-            **kwargs,
-        )
-
     # Evaluation.
 
     def evaluate(self, state: State) -> dict[str, float]:
@@ -151,7 +133,7 @@ class Programs:
         return numbers
 
     def _numbers(self, state: State, means: dict[str, Any]) -> dict[str, float]:
-        metrics = {**self.experiment.eval_summary(means), **self._eval_state(self.whole(state))}
+        metrics = {**self.experiment.eval_summary(means), **self.compiled.eval_state(self.whole(state))}
         return {name: float(value) for name, value in metrics.items()}
 
     def metric_names(self) -> list[str]:
@@ -175,28 +157,15 @@ class Programs:
         for i, batch in enumerate(batches):
             batch = jax.tree.map(lambda x: x.reshape(-1, b, *x.shape[1:]), batch)
             key = streams.evaluation_key(self.config.seed, i)
-            totals = jax.device_get(self._eval_step(state, batch, key))
+            totals = jax.device_get(self.compiled.eval_step(state, batch, key))
             for name, (total, count) in totals.items():
                 sums[name] = sums.get(name, 0) + np.asarray(total, np.float64)
                 counts[name] = counts.get(name, 0) + float(count)
         return {name: sums[name] / counts[name] for name in sums}
 
-    @functools.cached_property
-    def _eval_step(self) -> Callable:
-        return self._pmap(self.experiment.eval_step, (self.experiment.state_axes, 0, None), None)
-
-    @functools.cached_property
-    def _eval_state(self) -> Callable:
-        return jax.jit(self.experiment.eval_state)
-
-    @functools.cache  # noqa: B019 - of a program that lives as long as its process
     def samples(self, batch_size: int) -> Callable:
         """Returns the program `(placed state, keys [devices]) -> images [devices, batch_size, ..]`."""
-        return jax.pmap(
-            lambda state, key: self.experiment.outputs["samples"](state, key, batch_size),
-            in_axes=(self.experiment.state_axes, 0),
-            devices=self.devices,
-        )
+        return self.compiled.samples(batch_size)
 
 
 def _flat(leaf: jax.Array | np.ndarray) -> np.ndarray:

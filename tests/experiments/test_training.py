@@ -8,8 +8,8 @@ from conftest import largest_difference, states_equal, trained
 
 from lib.errors import ConfigError
 from lib.optimizers.registry import OWN
-from lib.runtime import records
-from lib.runtime import trainer as trainer_module
+from lib.runtime import recorder, records
+from lib.runtime.compiled import Compiled
 
 RING = ("gan/ring8_sgd", "gan.nets.kwargs.num_units=4", "gan.num_latents=4")
 RING += ("gan.grad_regularizes.dd_coeffs_multiplier.disc.other_dot_prod=-1.0",)
@@ -27,7 +27,7 @@ RUNS = {
 @pytest.fixture(autouse=True)
 def no_pictures(monkeypatch):
     """Leaves out what is drawn after training."""
-    monkeypatch.setattr(trainer_module, "write_results", lambda *args: None)
+    monkeypatch.setattr(recorder, "write_results", lambda *args: None)
 
 
 @pytest.mark.parametrize("args", RUNS.values(), ids=RUNS)
@@ -40,7 +40,8 @@ def test_a_resumed_run_compiles_once_and_is_bitwise_the_run_that_never_stopped(m
         traces.append(1)
         return step(*args)
 
-    trainer.programs.experiment = dataclasses.replace(trainer.programs.experiment, train_step=counted)
+    experiment = dataclasses.replace(trainer.programs.experiment, train_step=counted)
+    trainer.programs.compiled = Compiled(experiment, trainer.programs.devices)
     whole = trained(trainer)
     assert len(traces) == 1
     shutil.copytree(tmp_path / "whole" / "checkpoints" / "3", tmp_path / "parts" / "checkpoints" / "3")

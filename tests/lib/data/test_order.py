@@ -35,7 +35,7 @@ def test_a_batch_is_int32_indices_into_the_set(step):
 
 def test_a_batch_is_a_function_of_seed_and_step_alone():
     forwards = [batch_indices(10, 4, 7, step) for step in range(30)]
-    order._epoch_order.cache_clear()
+    order._latest_orders.cache_clear()
     backwards = [batch_indices(10, 4, 7, step) for step in reversed(range(30))]
     np.testing.assert_array_equal(forwards, backwards[::-1])
 

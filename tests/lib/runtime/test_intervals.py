@@ -71,7 +71,7 @@ def test_calls_of_several_steps_stop_at_log_spaced_lines(train):
     config = {"num_steps": 40, "log_every": 20, "checkpoint_every": 40, "log_per_decade": 4}
     single, state = train("single", steps_per_dispatch=1, **config)
     several, other = train("several", steps_per_dispatch=5, **config)
-    calls = [k for _, k, _ in several._dispatches(0)]
+    calls = [k for _, k, _ in several._dispatches(0, 40, 5)]
     assert sum(calls) == 40
     assert calls.count(5) == 4  # 10 to 15, 20 to 30 and 35 to 40 have no line inside
     assert largest_difference(state, other) < 2e-6

@@ -102,8 +102,8 @@ def test_a_signal_ends_the_step_and_saves(trainer, monkeypatch):
     before = signal.getsignal(signal.SIGTERM)
     dispatches = trainer._dispatches
 
-    def with_signal(first):
-        for i, call in enumerate(dispatches(first)):
+    def with_signal(*args):
+        for i, call in enumerate(dispatches(*args)):
             if i == 2:
                 os.kill(os.getpid(), signal.SIGTERM)
             yield call
@@ -149,7 +149,7 @@ def test_calls_of_several_steps_must_fit_the_intervals(trainer):
     with pytest.raises(ConfigError, match="config.steps_per_dispatch: 4 does not divide 6.*use 2"):
         trainer(**config, steps_per_dispatch=4).check()
     fitting = trainer(**config, steps_per_dispatch=2, num_steps=7)
-    assert [(step, k) for step, k, _ in fitting._dispatches(1)] == [(1, 1), (2, 2), (4, 2), (6, 1)]
+    assert [(step, k) for step, k, _ in fitting._dispatches(1, 7, 2)] == [(1, 1), (2, 2), (4, 2), (6, 1)]
 
 
 def _convolution(x: jax.Array) -> jax.Array:

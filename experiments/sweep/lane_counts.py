@@ -1,0 +1,111 @@
+"""How many runs of a group train side by side: measured on the spot, with the group's first run."""
+
+import math
+import time
+from collections.abc import Callable, Sequence
+
+import jax
+import numpy as np
+
+from lib.experiment import State
+from lib.runtime.lanes import Lanes
+from lib.runtime.trainer import Trainer
+
+_CANDIDATES = {True: (4, 16), False: (8, 64, 512)}  # on CPUs, on accelerators
+_GAIN = 0.9  # of the time of a run's step, at most: lanes change the rounding
+_SECONDS = 0.3  # of each measurement
+_SHARE = 0.25  # of the steps' time that lanes may save, at a guess: worth more than they cost to compile
+
+
+def choose(
+    asked: int, trainer: Trainer, state: State, num_runs: int, on_devices: Sequence[jax.Device]
+) -> int:
+    """Returns how many lanes a group has: `asked`, as far as it has runs, or where that is 0 the `best`."""
+    if not asked:
+        return best(trainer, state, num_runs, on_devices)
+    return 1 if asked == 1 else even(num_runs, min(asked, num_runs), len(on_devices))
+
+
+def best(trainer: Trainer, state: State, num_runs: int, on_devices: Sequence[jax.Device]) -> int:
+    """Returns how many lanes make the steps of a group's runs fastest; 1: one run after another.
+
+    On CPUs, steps with convolutions are several times slower under vmap: they get 1 unmeasured, and so do
+    runs whose steps take less time than it would take to measure.
+
+    Args:
+      trainer: of the first run, on one device.
+      state: whole.
+      num_runs: of the group.
+      on_devices: among which lanes would be shared.
+    """
+    programs, n = trainer.programs, len(on_devices)
+    placed = programs.place(state)
+    if num_runs == 1 or (programs.on_cpu and trainer.cost(placed, 0)[0]):
+        return 1
+    begun = time.monotonic()
+    alone = _seconds_alone(trainer, placed)
+    compiled = time.monotonic() - begun
+    to_gain = _SHARE * alone * num_runs * programs.config.num_steps
+    if to_gain < len(_CANDIDATES[programs.on_cpu]) * compiled:
+        return 1
+    fastest, chosen = alone, 1
+    for most in _CANDIDATES[programs.on_cpu]:
+        lanes = even(num_runs, n * most, n)
+        if lanes <= chosen:
+            break
+        try:
+            each = _seconds_in_lanes(trainer, state, placed, lanes, on_devices)
+        except (jax.errors.JaxRuntimeError, NotImplementedError):  # too little memory; no such program
+            break
+        if each > _GAIN * fastest:
+            break
+        fastest, chosen = each, lanes
+    return chosen
+
+
+def even(num_runs: int, most: int, num_devices: int) -> int:
+    """Returns up to `most` lanes, a multiple of the devices, that are free in no round but the last few."""
+    rounds = math.ceil(num_runs / most)
+    return num_devices * math.ceil(num_runs / rounds / num_devices)
+
+
+def _seconds_alone(trainer: Trainer, placed: State) -> float:
+    """Returns how long a step of the run takes."""
+    k = trainer.steps_per_call(placed, 0)
+    programs, key = trainer.programs, jax.random.key(0)
+    constants = programs.constants(trainer.batches)
+    steps = programs.compiled.training_steps(trainer.batches.batch, trainer.batches.constants)
+    parts = [trainer.batches.feed(step) for step in range(k)]
+    feeds = jax.tree.map(lambda *x: np.stack(x, 1), *parts)
+    current = jax.tree.map(lambda x: x.copy(), placed)
+
+    def call():
+        nonlocal current
+        current, metrics = steps(current, constants, feeds, key, np.uint32(0))
+        jax.block_until_ready(metrics)
+
+    return _fastest(call) / k
+
+
+def _seconds_in_lanes(
+    trainer: Trainer, state: State, placed: State, n: int, on_devices: Sequence[jax.Device]
+) -> float:
+    """Returns how long a step of one of n runs takes, all side by side."""
+    k, batches = trainer.steps_per_call(placed, 0, n), trainer.batches
+    lanes = Lanes(trainer.programs, batches, n, on_devices)
+    lanes.fill([jax.device_get(state)])
+    lanes.seat([jax.random.key(0)] * n, [batches.constants] * n)
+    parts = [jax.tree.map(lambda x: np.asarray(x)[0], batches.feed(step)) for step in range(k)]
+    feeds = jax.tree.map(lambda *x: np.stack(x), *parts)
+    return _fastest(lambda: lanes.step([feeds] * n, [0] * n)) / k / n
+
+
+def _fastest(call: Callable[[], None]) -> float:
+    """Returns the shortest time of a call in seconds, after a first one that compiles."""
+    call()
+    times, until = [], time.monotonic() + _SECONDS
+    while len(times) < 3 or time.monotonic() < until:
+        begun = time.monotonic()
+        call()
+        times.append(time.monotonic() - begun)
+    return min(times)

@@ -1,0 +1,148 @@
+"""The training of one run, from the lock of its folder to its last status, and what it says of it."""
+
+import contextlib
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from ml_collections import ConfigDict
+
+from experiments import registry, warm_start
+from lib.errors import ConfigError, explained, one_line
+from lib.experiment import State
+from lib.runtime import checkpoints, processes
+from lib.runtime.interval_means import NotFiniteError
+from lib.runtime.programs import Programs
+from lib.runtime.run_folder import RunFolder, check_same_run
+from lib.runtime.trainer import Stopped, Trainer, first_state
+from lib.schema import Run
+
+
+class Training:
+    """A run that this process works on, alone or with the processes that it was started with.
+
+    Attributes:
+      trainer: of the run.
+      step: where training begins.
+      state: whole, of that step.
+    """
+
+    def __init__(
+        self,
+        raw_config: ConfigDict,
+        folder: RunFolder,
+        make_programs: Callable[[Run], Programs] = registry.programs,
+    ):
+        """Checks the run, takes its folder, and reads or makes the state to begin with.
+
+        Raises:
+          ConfigError: bad input of any kind, before anything compiles.
+        """
+        self._held = contextlib.ExitStack()
+        try:
+            with processes.together(ConfigError):
+                config = registry.validated(raw_config)
+                if folder.ours:
+                    registry.check_inputs(raw_config, config, folder)
+                self.trainer = Trainer(make_programs(config), folder)
+                self.trainer.check()
+                folder.create()
+                self._held.enter_context(folder.lock())
+                step, state = self._first(raw_config)
+            at, self.state = processes.from_first((np.int64(step), state))
+        except BaseException:
+            self._held.close()
+            raise
+        self.step = int(at)
+        self._begun = time.monotonic()
+
+    @property
+    def folder(self) -> RunFolder:
+        """Returns the run's folder."""
+        return self.trainer.folder
+
+    @property
+    def is_finished(self) -> bool:
+        """Tells whether there is nothing left to train."""
+        return self.step >= self.trainer.programs.config.num_steps
+
+    def run(self) -> int:
+        """Trains to the end, or until a signal, and says how it ended; returns the exit code."""
+        try:
+            self.say_begin()
+            if self.is_finished:
+                return 0
+            try:
+                stopped = self.trainer.train(self.state, self.step)
+            except (NotFiniteError, checkpoints.WriteError, OSError) as error:
+                return self.fail(error)
+            return self.end(stopped)
+        except Exception as error:
+            with contextlib.suppress(OSError):
+                self.folder.set_status("failed", self.folder.newest_step(), one_line(error))
+            raise
+
+    def say_begin(self) -> None:
+        """Says where training begins, or that nothing is left to train."""
+        if not self.is_finished:
+            how = f"continuing at step {self.step:,}" if self.step else "training"
+            print(f"{how} in {self.folder.path}")
+            return
+        print(f"already trained to step {self.step:,}; raise config.num_steps to go on")
+        self.folder.set_status("finished", self.step)
+        report(self.folder)
+
+    def end(self, stopped: Stopped) -> int:
+        """Writes down that the run is finished, or was stopped; returns the exit code."""
+        self.folder.set_status("stopped" if stopped.signal else "finished", stopped.step)
+        if stopped.signal:
+            print(f"stopped and saved at step {stopped.step:,}; the same command continues")
+            return 128 + stopped.signal
+        print(f"trained {stopped.step - self.step:,} steps in {time.monotonic() - self._begun:.0f} s")
+        report(self.folder)
+        return 0
+
+    def fail(self, error: Exception) -> int:
+        """Writes down why the run failed, and says it; returns the exit code."""
+        text = str(error) if isinstance(error, NotFiniteError) else explained(error) or one_line(error)
+        if isinstance(error, checkpoints.WriteError | OSError):
+            kept = self.folder.newest_step()
+            last = f"the checkpoint of step {kept:,} is kept" if kept else "there is no checkpoint yet"
+            text = f"{explained(error) or error}; {last}; the same command goes on"
+        print(f"error: {text}", file=sys.stderr)
+        with contextlib.suppress(OSError):  # the disk may be full
+            self.folder.set_status("failed", self.folder.newest_step(), text)
+        return 1
+
+    def close(self) -> None:
+        """Lets go of the folder."""
+        self._held.close()
+
+    def _first(self, raw_config: ConfigDict) -> tuple[int, State]:
+        """Opens the run's folder for training; returns (step, state) to begin with."""
+        folder, programs = self.folder, self.trainer.programs
+        if not folder.ours:
+            return 0, programs.abstract_state()
+        if folder.config.exists():
+            check_same_run(raw_config, registry.own_config(folder), folder, "--workdir")
+        if programs.config.restore_path and not folder.newest_step():
+            step, state = warm_start.first_state(programs, raw_config)
+        else:
+            step, state = first_state(programs, folder)
+        folder.clean_up(programs.config.keep_checkpoints)
+        folder.write_config(raw_config)
+        folder.set_status("training", step)
+        return step, state
+
+
+def report(folder: RunFolder) -> None:
+    """Says where the results of a finished run are, and how to evaluate it."""
+    pictures = sorted(filter(Path.is_file, folder.figures.glob("*.png")), key=lambda p: p.stat().st_mtime)
+    print(f"checkpoint  {folder.checkpoints / str(folder.newest_step())}")
+    print(f"metrics     {folder.metrics}/train.jsonl, eval.jsonl; tensorboard --logdir {folder.path}")
+    print(f"pictures    {folder.figures}/: {', '.join(p.name for p in pictures[-4:])}")
+    if arrays := sorted(folder.path.glob("*.npy")):
+        print(f"results     {folder.path}/: {', '.join(p.name for p in arrays)}")
+    print(f"evaluate    ./run.sh eval --config.restore_path={folder.path}")

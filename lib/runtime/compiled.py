@@ -1,0 +1,102 @@
+"""The compiled functions of an experiment, each compiled once: for one run, or for all of one structure."""
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from lib.experiment import Experiment
+from lib.runtime import devices, streams
+
+
+class Compiled:
+    """What is compiled of an experiment on devices; arguments are states of `Programs.place`."""
+
+    def __init__(self, experiment: Experiment, on_devices: list[jax.Device]):
+        """Compiles nothing yet."""
+        self._experiment, self._devices = experiment, on_devices
+        self._training_steps: dict[Any, Callable] = {}
+
+    def training_steps(self, make_batch: Callable, constants: Any) -> Callable:
+        """Returns the program of some training steps in one call.
+
+        Args:
+          make_batch: `(constants, feed) -> batch`, see lib/data/pipeline.py.
+          constants: of it, for their structure.
+
+        Returns:
+          `(state, constants, feeds [d, k, ..], key, first step) -> (state, metrics [k])`; the state is
+          donated.
+        """
+        which = make_batch, jax.tree.structure(constants)
+        if which not in self._training_steps:
+            # Not a bare None: JAX's pmap would mistake an empty dict of constants for one leaf.
+            nowhere = jax.tree.map(lambda x: None, constants)
+            axes = self._experiment.state_axes
+            steps = functools.partial(steps_of_one_call, self._experiment.train_step, make_batch)
+            in_axes = (axes, nowhere, 0, None, None)
+            self._training_steps[which] = self._pmap(steps, in_axes, (axes, None), donate_argnums=0)
+        return self._training_steps[which]
+
+    @functools.cached_property
+    def eval_step(self) -> Callable:
+        """Returns the program `(state, batch [d, b, ..], key) -> {name: (sum, count)}`."""
+        return self._pmap(self._experiment.eval_step, (self._experiment.state_axes, 0, None), None)
+
+    @functools.cached_property
+    def eval_state(self) -> Callable:
+        """Returns the program `(whole state) -> {name: scalar}`."""
+        return jax.jit(self._experiment.eval_state)
+
+    @functools.cache  # noqa: B019 - of a program that lives as long as its process
+    def samples(self, batch_size: int) -> Callable:
+        """Returns the program `(state, keys [devices]) -> images [devices, batch_size, ..]`."""
+        return jax.pmap(
+            lambda state, key: self._experiment.outputs["samples"](state, key, batch_size),
+            in_axes=(self._experiment.state_axes, 0),
+            devices=self._devices,
+        )
+
+    def _pmap(self, function: Callable, in_axes: tuple, out_axes: Any = 0, **kwargs) -> Callable:
+        return jax.pmap(
+            function,
+            axis_name=devices.AXIS,
+            in_axes=in_axes,
+            out_axes=out_axes,
+            devices=self._devices,
+            **kwargs,
+        )
+
+
+def steps_of_one_call(
+    train_step: Callable,
+    make_batch: Callable,
+    state: Any,
+    constants: Any,
+    feeds: Any,
+    key: jax.Array,
+    first: jax.Array,
+) -> tuple[Any, dict[str, jax.Array]]:
+    """Makes the k training steps from `first` on, on one device; returns (state, metrics [k]).
+
+    Args:
+      train_step: of the experiment.
+      make_batch: `(constants, feed) -> batch`.
+      state: before the steps.
+      constants: of make_batch.
+      feeds: leaves [k, ..].
+      key: of the run's seed.
+      first: number of the first step.
+    """
+
+    def one(state, feed, step):
+        return train_step(state, make_batch(constants, feed), streams.step_key(key, step))
+
+    k = jax.tree.leaves(feeds)[0].shape[0]
+    if k == 1:  # no loop: XLA's CPU backend is slow at convolutions inside one
+        state, metrics = one(state, jax.tree.map(lambda x: x[0], feeds), first)
+        return state, jax.tree.map(lambda x: x[None], metrics)
+    steps = first + jnp.arange(k, dtype=jnp.uint32)
+    return jax.lax.scan(lambda s, x: one(s, *x), state, (feeds, steps))

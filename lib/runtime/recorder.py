@@ -1,0 +1,159 @@
+"""What one run writes while it trains, and when: metrics, checkpoints, pictures and how far it is."""
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+import numpy as np
+
+from lib.experiment import State
+from lib.runtime.interval_means import IntervalMeans, NotFiniteError
+from lib.runtime.intervals import Intervals
+from lib.runtime.programs import Programs
+from lib.runtime.records import HELD_OUT, TRAINING, first_not_finite
+from lib.runtime.results import write_results
+from lib.runtime.run_folder import RunFolder
+from lib.runtime.writers import Writers
+
+
+class Recorder:
+    """The records of one call of training, whoever makes the steps.
+
+    Attributes:
+      done: how many steps the run has made.
+    """
+
+    def __init__(
+        self,
+        programs: Programs,
+        folder: RunFolder,
+        intervals: Intervals,
+        first: int,
+        epochs_per_step: float,
+    ):
+        """Opens the writers.
+
+        Args:
+          first: the step that training begins with.
+          epochs_per_step: what share of the training split a step sees.
+        """
+        self._programs, self._folder, self._intervals = programs, folder, intervals
+        self._first, self._epochs_per_step = first, epochs_per_step
+        self._writers = Writers(folder, programs.config, first)
+        self._means, self._clock = IntervalMeans(), _StepClock()
+        self.done = first
+
+    def after(
+        self, k: int, metrics: Mapping[str, Any], state: Callable[[], State], stopping: bool = False
+    ) -> None:
+        """Takes note of k more steps: logs, evaluates, draws and saves what is due.
+
+        Args:
+          metrics: arrays [k].
+          state: gives the state after them, placed; called if it is needed.
+          stopping: whether the run stops here: the state is saved.
+
+        Raises:
+          NotFiniteError: a metric or the state is not finite; the broken state is not saved.
+          lib.runtime.checkpoints.WriteError: a checkpoint could not be written.
+        """
+        try:
+            self._after(k, metrics, state, stopping)
+        except NotFiniteError as error:
+            saved = self._writers.saved
+            kept = f"the checkpoint of step {saved} is kept" if saved else "nothing was saved"
+            raise NotFiniteError(f"{error}; {kept}") from error
+
+    def finish(self) -> None:
+        """Waits until the last checkpoint is written.
+
+        Raises:
+          lib.runtime.checkpoints.WriteError: it could not be.
+        """
+        self._writers.finish()
+
+    def close(self) -> None:
+        """Closes what is open, also after an error."""
+        self._writers.close()
+
+    def _after(
+        self, k: int, metrics: Mapping[str, Any], state: Callable[[], State], stopping: bool
+    ) -> None:
+        if self.done == self._first and self._writers.is_new:
+            self._log_first(metrics)
+        self._means.add(self.done, metrics)
+        self.done += k
+        self._writers.progress.advance(k)
+        if not (self._intervals.must_act(self.done) or stopping):
+            return
+        self._act(state, stopping)
+        if self._intervals.logs(self.done):
+            self._means.restart()
+        self._clock.restart(self.done)
+        if stopping:
+            self._writers.progress.print(f"stopping at step {self.done:,}: saving")
+
+    def _act(self, state: Callable[[], State], stopping: bool) -> None:
+        """Logs, evaluates, saves and draws what is due."""
+        programs, config, done, writers = self._programs, self._programs.config, self.done, self._writers
+        metrics = {"epoch": done * self._epochs_per_step} | self._means.means() | self._clock.rate(done)
+        writers.progress.show({n: metrics[n] for n in programs.experiment.main_metrics})
+        due, means, placed = self._intervals.is_due, None, None
+        if self._intervals.logs(done):
+            writers.log(TRAINING, done, metrics)
+        evaluates = due(config.eval_every, done)
+        saves = due(config.checkpoint_every, done) or stopping
+        draws = due(config.figures_every, done) or done == config.num_steps
+        if evaluates or saves or draws:
+            placed = state()
+        if evaluates:
+            means = programs.means(placed)
+            held_out = programs.metrics(placed, means)
+            _check_metrics(held_out, done)
+            writers.log(HELD_OUT, done, held_out)
+        whole = programs.whole(placed) if saves or draws else None
+        if saves:
+            _check_state(whole, done)
+        if draws:  # before the checkpoint is saved: a run that is killed in between does both again
+            write_results(programs, self._folder, whole, done, means)
+        if saves:
+            writers.save(done, whole)
+
+    def _log_first(self, metrics: Mapping[str, jax.Array]) -> None:
+        """Logs what the first step of a run measures, with the parameters that the run begins with."""
+        means = IntervalMeans()
+        means.add(self.done, {name: values[:1] for name, values in metrics.items()})
+        epoch = self.done * self._epochs_per_step
+        self._writers.log(TRAINING, self.done, {"epoch": epoch} | means.means())
+
+
+def _check_metrics(metrics: Mapping[str, float], step: int) -> None:
+    if bad := first_not_finite([(step, metrics)]):
+        raise NotFiniteError(f"step {step}: not finite on held-out data: {', '.join(bad[1])}")
+
+
+def _check_state(state: State, step: int) -> None:
+    """Checks that parameters are finite; the rest may hold infinities (line searches do) but no NaN."""
+    params = getattr(state, "params", state)
+    for tree, sound in ((params, np.isfinite), (state, lambda x: ~np.isnan(x))):
+        leaves, _ = jax.tree_util.tree_flatten_with_path(jax.device_get(tree))
+        for path, leaf in leaves:
+            if not sound(leaf).all():
+                raise NotFiniteError(f"step {step}: not finite: state{jax.tree_util.keystr(path)}")
+
+
+class _StepClock:
+    """Steps per second of the steps alone, without compilation, evaluation, pictures and saving."""
+
+    def __init__(self):
+        self._time, self._step = None, 0
+
+    def rate(self, step: int) -> dict[str, float]:
+        """Returns {"steps_per_second": since `restart`}; nothing for the first interval, which compiles."""
+        if self._time is None:
+            return {}
+        return {"steps_per_second": (step - self._step) / (time.monotonic() - self._time)}
+
+    def restart(self, step: int) -> None:
+        self._time, self._step = time.monotonic(), step
