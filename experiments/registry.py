@@ -9,13 +9,13 @@ from ml_collections import ConfigDict
 from configs import common
 from experiments import catalogue, cca, classifier, eigengame, games, gan
 from lib.config import apply_overrides, validate
-from lib.data import NOTHING, DataSpec, load_splits
+from lib.data import NOTHING, DataSpec, Splits, load_splits
 from lib.errors import ConfigError, lookup, one_line
 from lib.experiment import Experiment
 from lib.runtime import processes
 from lib.runtime.programs import Programs
 from lib.runtime.run_folder import RunFolder, check_same_run, find, find_run
-from lib.schema import Run
+from lib.schema import DatasetSection, Run
 
 
 class Entry(NamedTuple):
@@ -114,10 +114,17 @@ def build(config: Run, spec: DataSpec) -> Experiment:
     return EXPERIMENTS[config.experiment].build(config, spec)
 
 
-def programs(config: Run, use_devices: list[jax.Device] | None = None) -> Programs:
+def programs(
+    config: Run,
+    use_devices: list[jax.Device] | None = None,
+    load: Callable[[DatasetSection], Splits] = load_splits,
+) -> Programs:
     """Builds the experiment of a validated config on its data; on all devices unless some are named.
 
     Without data there is nothing to divide: such an experiment has one device.
+
+    Args:
+      load: gives the data of a section of the config.
 
     Raises:
       ConfigError: anything of the config that does not fit the data or the devices.
@@ -128,7 +135,7 @@ def programs(config: Run, use_devices: list[jax.Device] | None = None) -> Progra
                 f"'{config.experiment}' reads no data to share out; leave it out", "--distributed"
             )
         use_devices = use_devices or jax.local_devices()[:1]
-    data = load_splits(config.dataset)
+    data = load(config.dataset)
     return Programs(build(config, DataSpec.of(data.train)), config, data, use_devices)
 
 

@@ -7,12 +7,13 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import submitit
 
-from experiments.sweep.job import LOG, Job, lock_of
+from experiments.sweep.batches import Batch
+from experiments.sweep.job import LOG, Job, JobRun, last_word, lock_of
 from experiments.sweep.plan import Planned
 from lib.errors import ConfigError
 from lib.runtime.files import is_locked, replacing
@@ -23,6 +24,7 @@ _SECONDS_BETWEEN_QUESTIONS = 10.0  # to a Slurm that does not answer
 _MINUTES = {"local": 60 * 24 * 365, "slurm": 60 * 24}  # where none are asked for
 _JOB = "slurm_job.txt"
 _SECONDS_TO_SAVE = 120
+_ENDED = ("finished", "failed")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,12 +33,14 @@ class Resources:
 
     Attributes:
       cluster: "local" or "slurm".
-      jobs: how many run at a time.
-      partition, minutes, gpus, memory_gb, cores: of each run.
+      jobs: how many at a time.
+      lanes: how many runs of a batch side by side; 0: as many as are fastest.
+      partition, minutes, gpus, memory_gb, cores: of each job.
     """
 
     cluster: str
     jobs: int
+    lanes: int = 0
     partition: str = ""
     minutes: int = 0
     gpus: int = 0
@@ -45,7 +49,7 @@ class Resources:
 
 
 class Launcher:
-    """Keeps up to `resources.jobs` runs going until all have ended."""
+    """Keeps up to `jobs` jobs going until all have ended: each a batch of runs, or one run."""
 
     def __init__(self, folder: Path, resources: Resources):
         """Prepares to run what belongs in a sweep's folder.
@@ -57,34 +61,39 @@ class Launcher:
             raise ConfigError(
                 "no Slurm here (no sbatch); use local, or a login node of a cluster", "--cluster"
             )
-        self._resources = resources
+        self._folder, self._resources, self.jobs = folder, resources, resources.jobs
         # A job may run out of its time, and be queued again, as often as it takes.
         self._executor = submitit.AutoExecutor(
             folder / "jobs", cluster=resources.cluster, slurm_max_num_timeout=10**6
         )
         self._executor.update_parameters(name="sweep", **_parameters(resources))
-        self._running: dict[str, tuple[Planned, int]] = {}  # {name: (run, slot)}
+        self._running: dict[str, tuple[Batch, int]] = {}  # {name: (batch, slot)}
         self._jobs: dict[str, submitit.Job] = {}
-        self._begun: dict[str, float] = {}
+        self._told: set[str] = set()  # names of runs
+        self._words: dict[str, int | None] = {}  # {name of a run: its last word before it is started}
         self._queue, self._asked = set(), -math.inf
 
-    def launch(self, runs: list[Planned]) -> None:
-        """Starts the runs as slots come free, and waits for all of them; says how each ended.
+    def launch(self, batches: list[Batch]) -> None:
+        """Starts the batches as slots come free, and waits for all of them; says how each run ended.
 
         Runs that another launcher has left going are waited for. Ctrl-C and SIGTERM stop those that run
         here, which save first; jobs of a cluster stay there.
         """
-        waiting = list(runs)
-        progress = Progress(len(runs), unit="run", label="sweep")
+        waiting = list(batches)
+        progress = Progress(sum(len(batch.runs) for batch in batches), unit="run", label="sweep")
         before = signal.signal(signal.SIGTERM, _interrupt)
         try:
             while waiting or self._running:
                 self._start(waiting)
-                for name in [name for name in self._running if not self._is_going(name)]:
-                    if self._was_cut_off(name):
-                        waiting.append(self._running.pop(name)[0])
+                for name, (batch, _) in list(self._running.items()):
+                    if self._is_going(name):
+                        self._tell([run for run in batch.runs if self._has_ended(run)], progress)
+                    elif cut_off := self._cut_off(name):
+                        del self._running[name]
+                        waiting.append(Batch(cut_off))
                     else:
-                        self._end(name, progress)
+                        self._tell(batch.runs, progress)
+                        del self._running[name]
                 if waiting or self._running:
                     time.sleep(_SECONDS_BETWEEN_POLLS)
         except KeyboardInterrupt:
@@ -94,28 +103,29 @@ class Launcher:
             signal.signal(signal.SIGTERM, before)
             progress.close()
 
-    def _start(self, waiting: list[Planned]) -> None:
+    def _start(self, waiting: list[Batch]) -> None:
         """Fills the free slots; on a cluster, all that are sent at once make one array."""
-        starting: list[tuple[Planned, int]] = []
+        starting: list[tuple[Batch, int]] = []
         while waiting and len(self._running) < self._resources.jobs:
-            run = waiting.pop(0)
-            name = run.name
+            batch = waiting.pop(0)
             slot = min(set(range(self._resources.jobs)) - {slot for _, slot in self._running.values()})
-            self._running[name], self._begun[name] = (run, slot), time.monotonic()
-            if not (_is_alive(run) or _job_id(run) in self._queued()):
-                starting.append((run, slot))
+            self._running[batch.name] = batch, slot
+            self._words |= {run.name: last_word(run.folder.path) for run in batch.runs}
+            if not self._is_known(batch):
+                starting.append((batch, slot))
         if self._resources.cluster == "local":
-            self._jobs |= {run.name: self._submit_here(run, slot) for run, slot in starting}
+            self._jobs |= {batch.name: self._submit_here(batch, slot) for batch, slot in starting}
         elif starting:
             with self._executor.batch():
-                jobs = [self._executor.submit(_job(run)) for run, _ in starting]
-            for (run, _), job in zip(starting, jobs, strict=True):  # a launcher that comes later finds them
-                run.folder.path.mkdir(parents=True, exist_ok=True)
-                with replacing(run.folder.path / _JOB) as temporary:
-                    temporary.write_text(job.job_id)
+                jobs = [self._executor.submit(self._job(batch)) for batch, _ in starting]
+            for (batch, _), job in zip(starting, jobs, strict=True):
+                for run in batch.runs:  # a launcher that comes later finds them
+                    run.folder.path.mkdir(parents=True, exist_ok=True)
+                    with replacing(run.folder.path / _JOB) as temporary:
+                        temporary.write_text(job.job_id)
             self._asked = -math.inf
 
-    def _submit_here(self, run: Planned, slot: int) -> submitit.Job:
+    def _submit_here(self, batch: Batch, slot: int) -> submitit.Job:
         """Submits a job with the slot's share of the cores and of the accelerators."""
         jobs, gpus = self._resources.jobs, self._resources.gpus
         cores = sorted(os.sched_getaffinity(0))
@@ -127,18 +137,32 @@ class Launcher:
             "CUDA_VISIBLE_DEVICES": seen or os.environ.get("CUDA_VISIBLE_DEVICES"),
             "XLA_PYTHON_CLIENT_PREALLOCATE": "false" if jobs > 1 and not gpus else None,  # they share it
         }
-        return self._executor.submit(_job(run, mine, env))
+        return self._executor.submit(self._job(batch, mine, env))
+
+    def _job(
+        self, batch: Batch, cores: tuple[int, ...] = (), env: Mapping[str, str | None] | None = None
+    ) -> Job:
+        runs = tuple(JobRun(str(run.folder.path), run.programs) for run in batch.runs)
+        log = self._folder / "jobs" / f"{batch.name}.txt"
+        return Job(runs, str(log), self._resources.lanes, cores, env or {})
+
+    def _is_known(self, batch: Batch) -> bool:
+        """Tells whether a process, or a job of the cluster, has runs of a batch."""
+        return any(_is_alive(run) or _job_id(run) in self._queued() for run in batch.runs)
 
     def _is_going(self, name: str) -> bool:
-        job, (run, _) = self._jobs.get(name), self._running[name]
-        if self._resources.cluster == "slurm":
-            return _is_alive(run) or _job_id(run) in self._queued()
-        return _is_alive(run) or (job is not None and not job.done())
+        job, (batch, _) = self._jobs.get(name), self._running[name]
+        return self._is_known(batch) or (job is not None and not job.done())
 
-    def _was_cut_off(self, name: str) -> bool:
-        """Tells whether a run that another launcher had left going here was killed soon after it."""
-        ours = self._resources.cluster == "slurm" or name in self._jobs
-        return not ours and self._running[name][0].status() not in ("finished", "failed")
+    def _cut_off(self, name: str) -> list[Planned]:
+        """Returns the unfinished runs of a batch that another launcher had left going here, in part."""
+        if self._resources.cluster == "slurm" or name in self._jobs:
+            return []
+        return [run for run in self._running[name][0].runs if run.status() not in _ENDED]
+
+    def _has_ended(self, run: Planned) -> bool:
+        """Tells whether a run has ended since its job began, while the job may go on."""
+        return last_word(run.folder.path) != self._words[run.name] and run.status() in _ENDED
 
     def _queued(self) -> set[str]:
         """Lists the jobs that Slurm knows, asked at most once a poll; waits while it does not answer."""
@@ -153,18 +177,21 @@ class Launcher:
             self._asked = time.monotonic()
         return self._queue
 
-    def _end(self, name: str, progress: Progress) -> None:
-        """Frees the slot of a run that has ended, and says how it ended."""
-        run, _ = self._running.pop(name)
-        seconds = time.monotonic() - self._begun[name]
-        status, error = run.status(), run.folder.status().get("error", "")
-        if status == "new":
-            error = f"it never began; see {run.folder.path.parent / 'jobs'} and {run.folder.path / LOG}"
-        if status == "trained":
-            error = f"not scored; see {run.folder.path / LOG}"
-        progress.advance(1)
-        progress.print(f"{status:9} {name}  ({seconds:.0f} s){f': {error}' if error else ''}")
-        progress.show({})
+    def _tell(self, runs: Sequence[Planned], progress: Progress) -> None:
+        """Says of runs that have ended how they did, once."""
+        for run in runs:
+            if run.name in self._told:
+                continue
+            self._told.add(run.name)
+            seconds = _seconds(run)
+            status, error = run.status(), run.folder.status().get("error", "")
+            if status == "new":
+                error = f"it never began; see {self._folder / 'jobs'} and {run.folder.path / LOG}"
+            if status == "trained":
+                error = f"not scored; see {run.folder.path / LOG}"
+            progress.advance(1)
+            progress.print(f"{status:9} {run.name}  ({seconds:.0f} s){f': {error}' if error else ''}")
+            progress.show({})
 
     def _stop(self) -> None:
         """Tells the runs that go on here to save and stop."""
@@ -196,8 +223,10 @@ def _parameters(resources: Resources) -> dict:
     return named
 
 
-def _job(run: Planned, cores: tuple[int, ...] = (), env: Mapping[str, str | None] | None = None) -> Job:
-    return Job(str(run.folder.path), run.programs, cores, env or {})
+def _seconds(run: Planned) -> float:
+    """Returns how long a run took since it was last opened; 0 if it never was."""
+    opened, ended = run.folder.config, last_word(run.folder.path)
+    return ended / 1e9 - opened.stat().st_mtime if ended and opened.exists() else 0
 
 
 def _is_alive(run: Planned) -> bool:

@@ -9,7 +9,8 @@ from pathlib import Path
 from absl import flags
 
 from experiments import catalogue
-from experiments.sweep import results
+from experiments.sweep import results, structure
+from experiments.sweep.batches import Batch, by_structure, in_parts
 from experiments.sweep.launch import Launcher, Resources
 from experiments.sweep.plan import Planned, plan
 from lib import sweeps
@@ -39,16 +40,18 @@ _TEXTS = {
     "partition": ("", "Slurm's partition."),
 }
 _SWITCHES = {
+    "no_groups": "Give each run a process of its own, which compiles for itself.",
     "dry_run": "Print the table of runs, and run nothing.",
     "eval": "Score every run's last checkpoint with the evaluator when it is trained.",
     "retry": "Run again what has failed.",
 }
 _COUNTS = {
-    "jobs": "How many runs at a time; 0: one here, all on a cluster.",
-    "time": "Minutes for each run; 0: no limit here, 1,440 on a cluster.",
-    "gpus": "Accelerators for each run.",
-    "memory": "GB of memory for each run, on a cluster.",
-    "cores": "Cores for each run, on a cluster; here each has its share.",
+    "jobs": "How many processes at a time; 0: one here, all on a cluster.",
+    "lanes": "How many runs a process trains side by side; 0: as many as are fastest.",
+    "time": "Minutes for each job; 0: no limit here, 1,440 on a cluster.",
+    "gpus": "Accelerators for each job.",
+    "memory": "GB of memory for each job, on a cluster.",
+    "cores": "Cores for each job, on a cluster; here each has its share.",
 }
 
 
@@ -62,12 +65,18 @@ def _define(values: flags.FlagValues) -> None:
         flags.DEFINE_integer(name, 0, text, lower_bound=0, flag_values=values)
 
 
-def show(runs: list[Planned]) -> None:
-    """Prints the table of runs: how far each is, and its overrides."""
+def show(runs: list[Planned], grouped: bool) -> None:
+    """Prints the table of runs: their groups, how far each is, and its overrides."""
     short = sweeps.short_names(field for run in runs for field in run.overrides)
-    rows = [("status", *short.values())]
-    rows += [(run.status(), *(str(run.overrides.get(field, "")) for field in short)) for run in runs]
-    print(aligned(rows))
+    numbers = structure.group_numbers([run.structure for run in runs])
+    rows = [("group", "status", *short.values())]
+    for number, run in zip(numbers, runs, strict=True):
+        rows.append((str(number), run.status(), *(str(run.overrides.get(f, "")) for f in short)))
+    print(aligned(rows if grouped else [row[1:] for row in rows]))
+    if grouped:
+        print(f"{len(runs)} runs, {max(numbers)} programs: those of a group differ in numbers alone")
+        if apart := structure.differing([run.structure for run in runs]):
+            print(f"groups differ in {', '.join(apart)}")
 
 
 def launch(values: flags.FlagValues, folder: Path, runs: list[Planned]) -> int:
@@ -82,8 +91,15 @@ def launch(values: flags.FlagValues, folder: Path, runs: list[Planned]) -> int:
     launcher = Launcher(folder, _resources(values, len(runs))) if missing else None
     _write_sweep(values, folder, runs)
     if launcher:
-        launcher.launch(missing)
+        launcher.launch(_batches(values, missing, launcher.jobs))
     return int(any(run.status() != "finished" for run in runs))
+
+
+def _batches(values: flags.FlagValues, runs: list[Planned], jobs: int) -> list[Batch]:
+    """Returns which runs share a process."""
+    if values.no_groups:
+        return [Batch([run]) for run in runs]
+    return by_structure(runs) if values.cluster == "slurm" else in_parts(runs, jobs)
 
 
 def _resources(values: flags.FlagValues, n: int) -> Resources:
@@ -91,6 +107,7 @@ def _resources(values: flags.FlagValues, n: int) -> Resources:
     return Resources(
         values.cluster,
         values.jobs or (1 if values.cluster == "local" else n),
+        values.lanes,
         values.partition,
         values.time,
         values.gpus,
@@ -103,6 +120,9 @@ def _write_sweep(values: flags.FlagValues, folder: Path, runs: list[Planned]) ->
     """Writes sweep.json, by which results are gathered."""
     folder.mkdir(parents=True, exist_ok=True)
     listed = [{"name": run.name, "overrides": run.overrides} for run in runs]
+    if not values.no_groups:
+        numbers = structure.group_numbers([run.structure for run in runs])
+        listed = [run | {"group": number} for run, number in zip(listed, numbers, strict=True)]
     record = {"config": _short_path(values.config), "sweep": _short_path(values.sweep), "runs": listed}
     write_json(folder / "sweep.json", record)
 
@@ -124,7 +144,7 @@ def main(argv: list[str]) -> int:
             raise ConfigError(f"{values.partition!r} is no partition's name", "--partition")
         folder, runs = plan(values, overrides)
         if values.dry_run:
-            show(runs)
+            show(runs, not values.no_groups)
             return 0
         try:
             code = launch(values, folder, runs)

@@ -3,13 +3,14 @@
 import dataclasses
 import functools
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from absl import flags
 from ml_collections import ConfigDict
 
 from experiments import catalogue, registry
+from experiments.sweep import structure
 from lib import sweeps
 from lib.config import apply_overrides, load_file, split_overrides, to_plain
 from lib.data import Dataset, load_splits, pipeline
@@ -28,7 +29,8 @@ class Planned:
       overrides: {field of the config: value}.
       num_steps: its last step.
       evaluate: whether it is scored when it is trained.
-      programs: as of `experiments.sweep.job.Job`.
+      programs: as of `experiments.sweep.job.JobRun`.
+      structure: of its config, see structure.py.
     """
 
     folder: RunFolder
@@ -36,6 +38,7 @@ class Planned:
     num_steps: int
     evaluate: bool
     programs: tuple[tuple[str, ...], ...]
+    structure: Mapping[str, str]
 
     @property
     def name(self) -> str:
@@ -126,4 +129,4 @@ def _planned(
     train = ("experiments.main", file, place, *overrides, *_arguments(run))
     score = ("eval.main", f"--config.restore_path={folder.path}")
     programs = (train, score) if values.eval else (train,)
-    return Planned(folder, run, config.num_steps, values.eval, programs)
+    return Planned(folder, run, config.num_steps, values.eval, programs, structure.structure(config))

@@ -6,20 +6,36 @@ import jax
 
 from experiments import registry
 from experiments.sweep import structure
-from lib.data import DataSpec
+from lib.data import DataSpec, Splits, load_splits
 from lib.errors import ConfigError
 from lib.runtime.programs import Programs
-from lib.schema import Run
+from lib.schema import DatasetSection, Run
 
 _EXPERIMENTS_KEPT = 4  # of runs that may differ in the seed alone
+
+
+class LatestData:
+    """Loads the data of one run after another, those of runs in a row that name the same once."""
+
+    def __init__(self):
+        self._section: DatasetSection | None = None
+        self._splits: Splits | None = None
+
+    def __call__(self, section: DatasetSection) -> Splits:
+        """Returns the splits of a section, see `lib.data.load_splits`."""
+        if section != self._section:
+            self._section = self._splits = None
+            self._splits = load_splits(section)
+            self._section = section
+        return self._splits
 
 
 class SharedPrograms:
     """Makes the programs of one run after another, as `registry.programs` does of one."""
 
-    def __init__(self, use_devices: list[jax.Device] | None = None):
+    def __init__(self, data: LatestData, use_devices: list[jax.Device] | None = None):
         """Loads nothing yet; the programs are on all devices unless some are named."""
-        self._devices = use_devices
+        self._data, self._devices = data, use_devices
         self._first: Programs | None = None
         self._by_numbers: dict[str, Programs] = {}
 
@@ -30,7 +46,7 @@ class SharedPrograms:
           ConfigError: see `registry.programs`; or the run is none of the group.
         """
         if self._first is None:
-            self._first = registry.programs(config, self._devices)
+            self._first = registry.programs(config, self._devices, self._data)
         elif different := structure.differing(
             [structure.structure(config), structure.structure(self._first.config)]
         ):

@@ -31,6 +31,7 @@ class _WrittenRun(Section):
 
     name: str
     overrides: dict[str, Any]
+    group: int | None = None  # of runs that share a program
 
 
 class _Written(Section):

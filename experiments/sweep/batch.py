@@ -1,6 +1,6 @@
-"""Trains the runs of a group in one process, which compiles once: a sweep starts it, nobody by hand.
+"""Trains runs in one process, which compiles once for each group: a sweep starts it, nobody by hand.
 
-    python -m experiments.sweep.group [--lanes=N] < runs.json
+    python -m experiments.sweep.batch [--lanes=N] < runs.json
 
 runs.json lists {"folder": of the run, "arguments": of `./run.sh train`}. What a run prints goes to its
 log.txt, as if it had a process of its own; here a line says how each ended.
@@ -18,13 +18,14 @@ from typing import NamedTuple, TextIO
 import jax
 from absl import flags
 
+from experiments import registry
 from experiments.main import read_command_line
-from experiments.sweep import lane_counts
+from experiments.sweep import lane_counts, structure
 from experiments.sweep.job import LOG
-from experiments.sweep.shared import SharedPrograms
+from experiments.sweep.shared import LatestData, SharedPrograms
 from experiments.training import Training
 from lib.command_line import parse
-from lib.errors import explained, one_line, one_line_errors
+from lib.errors import ConfigError, explained, one_line, one_line_errors
 from lib.runtime import cache
 from lib.runtime.checkpoints import WriteError
 from lib.runtime.files import open_file
@@ -37,14 +38,14 @@ from lib.runtime.trainer import Stopped
 
 
 class Command(NamedTuple):
-    """A run of the group: its folder, and the arguments of `./run.sh train`."""
+    """A run: its folder, and the arguments of `./run.sh train`."""
 
     folder: str
     arguments: list[str]
 
 
 class Member(Training):
-    """A run of the group, which prints to its own log."""
+    """A run of the batch, which prints to its own log."""
 
     def __init__(self, command: Command, make_programs: SharedPrograms):
         """Opens the run, see `Training`."""
@@ -89,27 +90,47 @@ class Member(Training):
 
 
 def train(commands: list[Command], lanes: int) -> int:
-    """Trains the runs; returns the exit code: 1 where one failed, and that of a signal.
+    """Trains the runs, those of one structure after those of another.
 
     Args:
-      lanes: how many side by side; 0: as many as are fastest.
+      lanes: how many runs of a group side by side; 0: as many as are fastest.
+
+    Returns:
+      The exit code: 0, 1 where a run failed, or that of a signal.
     """
-    on_devices = jax.local_devices()
+    data = LatestData()
     with stop_requests() as asked:
-        queue = _members(commands, SharedPrograms(on_devices[:1]), asked)
-        first = next(queue, None)
-        if first is None:
-            return _code(commands, asked())
-        left = len(commands) - [c.folder for c in commands].index(str(first.folder.path))
-        n = lane_counts.choose(lanes, first.trainer, first.state, left, on_devices)
-        if n > 1:
-            stop = _side_by_side(first, queue, n, on_devices, asked)
-        elif len(on_devices) == 1:
-            stop = _one_after_another(itertools.chain([first], queue), asked)
-        else:
-            first.close()
-            stop = _one_after_another(_members(commands[-left:], SharedPrograms(), asked), asked)
-    return _code(commands, stop)
+        for _, group in itertools.groupby(commands, _structure):
+            _train_group(list(group), data, lanes, asked)
+        if stop := asked():
+            return 128 + stop
+    return int(any(RunFolder(c.folder).status().get("status") != "finished" for c in commands))
+
+
+def _structure(command: Command) -> dict[str, str] | None:
+    """Returns the structure of a run's config; None where it has no sound one, as its own log will say."""
+    with contextlib.suppress(ConfigError):
+        return structure.structure(registry.validated(read_command_line(command.arguments)[0]))
+    return None
+
+
+def _train_group(
+    commands: list[Command], data: LatestData, lanes: int, asked: Callable[[], int | None]
+) -> None:
+    """Trains the runs of a group, until a signal."""
+    on_devices = jax.local_devices()
+    queue = _members(commands, SharedPrograms(data, on_devices[:1]), asked)
+    if (first := next(queue, None)) is None:
+        return
+    left = len(commands) - [c.folder for c in commands].index(str(first.folder.path))
+    n = lane_counts.choose(lanes, first.trainer, first.state, left, on_devices)
+    if n > 1:
+        _side_by_side(first, queue, n, on_devices, asked)
+    elif len(on_devices) == 1:
+        _one_after_another(itertools.chain([first], queue), asked)
+    else:
+        first.close()
+        _one_after_another(_members(commands[-left:], SharedPrograms(data), asked), asked)
 
 
 def _members(
@@ -130,15 +151,14 @@ def _members(
             yield member
 
 
-def _one_after_another(members: Iterator[Member], asked: Callable[[], int | None]) -> int | None:
-    """Trains the members in turn; returns the signal that stopped them, or None."""
+def _one_after_another(members: Iterator[Member], asked: Callable[[], int | None]) -> None:
+    """Trains the members in turn."""
     for member in members:
         with contextlib.closing(member), member.working():
             try:
                 member.end(member.trainer.train(member.state, member.step, asked))
             except Exception as error:
                 member.fail(error)
-    return asked()
 
 
 def _side_by_side(
@@ -147,13 +167,13 @@ def _side_by_side(
     n: int,
     on_devices: list[jax.Device],
     asked: Callable[[], int | None],
-) -> int | None:
-    """Trains the members in n lanes; returns the signal that stopped them, or None."""
+) -> None:
+    """Trains the members in n lanes."""
     trainer = first.trainer
     per_call = trainer.steps_per_call(trainer.programs.place(first.state), first.step, n)
     lanes = Lanes(trainer.programs, trainer.batches, n, on_devices)
     print(f"{n} lanes, {per_call} steps per call", flush=True)
-    return train_side_by_side(lanes, itertools.chain([first], others), per_call, asked)
+    train_side_by_side(lanes, itertools.chain([first], others), per_call, asked)
 
 
 def _open_log(command: Command) -> TextIO:
@@ -177,12 +197,6 @@ def _say(folder: RunFolder) -> None:
     status = folder.status()
     error = f": {status['error']}" if status.get("error") else ""
     print(f"{status.get('status', 'new'):9} {folder.path.name}{error}", flush=True)
-
-
-def _code(commands: list[Command], stop: int | None) -> int:
-    if stop:
-        return 128 + stop
-    return int(any(RunFolder(c.folder).status().get("status") != "finished" for c in commands))
 
 
 def main(argv: list[str]) -> int:
