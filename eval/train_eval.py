@@ -13,7 +13,7 @@ from eval.evaluation import Evaluator
 from eval.follow import Follower
 from eval.main import show_best
 from experiments import registry
-from experiments.main import read_command_line
+from experiments.arguments import read_command_line
 from lib.errors import ConfigError, one_line_errors
 from lib.runtime import cache
 from lib.runtime.run_folder import RunFolder, check_same_run

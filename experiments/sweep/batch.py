@@ -19,7 +19,7 @@ import jax
 from absl import flags
 
 from experiments import registry
-from experiments.main import read_command_line
+from experiments.arguments import read_command_line
 from experiments.sweep import lane_counts, structure
 from experiments.sweep.job import LOG
 from experiments.sweep.shared import LatestData, SharedPrograms

@@ -163,7 +163,7 @@ def test_a_run_that_another_launcher_left_going_is_not_started_twice(tmp_path):
     with files.lock(job.lock_of(tmp_path)) as lock:
         assert lock
         assert files.is_locked(job.lock_of(tmp_path))
-        ran = job.Job(str(tmp_path), (("this_is_no_module",),))()
+        ran = job.Job((job.JobRun(str(tmp_path), (("this_is_no_module",),)),))()
         assert ran == 0
         assert not (tmp_path / job.LOG).exists()
     assert not files.is_locked(job.lock_of(tmp_path))
@@ -194,7 +194,8 @@ def test_a_run_that_dies_soon_after_its_launcher_is_started_again(tmp_path, monk
 
 @pytest.mark.program
 def test_a_program_outlives_its_killed_job_and_is_known_to_be_alive(tmp_path):
-    left = job.Job(str(tmp_path), (("timeit", "-n1", "-r1", "import time; time.sleep(3)"),))
+    program = ("timeit", "-n1", "-r1", "import time; time.sleep(3)")
+    left = job.Job((job.JobRun(str(tmp_path), (program,)),))
     worker = multiprocessing.get_context("spawn").Process(target=left)
     worker.start()
     while not (tmp_path / job.LOG).exists():
@@ -243,8 +244,9 @@ def test_a_dry_run_prints_the_table_and_starts_nothing(tmp_path, capsys):
     sweep = command(tmp_path, "--dry_run", runs=f"h.product({RATES}, h.seeds(2))")
     assert main(sweep) == 0
     table = capsys.readouterr().out
-    assert table.split()[:6] == ["status", "learning_rate", "seed", "new", "0.1", "0"]
-    assert table.count("\n") == 5
+    assert table.split()[:8] == ["group", "status", "learning_rate", "seed", "1", "new", "0.1", "0"]
+    assert table.count("\n") == 6
+    assert "4 runs, 1 programs" in table
     assert not (tmp_path / "out").exists()
 
 
