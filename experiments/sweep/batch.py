@@ -170,7 +170,7 @@ def _side_by_side(
 ) -> None:
     """Trains the members in n lanes."""
     trainer = first.trainer
-    per_call = trainer.steps_per_call(trainer.programs.place(first.state), first.step, n)
+    per_call = trainer.steps_per_call(trainer.programs.place(first.state), first.step)
     lanes = Lanes(trainer.programs, trainer.batches, n, on_devices)
     print(f"{n} lanes, {per_call} steps per call", flush=True)
     train_side_by_side(lanes, itertools.chain([first], others), per_call, asked)

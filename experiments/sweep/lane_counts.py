@@ -91,7 +91,7 @@ def _seconds_in_lanes(
     trainer: Trainer, state: State, placed: State, n: int, on_devices: Sequence[jax.Device]
 ) -> float:
     """Returns how long a step of one of n runs takes, all side by side."""
-    k, batches = trainer.steps_per_call(placed, 0, n), trainer.batches
+    k, batches = trainer.steps_per_call(placed, 0), trainer.batches
     lanes = Lanes(trainer.programs, batches, n, on_devices)
     lanes.fill([jax.device_get(state)])
     lanes.seat([jax.random.key(0)] * n, [batches.constants] * n)

@@ -37,6 +37,7 @@ class SharedPrograms:
         """Loads nothing yet; the programs are on all devices unless some are named."""
         self._data, self._devices = data, use_devices
         self._first: Programs | None = None
+        self._spec: DataSpec | None = None
         self._by_numbers: dict[str, Programs] = {}
 
     def __call__(self, config: Run) -> Programs:
@@ -47,6 +48,7 @@ class SharedPrograms:
         """
         if self._first is None:
             self._first = registry.programs(config, self._devices, self._data)
+            self._spec = DataSpec.of(self._first.data.train)
         elif different := structure.differing(
             [structure.structure(config), structure.structure(self._first.config)]
         ):
@@ -56,8 +58,7 @@ class SharedPrograms:
         if base is None:
             base = self._first
             if numbers != json.dumps(structure.numbers(base.config), sort_keys=True):
-                experiment = registry.build(config, DataSpec.of(base.data.train))
-                base = base.of_another(config, experiment)
+                base = base.of_another(config, registry.build(config, self._spec))
         self._by_numbers[numbers] = base
         if len(self._by_numbers) > _EXPERIMENTS_KEPT:
             del self._by_numbers[next(iter(self._by_numbers))]

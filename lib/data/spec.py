@@ -48,5 +48,5 @@ class DataSpec:
             train.size,
             train.mixture,
             functools.partial(exact_pca_for_training, train),
-            functools.partial(channel_moments, train),
+            functools.cache(functools.partial(channel_moments, train)),
         )

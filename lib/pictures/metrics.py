@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lib.pictures.colours import COLOURS, distinct_colours
-from lib.pictures.figures import hide_upper_spines, new_figure, save_figure
+from lib.pictures.figures import hide_upper_spines, new_figure, new_panels, save_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -43,8 +43,11 @@ def metric_curves(
         return
     columns = min(len(panels), _COLUMNS)
     rows = -(-len(panels) // columns)
-    figure = new_figure(5 * columns, 3.4 * rows)
-    axes = figure.subplots(rows, columns, squeeze=False).ravel()
+    if max(map(len, panels.values())) > len(COLOURS):  # legends stand beside their panels
+        figure = new_figure(5 * columns, 3.4 * rows)
+        axes = figure.subplots(rows, columns, squeeze=False).ravel()
+    else:
+        figure, axes = new_panels(rows, columns, 5, 3.4)
     for axis, (label, names) in zip(axes, panels.items(), strict=False):
         _draw_panel(axis, records, label, names)
     for axis in axes[len(panels) :]:

@@ -41,9 +41,24 @@ class Compiled:
         return self._training_steps[which]
 
     @functools.cached_property
-    def eval_step(self) -> Callable:
-        """Returns the program `(state, batch [d, b, ..], key) -> {name: (sum, count)}`."""
-        return self._pmap(self._experiment.eval_step, (self._experiment.state_axes, 0, None), None)
+    def eval_steps(self) -> Callable:
+        """Returns the program that evaluates some batches in one call.
+
+        `(state, batches [d, k, b, ..], key, number of the first) -> {name: (sum [k, ..], count [k])}`.
+        """
+
+        def step(state, batch, key, i):
+            return self._experiment.eval_step(state, batch, jax.random.fold_in(key, i))
+
+        def steps(state, batches, key, first):
+            k = jax.tree.leaves(batches)[0].shape[0]
+            if k == 1:  # no loop, see `steps_of_one_call`
+                totals = step(state, jax.tree.map(lambda x: x[0], batches), key, first)
+                return jax.tree.map(lambda x: x[None], totals)
+            numbers = first + jnp.arange(k, dtype=jnp.uint32)
+            return jax.lax.map(lambda x: step(state, x[0], key, x[1]), (batches, numbers))
+
+        return self._pmap(steps, (self._experiment.state_axes, 0, None, None), None)
 
     @functools.cached_property
     def eval_state(self) -> Callable:

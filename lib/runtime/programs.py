@@ -4,7 +4,9 @@ Whoever only evaluates needs these alone: no training data are put on a device h
 """
 
 import copy
-from collections.abc import Callable
+import dataclasses
+import itertools
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
@@ -16,6 +18,8 @@ from lib.experiment import Experiment, State
 from lib.runtime import devices, processes, streams
 from lib.runtime.compiled import Compiled
 from lib.schema import Run
+
+_BATCHES_PER_CALL = 16  # of held-out data
 
 
 class Programs:
@@ -48,7 +52,7 @@ class Programs:
         self.local = devices.local_part(self.devices)
         self.on_cpu = self.devices[0].platform == "cpu"
         self.compiled, self._init = Compiled(experiment, self.devices), jax.jit(experiment.init)
-        self._resident: dict[str, Any] = {}
+        self._shared = _Shared()
         self._mesh = jax.sharding.Mesh(np.array(self.devices[self.local]), (devices.AXIS,))
 
     def of_another(self, config: Run, experiment: Experiment) -> "Programs":
@@ -97,9 +101,9 @@ class Programs:
         """Returns the constants of batches on every device: of a resident set once for all runs."""
         if not batches.is_resident:
             return self.replicate(batches.constants)
-        if not self._resident:
-            self._resident |= self.replicate(batches.constants)
-        return self._resident
+        if self._shared.resident is None:
+            self._shared.resident = self.replicate(batches.constants)
+        return self._shared.resident
 
     def whole(self, state: State) -> State:
         """Returns the state of `place` as it was, with the parts of split leaves from all processes."""
@@ -139,7 +143,7 @@ class Programs:
     def metric_names(self) -> list[str]:
         """Returns the names of what `evaluate` gives, without computing it."""
         batch = next(eval_batches(self.data.held_out, min(self.config.batch_size, self.data.held_out.size)))
-        state, key = self.abstract_state(), streams.evaluation_key(self.config.seed, 0)
+        state, key = self.abstract_state(), streams.evaluation_key(self.config.seed)
         sums = jax.eval_shape(self.experiment.eval_step, state, batch, key)
         with np.errstate(all="ignore"):  # names do not depend on the numbers
             summary = self.experiment.eval_summary({n: np.ones(s.shape) for n, (s, _) in sums.items()})
@@ -151,21 +155,52 @@ class Programs:
         """Returns what `eval_step` sums over the held-out split, divided by what it counts."""
         sums: dict[str, np.ndarray] = {}
         counts: dict[str, float] = {}
+        key, first, batches = streams.evaluation_key(self.config.seed), 0, self._eval_batches()
+        k = self._eval_batches_per_call(state, key)
+        while part := list(itertools.islice(batches, k)):
+            masked = [part[-1] | {"mask": np.zeros_like(part[-1]["mask"])}] * (k - len(part))
+            together = jax.tree.map(lambda *x: np.stack(x, 1), *part, *masked)
+            totals = jax.device_get(self.compiled.eval_steps(state, together, key, np.uint32(first)))
+            first += k
+            for name, (total, count) in totals.items():  # [k, ..], [k]
+                sums[name] = sums.get(name, 0) + np.asarray(total, np.float64).sum(0)
+                counts[name] = counts.get(name, 0) + float(count.sum())
+        return {name: sums[name] / counts[name] for name in sums}
+
+    def _eval_batches(self) -> Iterator[dict[str, np.ndarray]]:
+        """Yields the local devices' shares of batches of the held-out split, [local, b, ..]."""
         n, local = len(self.devices), self.local
         b = -(-self.config.batch_size // n)  # examples on each device
-        batches = eval_batches(self.data.held_out, n * b, slice(local.start * b, local.stop * b))
-        for i, batch in enumerate(batches):
-            batch = jax.tree.map(lambda x: x.reshape(-1, b, *x.shape[1:]), batch)
-            key = streams.evaluation_key(self.config.seed, i)
-            totals = jax.device_get(self.compiled.eval_step(state, batch, key))
-            for name, (total, count) in totals.items():
-                sums[name] = sums.get(name, 0) + np.asarray(total, np.float64)
-                counts[name] = counts.get(name, 0) + float(count)
-        return {name: sums[name] / counts[name] for name in sums}
+        for batch in eval_batches(self.data.held_out, n * b, slice(local.start * b, local.stop * b)):
+            yield jax.tree.map(lambda x: x.reshape(-1, b, *x.shape[1:]), batch)
+
+    def _eval_batches_per_call(self, state: State, key: jax.Array) -> int:
+        """Returns how many batches a call evaluates: one on CPUs where there are convolutions."""
+        if self._shared.batches_per_call is None:
+            k = min(_BATCHES_PER_CALL, -(-self.data.held_out.size // self.config.batch_size))
+            if self.on_cpu and k > 1:
+                one = jax.tree.map(lambda x: x[:, None], next(self._eval_batches()))
+                text = self.compiled.eval_steps.lower(state, one, key, np.uint32(0)).as_text()
+                k = 1 if "convolution" in text else k
+            self._shared.batches_per_call = k
+        return self._shared.batches_per_call
 
     def samples(self, batch_size: int) -> Callable:
         """Returns the program `(placed state, keys [devices]) -> images [devices, batch_size, ..]`."""
         return self.compiled.samples(batch_size)
+
+
+@dataclasses.dataclass
+class _Shared:
+    """What the programs of runs of one structure find out once.
+
+    Attributes:
+      resident: a resident set on the devices.
+      batches_per_call: how many batches a call evaluates.
+    """
+
+    resident: Any = None
+    batches_per_call: int | None = None
 
 
 def _flat(leaf: jax.Array | np.ndarray) -> np.ndarray:

@@ -166,7 +166,7 @@ class Trainer:
     def _steps(self) -> Callable:
         return self.programs.compiled.training_steps(self.batches.batch, self.batches.constants)
 
-    def steps_per_call(self, state: State, first: int, lanes: int = 1) -> int:
+    def steps_per_call(self, state: State, first: int) -> int:
         """Returns how many steps a call of the device makes.
 
         Where the config leaves it open: a call costs as much as a small step. On CPUs steps with
@@ -175,7 +175,6 @@ class Trainer:
         Args:
           state: placed.
           first: the step that it is of.
-          lanes: how many runs make their steps in a call.
         """
         if self._config.steps_per_dispatch:
             return self._config.steps_per_dispatch
@@ -185,7 +184,7 @@ class Trainer:
         has_convolutions, operations = self.cost(state, first)
         if has_convolutions:
             return 1
-        return largest_divisor([most], max(1, int(_OPERATIONS_PER_CALL / max(lanes * operations, 1))))
+        return largest_divisor([most], max(1, int(_OPERATIONS_PER_CALL / max(operations, 1))))
 
     def cost(self, state: State, first: int) -> tuple[bool, float]:
         """Returns (whether a step has convolutions, its floating-point operations as far as known)."""

@@ -18,7 +18,7 @@ def folder(tmp_path) -> RunFolder:
 
 def status(folder: RunFolder, num_steps: int = 6, evaluate: bool = False) -> str:
     """Returns the status of a run that is planned in a folder."""
-    return Planned(folder, {}, num_steps, evaluate, ()).status()
+    return Planned(folder, {}, num_steps, evaluate, (), {}).status()
 
 
 def test_a_finished_run_goes_on_only_where_its_steps_were_raised(folder):

@@ -10,7 +10,7 @@ def test_keys_of_all_streams_steps_batches_and_seeds_differ():
     keys = [streams.pictures_key()]
     for seed in (0, 7):
         keys += [streams.initial_key(seed), streams.rows_key(seed), streams.samples_key(seed)]
-        keys += [streams.evaluation_key(seed, batch) for batch in range(3)]
+        keys += [jax.random.fold_in(streams.evaluation_key(seed), batch) for batch in range(3)]
         steps = [streams.step_key(jax.random.key(seed), np.uint32(step)) for step in range(4)]
         keys += [*steps, *map(streams.augmentation_key, steps)]
     data = {jax.random.key_data(key).tobytes() for key in keys}
