@@ -1,0 +1,222 @@
+"""Runs that one process trains: what each is alone, whoever fails, stops or goes on beside it."""
+
+import contextlib
+import gc
+import os
+import signal
+import weakref
+
+import jax
+import numpy as np
+import pytest
+from campaign import RUN, checksum
+from conftest import ROOT, largest_difference
+
+from experiments import main as alone
+from experiments import registry
+from experiments.sweep import batch, lane_counts
+from experiments.sweep.batch import Command
+from lib.runtime import records
+from lib.runtime.json_files import read_json
+from lib.runtime.recorder import Recorder
+from lib.runtime.run_folder import RunFolder
+from lib.runtime.trainer import Trainer
+
+STEPS = 8
+RATE = "classifier.optimizer.learning_rate"
+ROUNDING = 2e-6  # of parameters of size 0.1 after STEPS steps: lanes sum in another order
+RATES = (0.1, 0.2, 0.3)
+
+
+def commands(folder, *settings, steps=STEPS, run=RUN) -> list[Command]:
+    """Returns a command for each setting {field: value}, of the runs `folder`/0, 1, .."""
+    made = []
+    for i, setting in enumerate(settings):
+        place = str(folder / str(i))
+        fields = [f"--config.{field}={value}" for field, value in setting.items()]
+        made.append(Command(place, [*run, f"--config.num_steps={steps}", f"--workdir={place}", *fields]))
+    return made
+
+
+def rates(*values) -> list[dict]:
+    return [{RATE: value, "seed": i} for i, value in enumerate(values)]
+
+
+def statuses(made) -> list[str]:
+    return [RunFolder(c.folder).status().get("status", "new") for c in made]
+
+
+def last_states(made) -> list:
+    """Returns the parameters that runs saved last."""
+    states = []
+    for command in made:
+        folder = RunFolder(command.folder)
+        programs = registry.open_run(folder, use_devices=jax.local_devices()[:1])
+        states.append(folder.restore(programs.abstract_state())[1].params)
+    return states
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    """Trains the runs of RATES, each alone, on the first device."""
+    made = commands(tmp_path_factory.mktemp("alone"), *rates(*RATES))
+    with one_device(), contextlib.redirect_stdout(None):
+        assert [alone.main(c.arguments) for c in made] == [0] * len(made)
+    return made
+
+
+@contextlib.contextmanager
+def one_device():
+    """Leaves the programs of a block one device."""
+    first = jax.devices()[:1]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(jax, "devices", lambda: first)
+        patch.setattr(jax, "local_devices", lambda: first)
+        yield
+
+
+def test_runs_one_after_another_are_bitwise_those_alone(tmp_path, undisturbed, capsys):
+    made = commands(tmp_path, *rates(*RATES))
+    with one_device():
+        assert batch.train(made, 1) == 0
+    for ours, theirs in zip(made, undisturbed, strict=True):
+        assert checksum(tmp_path / ours.folder) == checksum(tmp_path / theirs.folder)
+        for read in (records.read_training, records.read_held_out):
+            a, b = (read(RunFolder(c.folder).metrics) for c in (ours, theirs))
+            assert [r | {"steps_per_second": 0} for r in a] == [r | {"steps_per_second": 0} for r in b]
+        log, other = ((tmp_path / c.folder / "log.txt") for c in (ours, theirs))
+        assert log.read_text().startswith(f"training in {ours.folder}\n")
+        assert not other.exists()
+        machine = read_json(RunFolder(ours.folder).path / "machine.json", dict[str, str])
+        assert machine["lanes"] == "1"
+    assert capsys.readouterr().out.count("finished") == len(made)
+
+
+@pytest.mark.parametrize(("lanes", "devices"), [(2, 1), (3, 1), (2, 2), (3, 2)])
+def test_runs_in_lanes_are_those_alone_to_rounding(tmp_path, undisturbed, capsys, lanes, devices):
+    made = commands(tmp_path, *rates(*RATES))
+    with one_device() if devices == 1 else contextlib.nullcontext():
+        assert batch.train(made, lanes) == 0
+    assert "lanes, " in capsys.readouterr().out
+    pairs = zip(last_states(made), last_states(undisturbed), strict=True)
+    assert all(0 < largest_difference(*pair) < ROUNDING for pair in pairs) or devices == 1
+    for ours, theirs in zip(made, undisturbed, strict=True):
+        a, b = (records.read_training(RunFolder(c.folder).metrics) for c in (ours, theirs))
+        assert [r["step"] for r in a] == [r["step"] for r in b]
+        np.testing.assert_allclose([r["model_loss"] for r in a], [r["model_loss"] for r in b], rtol=1e-5)
+        machine = read_json(RunFolder(ours.folder).path / "machine.json", dict[str, str])
+        assert int(machine["lanes"]) >= lanes
+
+
+@pytest.mark.parametrize("lanes", [1, 2])
+def test_a_run_that_fails_stops_no_other(tmp_path, undisturbed, lanes):
+    wrong = {"classifier.optimizer.name": "nothing"}
+    first, *others = rates(*RATES)
+    diverging = {RATE: 1e38, "seed": 7}
+    made = commands(tmp_path, first, diverging, *others, wrong)
+    with one_device():
+        assert batch.train(made, lanes) == 1
+    assert statuses(made) == ["finished", "failed", "finished", "finished", "failed"]
+    errors = [RunFolder(c.folder).status()["error"] for c in made]
+    assert "not finite" in errors[1]
+    assert "unknown optimiser 'nothing'" in errors[4]
+    sound = [made[0], *made[2:4]]
+    pairs = zip(last_states(sound), last_states(undisturbed), strict=True)
+    assert max(largest_difference(*pair) for pair in pairs) < ROUNDING
+    logs = [(tmp_path / str(i) / "log.txt").read_text() for i in range(5)]
+    assert not any("Traceback" in log for log in logs)
+
+
+@pytest.mark.parametrize("lanes", [1, 2])
+def test_a_stopped_batch_goes_on_together_or_alone(tmp_path, undisturbed, monkeypatch, lanes):
+    made = commands(tmp_path, *rates(*RATES))
+    after = Recorder.after
+
+    def signal_at_3(self, *args):
+        if self.done == 2:
+            os.kill(os.getpid(), signal.SIGTERM)
+        after(self, *args)
+
+    before = signal.getsignal(signal.SIGTERM)
+    with one_device():
+        with monkeypatch.context() as patch:
+            patch.setattr(Recorder, "after", signal_at_3)
+            assert batch.train(made, lanes) == 128 + signal.SIGTERM
+        assert signal.getsignal(signal.SIGTERM) == before
+        assert statuses(made) == ["stopped"] * lanes + ["new"] * (3 - lanes)
+        assert alone.main(made[0].arguments) == 0
+        assert batch.train(made, lanes) == 0
+    pairs = zip(last_states(made), last_states(undisturbed), strict=True)
+    most = max(largest_difference(*pair) for pair in pairs)
+    assert most == 0 if lanes == 1 else most < ROUNDING
+
+
+def test_runs_of_several_structures_and_finished_ones(tmp_path, undisturbed, capsys):
+    others = [{**setting, "classifier.l2": 0.1} for setting in rates(0.1, 0.2)]
+    made = commands(tmp_path, *rates(*RATES), *others)
+    with one_device():
+        assert batch.train(made[:2], 1) == 0
+        capsys.readouterr()
+        assert batch.train(made, 1) == 0
+    assert capsys.readouterr().out.count("finished") == 3
+    assert statuses(made) == ["finished"] * 5
+    assert checksum(tmp_path / "2") == checksum(tmp_path / undisturbed[2].folder)
+    assert checksum(tmp_path / "3") != checksum(tmp_path / undisturbed[0].folder)
+
+
+@pytest.mark.parametrize("lanes", [1, 2])
+def test_memory_is_bounded_by_lanes_not_by_runs(tmp_path, monkeypatch, lanes):
+    living, most, bytes_live = weakref.WeakSet(), [], []
+    init, end = Trainer.__init__, batch.Member.end
+
+    def counted(self, *args):
+        init(self, *args)
+        living.add(self)
+
+    def counting(self, stopped):
+        gc.collect()
+        most.append(len(living))
+        bytes_live.append(sum(x.nbytes for x in jax.live_arrays()))
+        return end(self, stopped)
+
+    monkeypatch.setattr(Trainer, "__init__", counted)
+    monkeypatch.setattr(batch.Member, "end", counting)
+    with one_device():
+        assert batch.train(commands(tmp_path, *rates(*np.linspace(0.1, 0.2, 8)), steps=2), lanes) == 0
+    assert len(most) == 8
+    assert max(most) <= lanes + 2  # the first one, which gives its programs, and the one that is opened
+    assert max(bytes_live[4:]) <= max(bytes_live[:4])
+
+
+def test_lanes_are_measured_and_convolutions_have_none(make, monkeypatch):
+    seconds = {"alone": 1.0, 4: 0.8, 16: 0.5}
+    monkeypatch.setattr(lane_counts, "_seconds_alone", lambda trainer, placed: seconds["alone"])
+    monkeypatch.setattr(
+        lane_counts, "_seconds_in_lanes", lambda trainer, state, placed, n, devices: seconds[n]
+    )
+    devices = jax.local_devices()[:1]
+    dense = make("classifier/digits", "classifier.model.name=logistic")
+    state = dense.programs.init()
+    assert lane_counts.choose(0, dense, state, 16, devices) == 16
+    seconds |= {16: 0.79}
+    assert lane_counts.choose(0, dense, state, 16, devices) == 4
+    seconds |= {4: 0.95}
+    assert lane_counts.choose(0, dense, state, 16, devices) == 1
+    seconds |= {"alone": 1e-9}  # nothing to gain
+    assert lane_counts.choose(0, dense, state, 16, devices) == 1
+    assert [lane_counts.choose(n, dense, state, 6, devices) for n in (1, 4, 9)] == [1, 3, 6]
+    images = make("classifier/digits", "classifier.model.kwargs.channels=(2,)", workdir="images")
+    seconds |= {"alone": 1.0, 4: 0.1}
+    assert lane_counts.choose(0, images, images.programs.init(), 16, devices) == 1
+
+
+@pytest.mark.parametrize("name", ["gan/ring8_sgd", "eigengame/digits", "cca/digits"])
+def test_experiments_in_lanes_are_those_alone(tmp_path, name):
+    run = [f"--config={ROOT}/configs/{name}.py", "--config.batch_size=32", "--config.figures_every=0"]
+    run += ["--config.log_every=2", "--config.eval_every=0", "--config.checkpoint_every=2"]
+    folders = [tmp_path / "alone", tmp_path / "lanes"]
+    a, b = (commands(folder, {"seed": 0}, {"seed": 1}, steps=4, run=run) for folder in folders)
+    with one_device():
+        assert batch.train(a, 1) == batch.train(b, 2) == 0
+    pairs = zip(last_states(a), last_states(b), strict=True)
+    assert max(largest_difference(*pair) for pair in pairs) < 2e-5
