@@ -20,9 +20,14 @@ class Column(NamedTuple):
     texts: Sequence[str]
 
 
-def run_columns(runs: pd.DataFrame) -> list[Column]:
-    """Returns the fields that vary, status, step and metrics of each run."""
-    status_and_step = [_column(name, name, runs[name]) for name in ("status", "step")]
+def run_columns(runs: pd.DataFrame, programs: bool = False) -> list[Column]:
+    """Returns the fields that vary, status, step and metrics of each run.
+
+    Args:
+      programs: whether a column says which runs shared a program, if any did.
+    """
+    about = ("status", "step", "program") if programs and runs["program"].any() else ("status", "step")
+    status_and_step = [_column(name, name, runs[name]) for name in about]
     metrics = [
         Column(name, name, runs[name].tolist(), runs[name].map(_number).tolist())
         for name in frames.metrics(runs)

@@ -13,7 +13,7 @@ SEED = "seed"
 
 
 def gather(folder: Path, select: str = "last", metric: str | None = None) -> pd.DataFrame:
-    """Returns one row per run: name, each overridden field, status, step, error, and the run's metrics.
+    """Returns one row per run: name, each field, status, step, program, error, and the run's metrics.
 
     Args:
       folder: of the sweep.
@@ -37,12 +37,13 @@ def per_run(sweep: Sweep, select: str = "last", metric: str | None = None) -> pd
     if select == "best":
         metric = resolve(metric or "", sweep.metrics, "--best")
     rows = [
-        {"name": run.name, "status": run.status, "error": run.error}
+        {"name": run.name, "status": run.status, "program": run.program, "error": run.error}
         | run.overrides
         | (run.best(metric) if select == "best" else run.last())
         for run in sweep.runs
     ]
-    frame = pd.DataFrame(rows, columns=["name", *sweep.fields, "status", "step", "error", *sweep.metrics])
+    about = ["status", "step", "program", "error"]
+    frame = pd.DataFrame(rows, columns=["name", *sweep.fields, *about, *sweep.metrics])
     return frame.astype({"step": "Int64"} | dict.fromkeys(sweep.metrics, float))
 
 

@@ -8,7 +8,7 @@ from lib.errors import ConfigError, nearest
 from lib.sweeps import name_ends, short_names
 
 # Columns of a table of runs beside fields and metrics: no field is shortened to one of these.
-ABOUT_RUN = ("name", "status", "step", "error")
+ABOUT_RUN = ("name", "status", "step", "program", "error")
 
 
 def shorten(names: Sequence[str]) -> dict[str, str]:

@@ -39,7 +39,7 @@ def write(sweep: Sweep, runs: pd.DataFrame, path: Path) -> None:
         error if s == "failed" else "" for s, error in zip(runs["status"], runs["error"], strict=True)
     ]
     parts = {
-        "Runs": _html_table(columns.run_columns(runs), errors),
+        "Runs": _html_table(columns.run_columns(runs, programs=True), errors),
         "Mean ± standard deviation over seeds": _html_table(columns.statistics_columns(runs)),
         "Learning curves": _pictures("curves", _learning_curves(sweep, runs)),
         "Samples": _pictures("samples", _samples(sweep)),

@@ -1,5 +1,7 @@
 """What the runs of a sweep have written: sweep.json, and each run's work directory beside it."""
 
+import collections
+import contextlib
 import functools
 import json
 from collections.abc import Mapping
@@ -47,7 +49,8 @@ class SweepRun:
     """One run.
 
     `records` are in the order of their steps, each {"step": n, "<source>/<metric>": value}; the source is
-    `train`, `test` (the run's own held-out data) or `eval` (the separate evaluator).
+    `train`, `test` (the run's own held-out data) or `eval` (the separate evaluator). `program` is the
+    number of the program that it shares with other runs, and with how many side by side; "" for its own.
     """
 
     name: str
@@ -55,6 +58,7 @@ class SweepRun:
     status: str
     error: str
     step: int | None
+    program: str
     records: list[dict]
     samples: Path | None  # the newest picture of samples
 
@@ -123,16 +127,17 @@ def read_sweep(folder: Path) -> Sweep:
     except DamagedFile as error:
         raise ConfigError(f"{error}; start the sweep again") from error
     config, sweep = written.config, written.sweep
-    named = {run.name: run.overrides for run in written.runs}
-    if any(field in ABOUT_RUN for overrides in named.values() for field in overrides):
+    if any(field in ABOUT_RUN for run in written.runs for field in run.overrides):
         raise ConfigError(f"'{path}' is damaged (no config has such fields); start the sweep again")
-    runs = [_read_run(folder, name, overrides) for name, overrides in named.items()]
+    sizes = collections.Counter(run.group for run in written.runs)
+    shared = {group for group, n in sizes.items() if group is not None and n > 1}
+    runs = [_read_run(folder, run, shared) for run in written.runs]
     return Sweep(folder, config, sweep, runs)
 
 
-def _read_run(folder: Path, name: str, overrides: Mapping) -> SweepRun:
-    """Reads what one run has written."""
-    run_folder = RunFolder(folder / name)
+def _read_run(folder: Path, run: _WrittenRun, shared: set[int]) -> SweepRun:
+    """Reads what one run has written; `shared` are numbers of groups with several runs."""
+    run_folder = RunFolder(folder / run.name)
     status = run_folder.status()
     records = [
         _numbers(source, record) for source, read in _SOURCES.items() for record in read(run_folder.metrics)
@@ -141,14 +146,23 @@ def _read_run(folder: Path, name: str, overrides: Mapping) -> SweepRun:
     steps = [record["step"] for record in (status, *records[-1:]) if record]
     pictures = [p for p in run_folder.figures.glob("*.png") if p.stem not in _CURVES and p.is_file()]
     return SweepRun(
-        name,
-        {field: _scalar(value) for field, value in overrides.items()},
+        run.name,
+        {field: _scalar(value) for field, value in run.overrides.items()},
         status.get("status", "not begun"),
         status.get("error", ""),
         max(steps, default=None),
+        _program(run_folder, run.group) if run.group in shared else "",
         records,
         max(pictures, key=lambda p: (p.stat().st_mtime, p.name), default=None),
     )
+
+
+def _program(folder: RunFolder, group: int) -> str:
+    """Returns the number of a group, and how many of its runs were side by side with this one."""
+    lanes = "1"
+    with contextlib.suppress(FileNotFoundError, DamagedFile):
+        lanes = read_json(folder.path / "machine.json", dict[str, str]).get("lanes", "1")
+    return f"{group}" if lanes == "1" else f"{group}, {lanes} lanes"
 
 
 def _numbers(source: str, record: Mapping) -> dict:

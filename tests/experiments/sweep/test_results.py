@@ -41,7 +41,7 @@ def test_one_row_per_run_with_overrides_status_and_the_last_values(sweep):
     sweep.run({RATE: 0.1, "seed": 1}, status="failed", error="step 3: not finite: loss")
     sweep.run({RATE: 1.0, "seed": 1}, status="not begun")
     frame = gather(sweep.folder)
-    assert list(frame.columns[:6]) == ["name", RATE, "seed", "status", "step", "error"]
+    assert list(frame.columns[:6]) == ["name", RATE, "seed", "status", "step", "program"]
     assert set(frame.columns[6:]) == {
         "train/loss",
         "train/steps_per_second",
