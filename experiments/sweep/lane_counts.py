@@ -11,9 +11,10 @@ from lib.experiment import State
 from lib.runtime.lanes import Lanes
 from lib.runtime.trainer import Trainer
 
-_CANDIDATES = {True: (4, 16), False: (8, 64, 512)}  # on CPUs, on accelerators
+_CANDIDATES = {True: (8,), False: (8, 64, 512)}  # on CPUs, on accelerators
 _GAIN = 0.9  # of the time of a run's step, at most: lanes change the rounding
-_SECONDS = 0.3  # of each measurement
+_SECONDS = 0.2  # of each measurement
+_SECONDS_TO_COMPILE = 1.0  # at least, where the cache does not have the program of lanes
 _SHARE = 0.25  # of the steps' time that lanes may save, at a guess: worth more than they cost to compile
 
 
@@ -46,7 +47,7 @@ def best(trainer: Trainer, state: State, num_runs: int, on_devices: Sequence[jax
     alone = _seconds_alone(trainer, placed)
     compiled = time.monotonic() - begun
     to_gain = _SHARE * alone * num_runs * programs.config.num_steps
-    if to_gain < len(_CANDIDATES[programs.on_cpu]) * compiled:
+    if to_gain < 3 * max(compiled, _SECONDS_TO_COMPILE):
         return 1
     fastest, chosen = alone, 1
     for most in _CANDIDATES[programs.on_cpu]:

@@ -189,7 +189,7 @@ def test_memory_is_bounded_by_lanes_not_by_runs(tmp_path, monkeypatch, lanes):
 
 
 def test_lanes_are_measured_and_convolutions_have_none(make, monkeypatch):
-    seconds = {"alone": 1.0, 4: 0.8, 16: 0.5}
+    seconds = {"alone": 10.0, 8: 8.0, 64: 7.0}
     monkeypatch.setattr(lane_counts, "_seconds_alone", lambda trainer, placed: seconds["alone"])
     monkeypatch.setattr(
         lane_counts, "_seconds_in_lanes", lambda trainer, state, placed, n, devices: seconds[n]
@@ -197,16 +197,19 @@ def test_lanes_are_measured_and_convolutions_have_none(make, monkeypatch):
     devices = jax.local_devices()[:1]
     dense = make("classifier/digits", "classifier.model.name=logistic")
     state = dense.programs.init()
-    assert lane_counts.choose(0, dense, state, 16, devices) == 16
-    seconds |= {16: 0.79}
-    assert lane_counts.choose(0, dense, state, 16, devices) == 4
-    seconds |= {4: 0.95}
-    assert lane_counts.choose(0, dense, state, 16, devices) == 1
-    seconds |= {"alone": 1e-9}  # nothing to gain
-    assert lane_counts.choose(0, dense, state, 16, devices) == 1
+    assert lane_counts.choose(0, dense, state, 64, devices) == 8
+    seconds |= {8: 9.5}
+    assert lane_counts.choose(0, dense, state, 64, devices) == 1
+    seconds |= {8: 1e-9, "alone": 1e-6}  # nothing to gain
+    assert lane_counts.choose(0, dense, state, 64, devices) == 1
+    monkeypatch.setattr(lane_counts, "_CANDIDATES", {True: (8, 64)})
+    seconds |= {8: 8.0, "alone": 10.0}
+    assert lane_counts.choose(0, dense, state, 64, devices) == 64
+    seconds |= {64: 7.9}
+    assert lane_counts.choose(0, dense, state, 64, devices) == 8
     assert [lane_counts.choose(n, dense, state, 6, devices) for n in (1, 4, 9)] == [1, 3, 6]
     images = make("classifier/digits", "classifier.model.kwargs.channels=(2,)", workdir="images")
-    seconds |= {"alone": 1.0, 4: 0.1}
+    seconds |= {"alone": 10.0, 8: 0.1}
     assert lane_counts.choose(0, images, images.programs.init(), 16, devices) == 1
 
 
