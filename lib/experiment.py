@@ -34,7 +34,10 @@ class Experiment:
     """Pure functions of one experiment.
 
     Attributes:
-      init: `(key, batch) -> State`. Called once, without the device axis; `batch` is a training batch.
+      draw: `(key, batch) -> what the first state is made of`, for instance parameters; without the device
+        axis. `batch` is a training batch. Numbers that a sweep may vary are not in it: it is compiled once
+        for all runs that differ in these.
+      begin: `(drawn) -> State` before the first step, with the numbers of the config as arrays.
       train_step: `(state, batch, key) -> (State, metrics)`. `batch` is this device's share: uint8
         `image` [b, h, w, c] (of points: float32 [b, d]) and int32 `label` [b]. `metrics` are scalars, equal
         on all devices. Runs under an axis named `lib.runtime.devices.AXIS`, over which losses and gradients
@@ -62,9 +65,10 @@ class Experiment:
       game: its players and their update rule, for analyses; None where it is no game of lib/games.
     """
 
-    init: Callable[[jax.Array, Batch], State]
+    draw: Callable[[jax.Array, Batch], Any]
     train_step: Callable[[State, Batch, jax.Array], tuple[State, Metrics]]
     eval_step: Callable[[State, Batch, jax.Array], Mapping[str, tuple[jax.Array, jax.Array]]]
+    begin: Callable[[Any], State] = lambda drawn: drawn
     eval_summary: Callable[[dict[str, Any]], Mapping[str, Any]] = dict
     eval_state: Callable[[State], Mapping[str, jax.Array]] = lambda state: {}
     outputs: Mapping[str, Callable] = dataclasses.field(default_factory=dict)
@@ -75,3 +79,7 @@ class Experiment:
     min_device_batch: int = 1
     main_metrics: tuple[str, ...] = ()
     game: GameView | None = None
+
+    def init(self, key: jax.Array, batch: Batch) -> State:
+        """Returns the state before the first step."""
+        return self.begin(self.draw(key, batch))

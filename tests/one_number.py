@@ -78,7 +78,7 @@ def trainer(
     raw = common.base()
     raw.update_from_flattened_dict({**_SHORT, **config})
     data = data or images()
-    functions = {"init": init, "train_step": train_step, "eval_step": eval_step} | changes
+    functions = {"draw": init, "train_step": train_step, "eval_step": eval_step} | changes
     programs = Programs(
         Experiment(**functions), validate(Run, raw), Splits(data, data), jax.local_devices()[:num_devices]
     )

@@ -63,7 +63,8 @@ def build(config: CcaConfig, spec: DataSpec) -> Experiment:
         exact = exact_eigenpairs(problem, representatives(components)[:, order], section.k)
     game = CcaGame(config, spec.image_shape, order, p, problem, optimizer, components.mean, exact)
     return Experiment(
-        init=game.init,
+        draw=game.draw,
+        begin=game.begin,
         train_step=game.train_step,
         eval_step=game.eval_step,
         eval_summary=game.eval_summary,
@@ -104,10 +105,14 @@ class CcaGame:
         mean = jnp.asarray(self.mean[self.order], jnp.float32)
         return to_rows(batch["image"])[:, self.order] - mean[None]
 
-    def init(self, key: jax.Array, batch: Batch) -> CcaState:
-        """Returns random vectors, new optimisers, and running means of one batch."""
+    def draw(self, key: jax.Array, batch: Batch) -> tuple[jax.Array, Any]:
+        """Returns random vectors, and running means of one batch."""
         vectors = eigengame.initial_vectors(key, self.config.cca.k, len(self.order))
-        auxiliary = initial_auxiliary(self.problem, vectors, self.rows(batch))
+        return vectors, initial_auxiliary(self.problem, vectors, self.rows(batch))
+
+    def begin(self, drawn: tuple[jax.Array, Any]) -> CcaState:
+        """Returns the vectors and means with new optimisers."""
+        vectors, auxiliary = drawn
         return CcaState(vectors, eigengame.initial_optimizers(self.optimizer, vectors), auxiliary)
 
     def train_step(self, state: CcaState, batch: Batch, key: jax.Array):

@@ -47,8 +47,11 @@ def build(config: ClassifierConfig, spec: DataSpec) -> Experiment:
         diagnostics=section.diagnostics,
     )
 
-    def init(key: jax.Array, batch: Batch) -> GameState:
-        params, net_state = model.init(key, to_signed(batch["image"][:2]))
+    def draw(key: jax.Array, batch: Batch) -> tuple[dict, dict]:
+        return model.init(key, to_signed(batch["image"][:2]))
+
+    def begin(drawn: tuple[dict, dict]) -> GameState:
+        params, net_state = drawn
         return rule.init({PLAYER: params}, net_state)
 
     def train_step(state: GameState, batch: Batch, key: jax.Array):
@@ -69,7 +72,8 @@ def build(config: ClassifierConfig, spec: DataSpec) -> Experiment:
         return psum({"loss": (loss, mask.sum()), "accuracy": (correct, mask.sum())})
 
     return Experiment(
-        init=init,
+        draw=draw,
+        begin=begin,
         train_step=train_step,
         eval_step=eval_step,
         outputs={"logits": logits},

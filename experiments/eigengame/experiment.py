@@ -55,7 +55,8 @@ def build(config: EigenGameConfig, spec: DataSpec) -> Experiment:
     on_training_rows = config.dataset.eval_split == config.dataset.train_split
     game = PcaGame(section, spec.image_shape, optimizer, mean, exact, on_training_rows)
     return Experiment(
-        init=game.init,
+        draw=game.draw,
+        begin=game.begin,
         train_step=game.train_step,
         eval_step=game.eval_step,
         eval_summary=game.eval_summary,
@@ -87,10 +88,13 @@ class PcaGame:
     exact: PrincipalComponents | None
     on_training_rows: bool
 
-    def init(self, key: jax.Array, batch: Batch) -> EigenState:
-        """Returns random vectors, new optimisers and the first mean."""
+    def draw(self, key: jax.Array, batch: Batch) -> jax.Array:
+        """Returns random vectors."""
         del batch
-        vectors = eigengame.initial_vectors(key, self.section.k, math.prod(self.shape))
+        return eigengame.initial_vectors(key, self.section.k, math.prod(self.shape))
+
+    def begin(self, vectors: jax.Array) -> EigenState:
+        """Returns the vectors with new optimisers and the first mean."""
         opt_state = eigengame.initial_optimizers(self.optimizer, vectors)
         return EigenState(vectors, opt_state, Mean(jnp.asarray(self.mean, jnp.float32), jnp.zeros([])))
 

@@ -54,8 +54,12 @@ def build(config: GamesConfig, spec: DataSpec) -> Experiment:
     rules = {label: make_rule(toy, method, label) for label, method in section.methods.items()}
     move = functools.partial(step_all, toy, rules, section.limit)
 
-    def init(key: jax.Array, batch: Batch) -> GamesState:
+    def draw(key: jax.Array, batch: Batch) -> tuple:
         del key, batch
+        return ()
+
+    def begin(drawn: tuple) -> GamesState:
+        del drawn
         return state_at_starts(toy, rules, section.starts)
 
     def train_step(state: GamesState, batch: Batch, key: jax.Array):
@@ -79,7 +83,8 @@ def build(config: GamesConfig, spec: DataSpec) -> Experiment:
 
     names = [f"distance/{label}" for label in rules]
     return Experiment(
-        init=init,
+        draw=draw,
+        begin=begin,
         train_step=train_step,
         eval_step=eval_step,
         outputs={"artefacts": artefacts},

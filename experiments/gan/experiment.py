@@ -47,8 +47,11 @@ def build(config: GanConfig, spec: DataSpec) -> Experiment:
     with within("config.gan"):
         rule = gan.as_rule(game, gan.averages, gan.diagnostics)
 
-    def init(key: jax.Array, batch: Batch) -> GameState:
-        params, net_state = pair.init(key, real(batch)[:2])
+    def draw(key: jax.Array, batch: Batch) -> tuple[dict, dict]:
+        return pair.init(key, real(batch)[:2])
+
+    def begin(drawn: tuple[dict, dict]) -> GameState:
+        params, net_state = drawn
         weights = {name: jnp.asarray(weight, float) for name, weight in penalties.items()}
         return rule.init(params, {**net_state, PENALTIES: weights})
 
@@ -58,7 +61,8 @@ def build(config: GanConfig, spec: DataSpec) -> Experiment:
         return new._replace(net_state=new.net_state | {PENALTIES: state.net_state[PENALTIES]}), metrics
 
     return Experiment(
-        init=init,
+        draw=draw,
+        begin=begin,
         train_step=train_step,
         eval_step=functools.partial(evaluation.eval_step, pair, spec.mixture),
         eval_summary=modes.summary if spec.mixture else dict,

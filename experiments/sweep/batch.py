@@ -34,7 +34,7 @@ from lib.runtime.lanes import Lanes
 from lib.runtime.run_folder import RunFolder
 from lib.runtime.side_by_side import train_side_by_side
 from lib.runtime.signals import stop_requests
-from lib.runtime.trainer import Stopped
+from lib.runtime.trainer import Stopped, Trainer
 
 
 class Command(NamedTuple):
@@ -47,16 +47,17 @@ class Command(NamedTuple):
 class Member(Training):
     """A run of the batch, which prints to its own log."""
 
-    def __init__(self, command: Command, make_programs: SharedPrograms):
-        """Opens the run, see `Training`."""
-        self._log, self._has_ended = _open_log(command), False
+    def __init__(self, command: Command, make_programs: SharedPrograms, done: set[str]):
+        """Opens the run, see `Training`; its folder is added to `done` when it ends."""
+        self._command, self._done = command, done
+        self._log, self._has_ended, self._held = _open_log(command), False, contextlib.ExitStack()
         try:
             with self.working():
                 config, path, *_ = read_command_line(command.arguments)
                 super().__init__(config, RunFolder(path), make_programs)
                 self.say_begin()
         except BaseException:
-            self._log.close()
+            self.close()
             raise
 
     @contextlib.contextmanager
@@ -71,11 +72,13 @@ class Member(Training):
     def end(self, stopped: Stopped) -> int:
         """Writes down that the run is finished, or was stopped."""
         self._has_ended = True
+        self._done.add(self._command.folder)
         return super().end(stopped)
 
     def fail(self, error: Exception) -> int:
         """Writes down why the run failed, with a traceback where the program is at fault."""
         self._has_ended = True
+        self._done.add(self._command.folder)
         if explained(error) is None and not isinstance(error, NotFiniteError | WriteError):
             traceback.print_exception(error)
         return super().fail(error)
@@ -96,15 +99,14 @@ def train(commands: list[Command], lanes: int) -> int:
       lanes: how many runs of a group side by side; 0: as many as are fastest.
 
     Returns:
-      The exit code: 0, 1 where a run failed, or that of a signal.
+      The exit code: 0, also where runs failed, as their statuses say; or that of a signal.
     """
     data = LatestData()
     with stop_requests() as asked:
         for _, group in itertools.groupby(commands, _structure):
             _train_group(list(group), data, lanes, asked)
-        if stop := asked():
-            return 128 + stop
-    return int(any(RunFolder(c.folder).status().get("status") != "finished" for c in commands))
+        stop = asked()
+    return 128 + stop if stop else 0
 
 
 def _structure(command: Command) -> dict[str, str] | None:
@@ -118,37 +120,86 @@ def _train_group(
     commands: list[Command], data: LatestData, lanes: int, asked: Callable[[], int | None]
 ) -> None:
     """Trains the runs of a group, until a signal."""
-    on_devices = jax.local_devices()
-    queue = _members(commands, SharedPrograms(data, on_devices[:1]), asked)
-    if (first := next(queue, None)) is None:
-        return
-    left = len(commands) - [c.folder for c in commands].index(str(first.folder.path))
-    n = lane_counts.choose(lanes, first.trainer, first.state, left, on_devices)
-    if n > 1:
-        _side_by_side(first, queue, n, on_devices, asked)
-    elif len(on_devices) == 1:
-        _one_after_another(itertools.chain([first], queue), asked)
-    else:
-        first.close()
-        _one_after_another(_members(commands[-left:], SharedPrograms(data), asked), asked)
-
-
-def _members(
-    commands: list[Command], shared: SharedPrograms, asked: Callable[[], int | None]
-) -> Iterator[Member]:
-    """Opens one run after another, until a signal; passes over those that cannot be opened or are done."""
-    for command in commands:
-        if asked():
-            return
+    group, shared = _Group(commands, asked), SharedPrograms(data)
+    if lanes != 1 and len(commands) > 1:
         try:
-            member = Member(command, shared)
-        except Exception as error:
-            _write_down(command, error)
-            continue
-        if member.is_finished:
-            member.close()
-        else:
-            yield member
+            _in_lanes(group, shared, data, lanes)
+        except Exception:  # too little memory, for instance
+            traceback.print_exc()
+            print("no lanes, for this reason: the runs go on one after another", flush=True)
+    _one_after_another(group.members(shared), asked)
+
+
+class _Group:
+    """The runs of a group, and which of them are done."""
+
+    def __init__(self, commands: list[Command], asked: Callable[[], int | None]):
+        self.commands, self.asked = commands, asked
+        self._done: set[str] = set()
+
+    def members(self, shared: SharedPrograms) -> Iterator[Member]:
+        """Opens one run after another until a signal, but those that are done or cannot be opened."""
+        for command in self.commands:
+            if self.asked():
+                return
+            if command.folder in self._done:
+                continue
+            try:
+                member = Member(command, shared, self._done)
+            except Exception as error:
+                self._done.add(command.folder)
+                _write_down(command, error)
+                continue
+            if member.is_finished:
+                self._done.add(command.folder)
+                member.close()
+            else:
+                yield member
+
+    @property
+    def num_left(self) -> int:
+        """Returns how many runs are not done."""
+        return sum(command.folder not in self._done for command in self.commands)
+
+
+def _in_lanes(group: _Group, shared: SharedPrograms, data: LatestData, lanes: int) -> None:
+    """Trains the runs of a group side by side, if that is asked for or faster; else leaves them."""
+    on_devices = jax.local_devices()
+    one = shared if len(on_devices) == 1 else SharedPrograms(data, on_devices[:1])
+    members = group.members(one)
+    if (first := next(members, None)) is None:
+        return
+    with contextlib.closing(first):
+        before = _lanes_before(group.commands)
+        if not lanes and not before:
+            alone = Trainer(shared(first.trainer.programs.config), first.folder)
+            before = lane_counts.best(first.trainer, alone, first.state, group.num_left, on_devices)
+        n = (
+            lane_counts.even(group.num_left, min(lanes, group.num_left), len(on_devices))
+            if lanes
+            else before
+        )
+        if n == 1:
+            if one is shared:
+                _one_after_another(itertools.chain([first], members), group.asked)
+            return
+        trainer = first.trainer
+        per_call = trainer.steps_per_call(trainer.programs.place(first.state), first.step)
+        side_by_side = Lanes(trainer.programs, trainer.batches, n, on_devices)
+        print(f"{n} lanes, {per_call} steps per call", flush=True)
+        train_side_by_side(side_by_side, itertools.chain([first], members), per_call, group.asked)
+
+
+def _lanes_before(commands: list[Command]) -> int:
+    """Returns how many lanes the runs had when they were last trained; 0 where none has begun.
+
+    Runs that go on in as many are bitwise what they would have been.
+    """
+    for command in commands:
+        folder = RunFolder(command.folder)
+        if folder.newest_step() and folder.status().get("status") != "finished":
+            return int(folder.machine().get("lanes", "1"))
+    return 0
 
 
 def _one_after_another(members: Iterator[Member], asked: Callable[[], int | None]) -> None:
@@ -159,21 +210,6 @@ def _one_after_another(members: Iterator[Member], asked: Callable[[], int | None
                 member.end(member.trainer.train(member.state, member.step, asked))
             except Exception as error:
                 member.fail(error)
-
-
-def _side_by_side(
-    first: Member,
-    others: Iterator[Member],
-    n: int,
-    on_devices: list[jax.Device],
-    asked: Callable[[], int | None],
-) -> None:
-    """Trains the members in n lanes."""
-    trainer = first.trainer
-    per_call = trainer.steps_per_call(trainer.programs.place(first.state), first.step)
-    lanes = Lanes(trainer.programs, trainer.batches, n, on_devices)
-    print(f"{n} lanes, {per_call} steps per call", flush=True)
-    train_side_by_side(lanes, itertools.chain([first], others), per_call, asked)
 
 
 def _open_log(command: Command) -> TextIO:
@@ -188,7 +224,7 @@ def _write_down(command: Command, error: Exception) -> None:
     with contextlib.suppress(OSError):
         with _open_log(command) as log:
             print(f"error: {text}", file=log)
-        if not folder.is_training():
+        if not folder.is_training() and folder.status().get("status") != "finished":
             folder.set_status("failed", folder.newest_step(), text)
     _say(folder)
 
@@ -201,7 +237,7 @@ def _say(folder: RunFolder) -> None:
 
 def main(argv: list[str]) -> int:
     def define(values: flags.FlagValues) -> None:
-        text = "How many runs side by side; 0: as many as are fastest."
+        text = "How many runs of a group side by side; 0: as many as are fastest."
         flags.DEFINE_integer("lanes", 0, text, lower_bound=0, flag_values=values)
 
     with one_line_errors():

@@ -1,7 +1,7 @@
 """Runs of a sweep, as the launcher sends them away. Their programs run in processes of their own.
 
 Nothing heavy is imported here: this process only starts them, passes signals on, and writes down how it
-  went.
+went.
 """
 
 import contextlib
@@ -21,9 +21,11 @@ import submitit
 
 from experiments.catalogue import ROOT
 from lib.runtime import files
+from lib.runtime.records import read_scores
 from lib.runtime.run_folder import RunFolder
 
 LOG = "log.txt"
+_STOPPED = (128 + signal.SIGINT, 128 + signal.SIGTERM)  # codes of programs that were asked to
 
 
 class JobRun(NamedTuple):
@@ -31,10 +33,13 @@ class JobRun(NamedTuple):
 
     Attributes:
       folder: of the run.
-      programs: command lines, `(module, *arguments)`, one after another until one fails: the first trains.
+      num_steps: its last step.
+      programs: command lines, `(module, *arguments)`, one after another until one fails: the first trains,
+        a second one scores.
     """
 
     folder: str
+    num_steps: int
     programs: tuple[tuple[str, ...], ...]
 
 
@@ -58,8 +63,12 @@ class Job:
 
     def __call__(self) -> int:
         """Starts the programs one after another; returns 0, or the exit code of one that failed."""
+        _asked.clear()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, _pass_on)
         if self.cores:
             os.sched_setaffinity(0, self.cores)
+        files.allow_many_open()  # a lock for each run here, and some files for each lane of the program
         with contextlib.ExitStack() as held:
             locks: dict[str, IO] = {}
             for run in self.runs:
@@ -68,46 +77,56 @@ class Job:
                 if lock is not None:  # else a launcher that was killed has left it running
                     locks[run.folder] = lock
             runs = [run for run in self.runs if run.folder in locks]
-            if len(runs) > 1:
-                return self._train_together(runs, locks)
-            return max((self._all_of(run, run.programs, locks) for run in runs), default=0)
+            codes = [self._train_together(runs, locks)] if len(runs) > 1 else []
+            for run in runs:
+                if _asked:
+                    break
+                programs = run.programs if len(runs) == 1 else _left_to_do(run)
+                codes.append(self._all_of(run, programs, locks))
+        return next(filter(None, codes), 0)
 
     def checkpoint(self) -> submitit.helpers.DelayedSubmission:
         """Lets the program save and stop, and queues it again; submitit calls it before the job's end."""
+        _pass_on(signal.SIGTERM, None)
         if _children:
-            _children[-1].terminate()
             _ended(_children[-1])
         return submitit.helpers.DelayedSubmission(self)
 
     def _train_together(self, runs: list[JobRun], locks: Mapping[str, IO]) -> int:
-        """Trains runs in one process; if it dies, what it was at fails, and the others have another one."""
-        left, code = runs, 0
-        while left:
+        """Trains runs in one process; where it dies, others go on with what is left.
+
+        Of a process that died, the run that it was at fails; where it was at several, they are trained one
+        after another.
+        """
+        log, left, lanes, code = Path(self.log), runs, self.lanes, 0
+        while left and not _asked:
             commands = [{"folder": run.folder, "arguments": run.programs[0][1:]} for run in left]
-            program = ("experiments.sweep.batch", f"--lanes={self.lanes}")
-            before = {run: last_word(Path(run.folder)) for run in left}
-            code = self._run(program, Path(self.log), locks.values(), json.dumps(commands))
-            if _is_stopped(code):
-                return code
-            if code in (0, 1):
+            words = {run: last_word(Path(run.folder)) for run in left}
+            size = log.stat().st_size if log.exists() else 0
+            program = ("experiments.sweep.batch", f"--lanes={lanes}")
+            code = self._run(program, log, locks.values(), json.dumps(commands))
+            if code == 0 or _asked or code in _STOPPED:
                 break
-            untouched = [run for run in left if last_word(Path(run.folder)) == before[run]]
+            untouched = [run for run in left if last_word(Path(run.folder)) == words[run]]
+            at = [run for run in left if run not in untouched and _status(run) == "killed"]
             if len(untouched) == len(left):
-                untouched = []  # it came to nothing
-            for run in left:
-                if run not in untouched:
-                    _write_down(run.folder, code, program[0], Path(self.log))
-            left = untouched
-        scored = [self._all_of(run, run.programs[1:], locks) for run in runs if _status(run) == "finished"]
-        return max([code, *scored])
+                at, untouched = left[:1], left[1:]
+            if len(at) == 1 and code != -signal.SIGKILL:  # what is killed from outside goes on another time
+                _write_down(
+                    at[0].folder, _last_error(log, size) or f"{_ended_with(program, code)}; see {log}"
+                )
+            left = untouched if len(at) == 1 else [*at, *untouched]
+            lanes = 1
+        return code
 
     def _all_of(self, run: JobRun, programs: tuple[tuple[str, ...], ...], locks: Mapping[str, IO]) -> int:
         """Starts programs of one run in turn until one fails; returns its exit code, or 0."""
         log = Path(run.folder) / LOG
         for program in programs:
             if code := self._run(program, log, [locks[run.folder]]):
-                if not _is_stopped(code):
-                    _write_down(run.folder, code, program[0], log)
+                if not (_asked or code in (*_STOPPED, -signal.SIGTERM, -signal.SIGKILL)):
+                    lines = _lines(log) or [_ended_with(program, code)]
+                    _write_down(run.folder, lines[-1].removeprefix("error: "))
                 return code
         return 0
 
@@ -135,8 +154,8 @@ class Job:
                 preexec_fn=_ignore_preemption,
             )
         _children.append(child)
-        signal.signal(signal.SIGTERM, lambda number, frame: child.terminate())  # a program saves first
-        signal.signal(signal.SIGINT, lambda number, frame: None)  # the terminal sends the program one too
+        if _asked:  # in the moment before
+            child.terminate()
         return _ended(child)
 
 
@@ -150,21 +169,49 @@ def last_word(folder: Path) -> int | None:
     return file.stat().st_mtime_ns if file.exists() else None
 
 
-def _is_stopped(code: int) -> bool:
-    """Tells whether a program was stopped from outside."""
-    return code in (128 + signal.SIGINT, 128 + signal.SIGTERM, -signal.SIGTERM, -signal.SIGKILL)
+def _left_to_do(run: JobRun) -> tuple[tuple[str, ...], ...]:
+    """Returns the programs of a run that was trained with others: those that score it, if it is to be."""
+    return () if _status(run) != "finished" or is_scored(run.folder, run.num_steps) else run.programs[1:]
 
 
-def _write_down(folder: str, code: int, module: str, log: Path) -> None:
+def is_scored(folder: str | Path, step: int) -> bool:
+    """Tells whether the separate evaluator has scored a run at a step."""
+    return any(record["step"] == step for record in read_scores(RunFolder(folder).metrics))
+
+
+def _lines(log: Path, begin: int = 0) -> list[str]:
+    """Returns the lines of a log from a byte on, without empty ones."""
+    return [line for line in log.read_bytes()[begin:].decode(errors="replace").splitlines() if line]
+
+
+def _last_error(log: Path, begin: int) -> str:
+    """Returns the last line of a log, from a byte on, that names an error; "" if none does."""
+    errors = [line for line in _lines(log, begin) if line.startswith("error: ") or "Error: " in line]
+    return errors[-1].removeprefix("error: ") if errors else ""
+
+
+def _ended_with(program: tuple[str, ...], code: int) -> str:
+    return f"{program[0]} ended with code {code}"
+
+
+def _write_down(folder: str, error: str) -> None:
     """Records a run whose program failed before it could say so; what is trained stays that."""
     run = RunFolder(folder)
     status = run.status()
     if status.get("status") not in ("failed", "finished"):
-        lines = [line for line in log.read_text(errors="replace").splitlines() if line]
-        error = lines[-1] if lines else f"{module} ended with code {code}"
-        run.set_status("failed", status.get("step", 0), error.removeprefix("error: "))
+        run.set_status("failed", status.get("step", 0), error)
 
 
+def _pass_on(number: int, frame: object) -> None:
+    """Notes that the job is to stop, and lets its program save first."""
+    del frame
+    _asked.append(number)
+    # The terminal sends its Ctrl-C to the program too.
+    if number == signal.SIGTERM and _children and _children[-1].poll() is None:
+        _children[-1].terminate()
+
+
+_asked: list[int] = []  # signals that ask this process to stop
 _children: list[subprocess.Popen] = []  # of this job's process; submitit calls checkpoint() in it
 
 

@@ -15,26 +15,20 @@ _CANDIDATES = {True: (8,), False: (8, 64, 512)}  # on CPUs, on accelerators
 _GAIN = 0.9  # of the time of a run's step, at most: lanes change the rounding
 _SECONDS = 0.2  # of each measurement
 _SECONDS_TO_COMPILE = 1.0  # at least, where the cache does not have the program of lanes
-_SHARE = 0.25  # of the steps' time that lanes may save, at a guess: worth more than they cost to compile
+_GUESS = 0.25  # share of the steps' time that lanes save; if that is little, they are not measured
 
 
-def choose(
-    asked: int, trainer: Trainer, state: State, num_runs: int, on_devices: Sequence[jax.Device]
+def best(
+    trainer: Trainer, alone: Trainer, state: State, num_runs: int, on_devices: Sequence[jax.Device]
 ) -> int:
-    """Returns how many lanes a group has: `asked`, as far as it has runs, or where that is 0 the `best`."""
-    if not asked:
-        return best(trainer, state, num_runs, on_devices)
-    return 1 if asked == 1 else even(num_runs, min(asked, num_runs), len(on_devices))
-
-
-def best(trainer: Trainer, state: State, num_runs: int, on_devices: Sequence[jax.Device]) -> int:
     """Returns how many lanes make the steps of a group's runs fastest; 1: one run after another.
 
-    On CPUs, steps with convolutions are several times slower under vmap: they get 1 unmeasured, and so do
-    runs whose steps take less time than it would take to measure.
+    On CPUs, steps with convolutions are several times slower under vmap: they get 1 unmeasured. So do runs
+    whose steps take less time than it would take to measure.
 
     Args:
       trainer: of the first run, on one device.
+      alone: the same on all devices.
       state: whole.
       num_runs: of the group.
       on_devices: among which lanes would be shared.
@@ -44,12 +38,12 @@ def best(trainer: Trainer, state: State, num_runs: int, on_devices: Sequence[jax
     if num_runs == 1 or (programs.on_cpu and trainer.cost(placed, 0)[0]):
         return 1
     begun = time.monotonic()
-    alone = _seconds_alone(trainer, placed)
+    seconds = _seconds_alone(alone, alone.programs.place(state))
     compiled = time.monotonic() - begun
-    to_gain = _SHARE * alone * num_runs * programs.config.num_steps
+    to_gain = _GUESS * seconds * num_runs * programs.config.num_steps
     if to_gain < 3 * max(compiled, _SECONDS_TO_COMPILE):
         return 1
-    fastest, chosen = alone, 1
+    fastest, chosen = seconds, 1
     for most in _CANDIDATES[programs.on_cpu]:
         lanes = even(num_runs, n * most, n)
         if lanes <= chosen:
@@ -65,7 +59,7 @@ def best(trainer: Trainer, state: State, num_runs: int, on_devices: Sequence[jax
 
 
 def even(num_runs: int, most: int, num_devices: int) -> int:
-    """Returns up to `most` lanes, a multiple of the devices, that are free in no round but the last few."""
+    """Returns how many lanes, at most `most`, share the runs in equal rounds; a multiple of the devices."""
     rounds = math.ceil(num_runs / most)
     return num_devices * math.ceil(num_runs / rounds / num_devices)
 

@@ -108,10 +108,15 @@ class Launcher:
         starting: list[tuple[Batch, int]] = []
         while waiting and len(self._running) < self._resources.jobs:
             batch = waiting.pop(0)
+            known = self._known(batch)
+            others = [run for run in batch.runs if run not in known]
+            if known and others:  # for instance runs that were added to the sweep
+                batch = Batch(known)
+                waiting.insert(0, Batch(others))
             slot = min(set(range(self._resources.jobs)) - {slot for _, slot in self._running.values()})
             self._running[batch.name] = batch, slot
             self._words |= {run.name: last_word(run.folder.path) for run in batch.runs}
-            if not self._is_known(batch):
+            if not known:
                 starting.append((batch, slot))
         if self._resources.cluster == "local":
             self._jobs |= {batch.name: self._submit_here(batch, slot) for batch, slot in starting}
@@ -142,17 +147,17 @@ class Launcher:
     def _job(
         self, batch: Batch, cores: tuple[int, ...] = (), env: Mapping[str, str | None] | None = None
     ) -> Job:
-        runs = tuple(JobRun(str(run.folder.path), run.programs) for run in batch.runs)
+        runs = tuple(JobRun(str(run.folder.path), run.num_steps, run.programs) for run in batch.runs)
         log = self._folder / "jobs" / f"{batch.name}.txt"
         return Job(runs, str(log), self._resources.lanes, cores, env or {})
 
-    def _is_known(self, batch: Batch) -> bool:
-        """Tells whether a process, or a job of the cluster, has runs of a batch."""
-        return any(_is_alive(run) or _job_id(run) in self._queued() for run in batch.runs)
+    def _known(self, batch: Batch) -> list[Planned]:
+        """Lists the runs of a batch that a process, or a job of the cluster, has."""
+        return [run for run in batch.runs if _is_alive(run) or _job_id(run) in self._queued()]
 
     def _is_going(self, name: str) -> bool:
         job, (batch, _) = self._jobs.get(name), self._running[name]
-        return self._is_known(batch) or (job is not None and not job.done())
+        return bool(self._known(batch)) or (job is not None and not job.done())
 
     def _cut_off(self, name: str) -> list[Planned]:
         """Returns the unfinished runs of a batch that another launcher had left going here, in part."""

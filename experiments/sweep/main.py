@@ -29,6 +29,7 @@ _USAGE = """Runs a config under many overrides. The same command goes on with wh
 FILE of --sweep defines get_sweep(h), a list of overrides: see configs/sweeps and docs/sweeps.md.
 """
 
+_AUTO = "auto"
 # {flag: (default, help)}
 _TEXTS = {
     "config": (str(catalogue.DEFAULT), "The config file."),
@@ -38,6 +39,7 @@ _TEXTS = {
     "best": ("", "Results of the step where this metric was best, instead of the last."),
     "cluster": ("local", "local or slurm."),
     "partition": ("", "Slurm's partition."),
+    "lanes": (_AUTO, "How many runs a process trains side by side; auto: as many as are fastest."),
 }
 _SWITCHES = {
     "no_groups": "Give each run a process of its own, which compiles for itself.",
@@ -47,7 +49,6 @@ _SWITCHES = {
 }
 _COUNTS = {
     "jobs": "How many processes at a time; 0: one here, all on a cluster.",
-    "lanes": "How many runs a process trains side by side; 0: as many as are fastest.",
     "time": "Minutes for each job; 0: no limit here, 1,440 on a cluster.",
     "gpus": "Accelerators for each job.",
     "memory": "GB of memory for each job, on a cluster.",
@@ -74,7 +75,8 @@ def show(runs: list[Planned], grouped: bool) -> None:
         rows.append((str(number), run.status(), *(str(run.overrides.get(f, "")) for f in short)))
     print(aligned(rows if grouped else [row[1:] for row in rows]))
     if grouped:
-        print(f"{len(runs)} runs, {max(numbers)} programs: those of a group differ in numbers alone")
+        n = max(numbers)
+        print(f"{len(runs)} runs in {n} group{'s' * (n > 1)}; those of a group differ in numbers alone")
         if apart := structure.differing([run.structure for run in runs]):
             print(f"groups differ in {', '.join(apart)}")
 
@@ -107,7 +109,7 @@ def _resources(values: flags.FlagValues, n: int) -> Resources:
     return Resources(
         values.cluster,
         values.jobs or (1 if values.cluster == "local" else n),
-        values.lanes,
+        0 if values.lanes == _AUTO else int(values.lanes),
         values.partition,
         values.time,
         values.gpus,
@@ -120,9 +122,6 @@ def _write_sweep(values: flags.FlagValues, folder: Path, runs: list[Planned]) ->
     """Writes sweep.json, by which results are gathered."""
     folder.mkdir(parents=True, exist_ok=True)
     listed = [{"name": run.name, "overrides": run.overrides} for run in runs]
-    if not values.no_groups:
-        numbers = structure.group_numbers([run.structure for run in runs])
-        listed = [run | {"group": number} for run, number in zip(listed, numbers, strict=True)]
     record = {"config": _short_path(values.config), "sweep": _short_path(values.sweep), "runs": listed}
     write_json(folder / "sweep.json", record)
 
@@ -140,6 +139,8 @@ def main(argv: list[str]) -> int:
             return 0
         if values.cluster not in ("local", "slurm"):
             raise ConfigError(f"unknown cluster '{values.cluster}'; use local or slurm", "--cluster")
+        if not (values.lanes == _AUTO or re.fullmatch("[1-9][0-9]{0,5}", values.lanes)):
+            raise ConfigError(f"'{values.lanes}' is no number of lanes; use {_AUTO}, 1, 2 ..", "--lanes")
         if not re.fullmatch(r"[\w.,+-]*", values.partition):  # it becomes a line of a script
             raise ConfigError(f"{values.partition!r} is no partition's name", "--partition")
         folder, runs = plan(values, overrides)

@@ -11,11 +11,11 @@ from ml_collections import ConfigDict
 
 from experiments import catalogue, registry
 from experiments.sweep import structure
+from experiments.sweep.job import is_scored
 from lib import sweeps
 from lib.config import apply_overrides, load_file, split_overrides, to_plain
 from lib.data import Dataset, load_splits, pipeline
 from lib.errors import ConfigError
-from lib.runtime.records import read_scores
 from lib.runtime.run_folder import RunFolder, check_same_run
 from lib.schema import DatasetSection, Run
 
@@ -51,10 +51,9 @@ class Planned:
         status = written.get("status", "new")
         if status == "finished" and written["step"] < self.num_steps:
             return "stopped"  # config.num_steps was raised
-        return "trained" if status == "finished" and self.evaluate and not self._is_scored() else status
-
-    def _is_scored(self) -> bool:
-        return any(record["step"] == self.num_steps for record in read_scores(self.folder.metrics))
+        if status == "finished" and self.evaluate and not is_scored(self.folder.path, self.num_steps):
+            return "trained"
+        return status
 
 
 def plan(values: flags.FlagValues, overrides: list[str]) -> tuple[Path, list[Planned]]:

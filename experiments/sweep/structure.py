@@ -22,9 +22,9 @@ OF_OPTIMIZERS = (
 )
 # Weights of terms in a game's state; what is zero is not computed, so zero or not is structure.
 OF_TERMS = (
-    "*.grad_regularizes.dd_coeffs_multiplier.*",
-    "*.grad_regularizes.explicit_non_dd_coeffs.*",
-    "*.grad_regularizes.rk_after_explicit_coeffs.*",
+    "*.grad_regularizes.dd_coeffs_multiplier.*.*",
+    "*.grad_regularizes.explicit_non_dd_coeffs.*.*",
+    "*.grad_regularizes.rk_after_explicit_coeffs.*.*",
     "*.sga.weight",
     "gan.gradient_penalty",
     "gan.r1_penalty",
@@ -45,6 +45,14 @@ def is_number(field: str, value: Any) -> bool:
     if not isinstance(value, float):
         return False
     return _matches(field, OF_OPTIMIZERS) or (value != 0 and _matches(field, OF_TERMS))
+
+
+def matches(field: str, pattern: str) -> bool:
+    """Tells whether a field is of a pattern: * is one name between dots, at its beginning one or more."""
+    names, wanted = field.split("."), pattern.split(".")
+    if wanted[0] == "*":
+        names, wanted = names[-len(wanted) + 1 :], wanted[1:]
+    return len(names) == len(wanted) and all(map(fnmatch.fnmatchcase, names, wanted))
 
 
 def structure(config: Run) -> dict[str, str]:
@@ -84,7 +92,7 @@ def _leaves(name: str, value: Any) -> Iterator[tuple[str, Any]]:
 
 
 def _matches(field: str, patterns: Sequence[str]) -> bool:
-    return any(fnmatch.fnmatchcase(field, pattern) for pattern in patterns)
+    return any(matches(field, pattern) for pattern in patterns)
 
 
 def _text(value: Any) -> str:

@@ -1,7 +1,6 @@
 """What the runs of a sweep have written: sweep.json, and each run's work directory beside it."""
 
 import collections
-import contextlib
 import functools
 import json
 from collections.abc import Mapping
@@ -33,7 +32,6 @@ class _WrittenRun(Section):
 
     name: str
     overrides: dict[str, Any]
-    group: int | None = None  # of runs that share a program
 
 
 class _Written(Section):
@@ -129,14 +127,28 @@ def read_sweep(folder: Path) -> Sweep:
     config, sweep = written.config, written.sweep
     if any(field in ABOUT_RUN for run in written.runs for field in run.overrides):
         raise ConfigError(f"'{path}' is damaged (no config has such fields); start the sweep again")
-    sizes = collections.Counter(run.group for run in written.runs)
-    shared = {group for group, n in sizes.items() if group is not None and n > 1}
-    runs = [_read_run(folder, run, shared) for run in written.runs]
+    programs = _programs([RunFolder(folder / run.name).machine() for run in written.runs])
+    runs = [_read_run(folder, run, program) for run, program in zip(written.runs, programs, strict=True)]
     return Sweep(folder, config, sweep, runs)
 
 
-def _read_run(folder: Path, run: _WrittenRun, shared: set[int]) -> SweepRun:
-    """Reads what one run has written; `shared` are numbers of groups with several runs."""
+def _programs(machines: list[dict[str, str]]) -> list[str]:
+    """Returns `SweepRun.program` of each run, from what runs recorded of where they were trained last."""
+    names = [machine.get("program") for machine in machines]
+    counts = collections.Counter(names)
+    numbers: dict[str, int] = {}
+    for name in names:
+        if name is not None and counts[name] > 1:
+            numbers.setdefault(name, len(numbers) + 1)
+    texts = []
+    for name, machine in zip(names, machines, strict=True):
+        lanes = machine.get("lanes", "1")
+        texts.append(f"{numbers.get(name, '')}" + (f", {lanes} lanes" if lanes != "1" else ""))
+    return texts
+
+
+def _read_run(folder: Path, run: _WrittenRun, program: str) -> SweepRun:
+    """Reads what one run has written; `program` is as of `SweepRun`."""
     run_folder = RunFolder(folder / run.name)
     status = run_folder.status()
     records = [
@@ -151,18 +163,10 @@ def _read_run(folder: Path, run: _WrittenRun, shared: set[int]) -> SweepRun:
         status.get("status", "not begun"),
         status.get("error", ""),
         max(steps, default=None),
-        _program(run_folder, run.group) if run.group in shared else "",
+        program,
         records,
         max(pictures, key=lambda p: (p.stat().st_mtime, p.name), default=None),
     )
-
-
-def _program(folder: RunFolder, group: int) -> str:
-    """Returns the number of a group, and how many of its runs were side by side with this one."""
-    lanes = "1"
-    with contextlib.suppress(FileNotFoundError, DamagedFile):
-        lanes = read_json(folder.path / "machine.json", dict[str, str]).get("lanes", "1")
-    return f"{group}" if lanes == "1" else f"{group}, {lanes} lanes"
 
 
 def _numbers(source: str, record: Mapping) -> dict:

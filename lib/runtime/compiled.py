@@ -1,6 +1,8 @@
 """The compiled functions of an experiment, each compiled once: for one run, or for all of one structure."""
 
 import functools
+import os
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -12,12 +14,20 @@ from lib.runtime import devices, streams
 
 
 class Compiled:
-    """What is compiled of an experiment on devices; arguments are states of `Programs.place`."""
+    """What is compiled of an experiment on devices; arguments are states of `Programs.place`.
+
+    Attributes:
+      name: another one for each object and process: runs with one name shared these programs.
+      draw: the program of the experiment's `draw`.
+    """
 
     def __init__(self, experiment: Experiment, on_devices: list[jax.Device]):
         """Compiles nothing yet."""
         self._experiment, self._devices = experiment, on_devices
         self._training_steps: dict[Any, Callable] = {}
+        self._samples: dict[int, Callable] = {}
+        self.draw = jax.jit(experiment.draw)
+        self.name = f"{time.time_ns():x}-{os.getpid():x}"
 
     def training_steps(self, make_batch: Callable, constants: Any) -> Callable:
         """Returns the program of some training steps in one call.
@@ -65,14 +75,15 @@ class Compiled:
         """Returns the program `(whole state) -> {name: scalar}`."""
         return jax.jit(self._experiment.eval_state)
 
-    @functools.cache  # noqa: B019 - of a program that lives as long as its process
     def samples(self, batch_size: int) -> Callable:
         """Returns the program `(state, keys [devices]) -> images [devices, batch_size, ..]`."""
-        return jax.pmap(
-            lambda state, key: self._experiment.outputs["samples"](state, key, batch_size),
-            in_axes=(self._experiment.state_axes, 0),
-            devices=self._devices,
-        )
+        if batch_size not in self._samples:
+            self._samples[batch_size] = jax.pmap(
+                lambda state, key: self._experiment.outputs["samples"](state, key, batch_size),
+                in_axes=(self._experiment.state_axes, 0),
+                devices=self._devices,
+            )
+        return self._samples[batch_size]
 
     def _pmap(self, function: Callable, in_axes: tuple, out_axes: Any = 0, **kwargs) -> Callable:
         return jax.pmap(

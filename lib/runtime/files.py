@@ -5,6 +5,7 @@ import errno
 import fcntl
 import os
 import re
+import resource
 import shutil
 import socket
 import stat
@@ -133,6 +134,12 @@ def lock(path: Path) -> Iterator[IO | None]:
     """
     with open_file(path, "a") as file:
         yield file if _acquire(file) else None
+
+
+def allow_many_open() -> None:
+    """Lets this process, and those that it starts, have as many files open as the system allows."""
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def _acquire(file: IO) -> bool:

@@ -69,7 +69,9 @@ class Lanes:
         if not self._batches.is_resident:
             self._constants = self._lane_axis(lambda *leaves: jnp.stack(leaves), *constants)
         elif self._constants is None:
-            self._constants = jax.device_put(constants[0], self._everywhere)
+            alone = self._programs.constants(self._batches)
+            one = self._devices == self._programs.devices  # where the set is already
+            self._constants = alone if one else jax.device_put(constants[0], self._everywhere)
 
     def step(self, feeds: Sequence[Any], steps: Sequence[int]) -> dict[str, np.ndarray]:
         """Makes k steps of all lanes.

@@ -51,7 +51,7 @@ class Programs:
         experiment.check_devices(len(self.devices))
         self.local = devices.local_part(self.devices)
         self.on_cpu = self.devices[0].platform == "cpu"
-        self.compiled, self._init = Compiled(experiment, self.devices), jax.jit(experiment.init)
+        self.compiled = Compiled(experiment, self.devices)
         self._shared = _Shared()
         self._mesh = jax.sharding.Mesh(np.array(self.devices[self.local]), (devices.AXIS,))
 
@@ -63,21 +63,25 @@ class Programs:
           experiment: this one's where only the seed differs, else what was built from the config.
         """
         other = copy.copy(self)
-        if experiment is not self.experiment:
-            other.experiment, other._init = experiment, jax.jit(experiment.init)
-        other.config = config
+        other.experiment, other.config = experiment, config
         return other
 
     # States.
 
     def init(self) -> State:
         """Returns the state before the first step, from the seed; the same on any number of devices."""
-        batch = next(eval_batches(self.data.train, self.config.batch_size))
-        return self._init(streams.initial_key(self.config.seed), batch)
+        drawn = self.compiled.draw(streams.initial_key(self.config.seed), self._first_batch())
+        return jax.device_get(self.experiment.begin(drawn))  # NumPy's: no buffer is donated twice
 
     def abstract_state(self) -> State:
         """Returns the shapes and types of the state."""
-        return jax.eval_shape(self.init)
+        if self._shared.abstract_state is None:
+            key = streams.initial_key(self.config.seed)
+            self._shared.abstract_state = jax.eval_shape(self.experiment.init, key, self._first_batch())
+        return self._shared.abstract_state
+
+    def _first_batch(self) -> dict[str, np.ndarray]:
+        return next(eval_batches(self.data.train, self.config.batch_size))
 
     def place(self, state: State) -> State:
         """Puts a whole state on the devices: split leaves [k, ...] become [local devices, k / n, ...]."""
@@ -197,10 +201,12 @@ class _Shared:
     Attributes:
       resident: a resident set on the devices.
       batches_per_call: how many batches a call evaluates.
+      abstract_state: shapes and types of the state.
     """
 
     resident: Any = None
     batches_per_call: int | None = None
+    abstract_state: State = None
 
 
 def _flat(leaf: jax.Array | np.ndarray) -> np.ndarray:

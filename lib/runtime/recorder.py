@@ -31,17 +31,19 @@ class Recorder:
         intervals: Intervals,
         first: int,
         epochs_per_step: float,
+        timed: bool = True,
     ):
         """Opens the writers.
 
         Args:
           first: the step that training begins with.
           epochs_per_step: what share of the training split a step sees.
+          timed: whether steps per second are among the metrics: not where other runs take turns.
         """
         self._programs, self._folder, self._intervals = programs, folder, intervals
         self._first, self._epochs_per_step = first, epochs_per_step
         self._writers = Writers(folder, programs.config, first)
-        self._means, self._clock = IntervalMeans(), _StepClock()
+        self._means, self._clock, self._timed = IntervalMeans(), _StepClock(), timed
         self.done = first
 
     def after(
@@ -97,7 +99,8 @@ class Recorder:
     def _act(self, state: Callable[[], State], stopping: bool) -> None:
         """Logs, evaluates, saves and draws what is due."""
         programs, config, done, writers = self._programs, self._programs.config, self.done, self._writers
-        metrics = {"epoch": done * self._epochs_per_step} | self._means.means() | self._clock.rate(done)
+        metrics = {"epoch": done * self._epochs_per_step} | self._means.means()
+        metrics |= self._clock.rate(done) if self._timed else {}
         writers.progress.show({n: metrics[n] for n in programs.experiment.main_metrics})
         due, means, placed = self._intervals.is_due, None, None
         if self._intervals.logs(done):

@@ -24,6 +24,7 @@ from lib.schema import MAY_DIFFER
 CHECKPOINTS = "checkpoints"
 _RESTORE = "config.restore_path"
 _LONGEST_ERROR = 2000
+_PROGRAM = "program"  # in machine.json: another for each process, but for the runs that share it
 
 
 class _Status(Section):
@@ -167,18 +168,21 @@ class RunFolder:
         """
         if not self.ours:
             return
-        path = self.path / "machine.json"
-        try:
-            before = read_json(path, dict[str, str]) if resumes else machine
-        except (FileNotFoundError, DamagedFile):
-            before = machine
-        changed = [name for name in machine if before.get(name) != machine[name]]
+        before = (self.machine() if resumes else {}) or machine
+        before = {"lanes": "1"} | before  # runs may be older than lanes
+        changed = [name for name in machine if name != _PROGRAM and before.get(name) != machine[name]]
         if changed:
             texts = (
                 f"{name} {before.get(name, 'unknown')} before, {machine[name]} here" for name in changed
             )
             print(f"note: {'; '.join(texts)}: the run goes on, but its numbers may differ by rounding")
-        write_json(path, machine)
+        write_json(self.path / "machine.json", machine)
+
+    def machine(self) -> dict[str, str]:
+        """Returns what `check_machine` recorded last; {} where it has not, or it cannot be read."""
+        with contextlib.suppress(FileNotFoundError, DamagedFile):
+            return read_json(self.path / "machine.json", dict[str, str])
+        return {}
 
     # Its config.
 

@@ -53,24 +53,24 @@ def train_side_by_side(
 
     Returns:
       The signal that stopped them, or None.
+
+    Raises:
+      Exception: of the program of all lanes, too little memory for instance. Runs that were in them are
+        closed, and neither ended nor failed.
     """
     riders: dict[int, _Rider] = {}
     try:
-        _fill(lanes, riders, queue, per_call)
+        _fill(lanes, riders, queue, per_call, asked)
         while riders:
             if stop := _advance(lanes, riders, per_call, asked):
                 return stop
             if len(riders) < lanes.n:
-                _fill(lanes, riders, queue, per_call)
-    except Exception as error:  # of the program of all of them
-        for rider in riders.values():
-            with rider.run.working():
-                rider.run.fail(error)
-        raise
-    finally:
-        for rider in riders.values():
-            rider.close()
-            rider.run.close()
+                _fill(lanes, riders, queue, per_call, asked)
+    finally:  # with an error of the program of all of them, they can go on from their checkpoints
+        with contextlib.ExitStack() as closing:
+            for rider in riders.values():
+                closing.callback(rider.run.close)
+                closing.callback(rider.close)
     return asked()
 
 
@@ -88,21 +88,24 @@ class _Rider:
         """Tells whether the run has made its last step."""
         return self.recorder.done >= self._last
 
-    def begin(self, lanes: int) -> State:
-        """Opens the records; returns the whole state of a step that is a multiple of the steps of a call.
+    def begin(self, lanes: int, asked: Callable[[], int | None]) -> tuple[State, int | None]:
+        """Opens the records, and makes the steps up to a multiple of those of a call.
 
-        Lanes make their steps together: steps up to such a multiple are made alone.
+        Lanes make their steps together, from such a multiple on.
+
+        Returns:
+          (the whole state, the signal that stopped the run or None).
         """
         trainer, step = self.run.trainer, self.run.step
         trainer.note_machine(self._per_call, step, lanes)
-        self.recorder = trainer.recorder(step)
-        state, self.run.state = self.run.state, None  # a lane will have it
+        self.recorder = trainer.recorder(step, timed=False)
+        state, stop, self.run.state = self.run.state, None, None  # a lane will have it
         if rest := step % self._per_call:
             to, placed = min(step - rest + self._per_call, self._last), trainer.programs.place(state)
-            placed, _ = trainer.advance(placed, self.recorder, to, self._per_call, lambda: None)
+            placed, stop = trainer.advance(placed, self.recorder, to, self._per_call, asked)
             state = jax.device_get(trainer.programs.whole(placed))
         self._feeds = trainer.batches.feeds(self.recorder.done, self._last)
-        return state
+        return state, stop
 
     def steps_of_call(self) -> int:
         """Returns how many steps the next call may make."""
@@ -121,23 +124,29 @@ class _Rider:
 
     def close(self) -> None:
         """Closes the records and stops making batches; a second call does nothing."""
-        if hasattr(self._feeds, "close"):
-            self._feeds.close()
-        if self.recorder is not None:
-            self.recorder.close()
-        self._feeds = self.recorder = None
+        feeds, recorder, self._feeds, self.recorder = self._feeds, self.recorder, None, None
+        if hasattr(feeds, "close"):
+            feeds.close()
+        if recorder is not None:
+            recorder.close()
 
 
-def _fill(lanes: Lanes, riders: dict[int, _Rider], queue: Iterator[LaneRun], per_call: int) -> None:
+def _fill(
+    lanes: Lanes,
+    riders: dict[int, _Rider],
+    queue: Iterator[LaneRun],
+    per_call: int,
+    asked: Callable[[], int | None],
+) -> None:
     """Gives free lanes to the next runs."""
     states = {}
     for lane in [lane for lane in range(lanes.n) if lane not in riders]:
         while lane not in riders and (run := next(queue, None)) is not None:
             rider = _Rider(run, per_call)
             with _alone(rider):
-                state = rider.begin(lanes.n)
-                if rider.is_done:  # nothing was left but the steps to a multiple
-                    rider.end(None)
+                state, stop = rider.begin(lanes.n, asked)
+                if stop or rider.is_done:  # in the steps up to a multiple
+                    rider.end(stop)
             if not rider.has_ended:
                 riders[lane], states[lane] = rider, state
     if states and len(states) == len(riders):
@@ -184,10 +193,12 @@ def _alone(rider: _Rider) -> Iterator[None]:
     with rider.run.working():
         try:
             yield
+            if rider.has_ended:
+                rider.close()
         except Exception as error:
-            rider.run.fail(error)
             rider.has_ended = True
-        if rider.has_ended:
-            rider.close()
+            with contextlib.suppress(Exception):  # the first error counts
+                rider.close()
+            rider.run.fail(error)
     if rider.has_ended:
         rider.run.close()

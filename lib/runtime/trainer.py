@@ -97,9 +97,9 @@ class Trainer:
                     "config.steps_per_dispatch",
                 )
 
-    def recorder(self, first: int) -> Recorder:
-        """Opens the run's records, from step `first` on."""
-        return Recorder(self.programs, self.folder, self.intervals, first, self._epochs_per_step)
+    def recorder(self, first: int, timed: bool = True) -> Recorder:
+        """Opens the run's records, from step `first` on; `timed` says whether steps per second are one."""
+        return Recorder(self.programs, self.folder, self.intervals, first, self._epochs_per_step, timed)
 
     def train(self, state: State, first: int, asked: Callable[[], int | None] | None = None) -> Stopped:
         """Trains from step `first` to the end, or until a signal; the last state is saved.
@@ -160,6 +160,7 @@ class Trainer:
         """Records what the run's rounding depends on; says so where it went on with something else."""
         here = devices.machine(self.programs.devices)
         here |= {"steps per call": str(per_call), "lanes": str(lanes)}
+        here["program"] = self.programs.compiled.name
         self.folder.check_machine(here, resumes=first > 0)
 
     @functools.cached_property

@@ -21,7 +21,7 @@ from lib.runtime.programs import Programs
 from lib.runtime.run_folder import RunFolder
 
 NUMBER = Experiment(
-    init=lambda key, batch: {"x": jnp.zeros(())},
+    draw=lambda key, batch: {"x": jnp.zeros(())},
     train_step=lambda state, batch, key: (state, {}),
     eval_step=lambda state, batch, key: {},
     eval_state=lambda state: {"accuracy": state["x"]},

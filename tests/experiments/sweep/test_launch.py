@@ -163,7 +163,7 @@ def test_a_run_that_another_launcher_left_going_is_not_started_twice(tmp_path):
     with files.lock(job.lock_of(tmp_path)) as lock:
         assert lock
         assert files.is_locked(job.lock_of(tmp_path))
-        ran = job.Job((job.JobRun(str(tmp_path), (("this_is_no_module",),)),))()
+        ran = job.Job((job.JobRun(str(tmp_path), 6, (("this_is_no_module",),)),))()
         assert ran == 0
         assert not (tmp_path / job.LOG).exists()
     assert not files.is_locked(job.lock_of(tmp_path))
@@ -195,7 +195,7 @@ def test_a_run_that_dies_soon_after_its_launcher_is_started_again(tmp_path, monk
 @pytest.mark.program
 def test_a_program_outlives_its_killed_job_and_is_known_to_be_alive(tmp_path):
     program = ("timeit", "-n1", "-r1", "import time; time.sleep(3)")
-    left = job.Job((job.JobRun(str(tmp_path), (program,)),))
+    left = job.Job((job.JobRun(str(tmp_path), 6, (program,)),))
     worker = multiprocessing.get_context("spawn").Process(target=left)
     worker.start()
     while not (tmp_path / job.LOG).exists():
@@ -216,6 +216,7 @@ def test_a_program_outlives_its_killed_job_and_is_known_to_be_alive(tmp_path):
     [
         (["--config.num_stepz=3"], "config.num_stepz: unknown field; did you mean 'num_steps'?"),
         (["--cluster=pbs"], "--cluster: "),
+        (["--lanes=some"], "--lanes: 'some' is no number of lanes; use auto, 1, 2 .."),
         (["--sweep=nothing.py"], "--sweep: no file 'nothing.py'"),
         (["--config=configs/gan/digits.py"], "learning_rate=0.1: config.games: "),
     ],
@@ -246,7 +247,7 @@ def test_a_dry_run_prints_the_table_and_starts_nothing(tmp_path, capsys):
     table = capsys.readouterr().out
     assert table.split()[:8] == ["group", "status", "learning_rate", "seed", "1", "new", "0.1", "0"]
     assert table.count("\n") == 6
-    assert "4 runs, 1 programs" in table
+    assert "4 runs in 1 group;" in table
     assert not (tmp_path / "out").exists()
 
 

@@ -41,8 +41,8 @@ def test_one_row_per_run_with_overrides_status_and_the_last_values(sweep):
     sweep.run({RATE: 0.1, "seed": 1}, status="failed", error="step 3: not finite: loss")
     sweep.run({RATE: 1.0, "seed": 1}, status="not begun")
     frame = gather(sweep.folder)
-    assert list(frame.columns[:6]) == ["name", RATE, "seed", "status", "step", "program"]
-    assert set(frame.columns[6:]) == {
+    assert list(frame.columns[:7]) == ["name", RATE, "seed", "status", "step", "program", "error"]
+    assert set(frame.columns[7:]) == {
         "train/loss",
         "train/steps_per_second",
         "test/accuracy",
@@ -54,7 +54,7 @@ def test_one_row_per_run_with_overrides_status_and_the_last_values(sweep):
     assert frame["step"].tolist() == [20, 0, pd.NA]
     done = frame.iloc[0]
     assert (done["train/loss"], done["test/accuracy"], done["eval/a_frechet"]) == (2.0, 0.5, 7.0)
-    assert frame.iloc[1:, 6:].isna().all(axis=None)
+    assert frame.iloc[1:, 7:].isna().all(axis=None)
 
 
 def test_training_that_goes_on_is_as_far_as_its_metrics(sweep):
@@ -136,7 +136,7 @@ def test_show_prints_the_tables_and_writes_the_files(grid, capsys, monkeypatch):
     assert ["sgd", "0.01", "3", *spread.split()] in [line.split() for line in lines]
     assert "  name=adam,learning_rate=0.1,seed=3,num_steps=10: step 6: not finite: loss" in lines
     written = pd.read_csv(grid.folder / "results.csv")
-    assert written.shape == (18, 9)
+    assert written.shape == (18, 10)
     np.testing.assert_array_equal(written["train/loss"], gather(grid.folder)["train/loss"])
     assert (grid.folder / "report.html").exists()
 

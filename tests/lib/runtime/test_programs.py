@@ -44,6 +44,7 @@ def test_the_training_set_is_placed_by_training_and_by_nothing_else(tmp_path):
         f.__name__: noting(f) for f in (one_number.init, one_number.eval_step, one_number.train_step)
     }
     config = {"num_steps": 1, "batch_size": 504}
+    functions["draw"] = functions.pop("init")
     trainer = one_number.trainer(tmp_path, config, data=data, **functions)
     state = trainer.programs.init()
     assert trainer.programs.evaluate(trainer.programs.place(state))["loss"] > 0
