@@ -104,7 +104,7 @@ def measure(name: str, case: Case, values: flags.FlagValues) -> list[str]:
     half = len(few) // 2
     before, _ = runs_per_minute(case, few[:half], [jobs, "--no_groups"])
     in_turn, _ = runs_per_minute(case, runs, [jobs, "--lanes=1"])
-    best, lanes = runs_per_minute(case, runs, [jobs, f"--lanes={values.lanes}"])
+    best, lanes = runs_per_minute(case, runs, [jobs, f"--lanes={values.lanes or 'auto'}"])
     after, _ = runs_per_minute(case, few[half:], [jobs, "--no_groups"])
     each = len(few) / (half / before + (len(few) - half) / after)
     row = [name, str(len(runs)), *(f"{rate:.1f}" for rate in (each, in_turn, best))]

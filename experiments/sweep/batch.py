@@ -191,10 +191,7 @@ def _in_lanes(group: _Group, shared: SharedPrograms, data: LatestData, lanes: in
 
 
 def _lanes_before(commands: list[Command]) -> int:
-    """Returns how many lanes the runs had when they were last trained; 0 where none has begun.
-
-    Runs that go on in as many are bitwise what they would have been.
-    """
+    """Returns how many lanes the runs that go on had; 0 where none has a checkpoint."""
     for command in commands:
         folder = RunFolder(command.folder)
         if folder.newest_step() and folder.status().get("status") != "finished":
