@@ -14,7 +14,8 @@ from lib.runtime.trainer import Trainer
 _CANDIDATES = {True: (8,), False: (8, 64, 512)}  # on CPUs, on accelerators
 _GAIN = 0.9  # of the time of a run's step, at most: lanes change the rounding
 _SECONDS = 0.2  # of each measurement
-_SECONDS_TO_COMPILE = 1.0  # at least, where the cache does not have the program of lanes
+_COMPILING = 10  # times the seconds of tracing, about what it takes to compile lanes of it
+_LEAST_SECONDS = 1.0  # of compiling and measuring
 _GUESS = 0.25  # share of the steps' time that lanes save; if that is little, they are not measured
 
 
@@ -35,13 +36,14 @@ def best(
     """
     programs, n = trainer.programs, len(on_devices)
     placed = programs.place(state)
-    if num_runs == 1 or (programs.on_cpu and trainer.cost(placed, 0)[0]):
-        return 1
     begun = time.monotonic()
+    has_convolutions, _ = trainer.cost(placed, 0)
+    traced = time.monotonic() - begun
+    if num_runs == 1 or (programs.on_cpu and has_convolutions):
+        return 1
     seconds = _seconds_alone(alone, alone.programs.place(state))
-    compiled = time.monotonic() - begun
     to_gain = _GUESS * seconds * num_runs * programs.config.num_steps
-    if to_gain < 3 * max(compiled, _SECONDS_TO_COMPILE):
+    if to_gain < 2 * max(_COMPILING * traced, _LEAST_SECONDS):
         return 1
     fastest, chosen = seconds, 1
     for most in _CANDIDATES[programs.on_cpu]:
