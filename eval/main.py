@@ -7,6 +7,7 @@ from typing import NamedTuple
 from absl import flags
 
 from eval.best_checkpoint import BestCheckpoint
+from eval.ensemble import score_sweep
 from eval.evaluation import Evaluator
 from eval.follow import Follower
 from experiments import catalogue, registry
@@ -21,11 +22,13 @@ from lib.runtime.run_folder import RunFolder, check_same_run, find
 _USAGE = """Scores a checkpoint: the newest of a run, or any other.
 
   ./run.sh eval [--config.restore_path=PATH] [--follow] [--config.eval.FIELD=VALUE ...]
+  ./run.sh eval --ensemble=SWEEP
 
 PATH is a work directory, its checkpoints folder, or one step's folder. The run's own config is read from
-its work directory; --config=FILE, if given, must agree with it.
+its work directory; --config=FILE, if given, must agree with it. SWEEP is a sweep's folder: classifiers that
+differ in their seed alone are scored by their mean prediction.
 """
-_RESTORE = "--config.restore_path="
+_RESTORE, _ENSEMBLE = "--config.restore_path=", "--ensemble="
 
 
 class Request(NamedTuple):
@@ -51,6 +54,8 @@ def read_command_line(argv: list[str]) -> Request:
       ConfigError: there is no such run, or --config=FILE is not the run's.
     """
     values, overrides = parse(argv, _define, _USAGE)
+    if values.ensemble:
+        raise ConfigError("scores a whole sweep; leave out all else", "--ensemble")
     named = [o.removeprefix(_RESTORE) for o in overrides if o.startswith(_RESTORE)]
     if named and values.workdir and find(named[-1])[0].path != RunFolder(values.workdir).path:
         raise ConfigError("this and --config.restore_path name two runs; give one of them", "--workdir")
@@ -75,6 +80,7 @@ def _define(values: flags.FlagValues) -> None:
     flags.DEFINE_string(
         "workdir", None, "The run's work directory; like --config.restore_path.", flag_values=values
     )
+    flags.DEFINE_string("ensemble", None, "A sweep's folder; nothing else is given.", flag_values=values)
 
 
 def evaluate(evaluator: Evaluator, step: int | None) -> int:
@@ -119,6 +125,10 @@ def show_best(best: BestCheckpoint, record: dict | None) -> None:
 def main(argv: list[str]) -> int:
     """Scores what the command line names; returns the exit code."""
     with one_line_errors():
+        if len(argv) == 1 and argv[0].startswith(_ENSEMBLE):
+            cache.use_compilation_cache()
+            score_sweep(Path(argv[0].removeprefix(_ENSEMBLE)))
+            return 0
         folder, step, follows, overrides = read_command_line(argv)
         cache.use_compilation_cache()
         evaluator = Evaluator(registry.open_run(folder, overrides), folder)

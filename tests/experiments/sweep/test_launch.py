@@ -272,6 +272,7 @@ def test_the_same_sweep_on_slurm(tmp_path, program_env, slurm):
     wait_for(tmp_path, "finished", 1, launcher)
     kill_group(launcher)  # the jobs stay with Slurm; a second launcher waits for these very jobs
     ids = {n: (w.path / "slurm_job.txt").read_text() for n, w in runs_of(tmp_path).items()}
+    assert len(set(ids.values())) == 1  # a group is one job
     done = run(env, MAIN, *sweep)
     assert done.returncode == 0, done.stdout + done.stderr
     assert statuses(tmp_path) == ["finished"] * 4
