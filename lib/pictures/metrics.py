@@ -64,6 +64,7 @@ def _draw_panel(
         marker = "o" if len(points) == 1 else None
         axis.plot(*zip(*points, strict=True), label=name, color=colour, lw=1, marker=marker)
     axis.set(xlabel="step", ylabel=label)
+    axis.ticklabel_format(axis="y", scilimits=(-3, 4))  # few digits: the margin is fixed
     if len(names) > len(COLOURS):
         axis.legend(frameon=False, fontsize="small", loc="center left", bbox_to_anchor=(1, 0.5))
     elif len(names) > 1:
