@@ -28,7 +28,7 @@ PATH is a work directory, its checkpoints folder, or one step's folder. The run'
 its work directory; --config=FILE, if given, must agree with it. SWEEP is a sweep's folder: classifiers that
 differ in their seed alone are scored by their mean prediction.
 """
-_RESTORE, _ENSEMBLE = "--config.restore_path=", "--ensemble="
+_RESTORE = "--config.restore_path="
 
 
 class Request(NamedTuple):
@@ -47,15 +47,17 @@ class Request(NamedTuple):
     overrides: list[str]
 
 
-def read_command_line(argv: list[str]) -> Request:
-    """Reads what is to be scored, and how.
+def read_command_line(argv: list[str]) -> Request | Path:
+    """Reads what is to be scored, and how: a run, or the sweep in a folder as ensembles.
 
     Raises:
       ConfigError: there is no such run, or --config=FILE is not the run's.
     """
     values, overrides = parse(argv, _define, _USAGE)
     if values.ensemble:
-        raise ConfigError("scores a whole sweep; leave out all else", "--ensemble")
+        if overrides or values.config or values.workdir or values.follow:
+            raise ConfigError("scores a whole sweep; leave out all else", "--ensemble")
+        return Path(values.ensemble)
     named = [o.removeprefix(_RESTORE) for o in overrides if o.startswith(_RESTORE)]
     if named and values.workdir and find(named[-1])[0].path != RunFolder(values.workdir).path:
         raise ConfigError("this and --config.restore_path name two runs; give one of them", "--workdir")
@@ -125,11 +127,12 @@ def show_best(best: BestCheckpoint, record: dict | None) -> None:
 def main(argv: list[str]) -> int:
     """Scores what the command line names; returns the exit code."""
     with one_line_errors():
-        if len(argv) == 1 and argv[0].startswith(_ENSEMBLE):
+        request = read_command_line(argv)
+        if isinstance(request, Path):
             cache.use_compilation_cache()
-            score_sweep(Path(argv[0].removeprefix(_ENSEMBLE)))
+            score_sweep(request)
             return 0
-        folder, step, follows, overrides = read_command_line(argv)
+        folder, step, follows, overrides = request
         cache.use_compilation_cache()
         evaluator = Evaluator(registry.open_run(folder, overrides), folder)
         evaluator.check()

@@ -6,6 +6,7 @@ runs.json lists {"folder": of the run, "arguments": of `./run.sh train`}. What a
 log.txt, as if it had a process of its own; here a line says how each ended.
 """
 
+import collections
 import contextlib
 import itertools
 import json
@@ -67,7 +68,8 @@ class Member(Training):
             try:
                 yield
             finally:
-                self._log.flush()
+                with contextlib.suppress(OSError):  # the disk may be full
+                    self._log.flush()
 
     def end(self, stopped: Stopped) -> int:
         """Writes down that the run is finished, or was stopped."""
@@ -87,7 +89,8 @@ class Member(Training):
         """Lets go of the folder and the log; a second call does nothing."""
         super().close()
         if not self._log.closed:
-            self._log.close()
+            with contextlib.suppress(OSError):
+                self._log.close()
             if self._has_ended:
                 _say(self.folder)
 
@@ -170,15 +173,11 @@ def _in_lanes(group: _Group, shared: SharedPrograms, data: LatestData, lanes: in
     if (first := next(members, None)) is None:
         return
     with contextlib.closing(first):
-        before = _lanes_before(group.commands)
-        if not lanes and not before:
+        n = lanes and lane_counts.even(group.num_left, min(lanes, group.num_left), len(on_devices))
+        n = n or _lanes_before(group.commands, len(on_devices))
+        if not n:
             alone = Trainer(shared(first.trainer.programs.config), first.folder)
-            before = lane_counts.best(first.trainer, alone, first.state, group.num_left, on_devices)
-        n = (
-            lane_counts.even(group.num_left, min(lanes, group.num_left), len(on_devices))
-            if lanes
-            else before
-        )
+            n = lane_counts.best(first.trainer, alone, first.state, group.num_left, on_devices)
         if n == 1:
             if one is shared:
                 _one_after_another(itertools.chain([first], members), group.asked)
@@ -190,13 +189,14 @@ def _in_lanes(group: _Group, shared: SharedPrograms, data: LatestData, lanes: in
         train_side_by_side(side_by_side, itertools.chain([first], members), per_call, group.asked)
 
 
-def _lanes_before(commands: list[Command]) -> int:
-    """Returns how many lanes the runs that go on had; 0 where none has a checkpoint."""
-    for command in commands:
-        folder = RunFolder(command.folder)
-        if folder.newest_step() and folder.status().get("status") != "finished":
-            return int(folder.machine().get("lanes", "1"))
-    return 0
+def _lanes_before(commands: list[Command], num_devices: int) -> int:
+    """Returns how many lanes most of the runs had; 0 where most have no checkpoint, or are finished."""
+    counts = collections.Counter()
+    for folder in (RunFolder(command.folder) for command in commands):
+        goes_on = folder.newest_step() and folder.status().get("status") != "finished"
+        counts[int(folder.machine().get("lanes", "1")) if goes_on else 0] += 1
+    n = counts.most_common(1)[0][0]
+    return n if n < 2 else lane_counts.even(n, n, num_devices)
 
 
 def _one_after_another(members: Iterator[Member], asked: Callable[[], int | None]) -> None:

@@ -8,6 +8,7 @@ import contextlib
 import dataclasses
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -26,6 +27,7 @@ from lib.runtime.run_folder import RunFolder
 
 LOG = "log.txt"
 _STOPPED = (128 + signal.SIGINT, 128 + signal.SIGTERM)  # codes of programs that were asked to
+_KILLED = (-signal.SIGINT, -signal.SIGTERM, -signal.SIGKILL)  # and of those that had no time to answer
 
 
 class JobRun(NamedTuple):
@@ -72,6 +74,8 @@ class Job:
         with contextlib.ExitStack() as held:
             locks: dict[str, IO] = {}
             for run in self.runs:
+                if _asked:
+                    break
                 Path(run.folder).mkdir(parents=True, exist_ok=True)
                 lock = held.enter_context(files.lock(lock_of(Path(run.folder))))
                 if lock is not None:  # else a launcher that was killed has left it running
@@ -111,7 +115,7 @@ class Job:
             at = [run for run in left if run not in untouched and _status(run) == "killed"]
             if len(untouched) == len(left):
                 at, untouched = left[:1], left[1:]
-            if len(at) == 1 and code != -signal.SIGKILL:  # what is killed from outside goes on another time
+            if len(at) == 1 and code not in _KILLED:  # what is killed from outside goes on another time
                 _write_down(
                     at[0].folder, _last_error(log, size) or f"{_ended_with(program, code)}; see {log}"
                 )
@@ -124,7 +128,7 @@ class Job:
         log = Path(run.folder) / LOG
         for program in programs:
             if code := self._run(program, log, [locks[run.folder]]):
-                if not (_asked or code in (*_STOPPED, -signal.SIGTERM, -signal.SIGKILL)):
+                if not (_asked or code in (*_STOPPED, *_KILLED)):
                     lines = _lines(log) or [_ended_with(program, code)]
                     _write_down(run.folder, lines[-1].removeprefix("error: "))
                 return code
@@ -185,9 +189,9 @@ def _lines(log: Path, begin: int = 0) -> list[str]:
 
 
 def _last_error(log: Path, begin: int) -> str:
-    """Returns the last line of a log, from a byte on, that names an error; "" if none does."""
-    errors = [line for line in _lines(log, begin) if line.startswith("error: ") or "Error: " in line]
-    return errors[-1].removeprefix("error: ") if errors else ""
+    """Returns the last line of a log, from a byte on, if it is an error of the program; else ""."""
+    last = (_lines(log, begin) or [""])[-1]
+    return last.removeprefix("error: ") if re.match(r"error: |[\w.]*(Error|Exception): ", last) else ""
 
 
 def _ended_with(program: tuple[str, ...], code: int) -> str:

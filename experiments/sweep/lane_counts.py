@@ -1,5 +1,6 @@
 """How many runs of a group train side by side: measured on the spot, with the group's first run."""
 
+import contextlib
 import math
 import time
 from collections.abc import Callable, Sequence
@@ -89,12 +90,12 @@ def _seconds_in_lanes(
 ) -> float:
     """Returns how long a step of one of n runs takes, all side by side."""
     k, batches = trainer.steps_per_call(placed, 0), trainer.batches
-    lanes = Lanes(trainer.programs, batches, n, on_devices)
-    lanes.fill([jax.device_get(state)])
-    lanes.seat([jax.random.key(0)] * n, [batches.constants] * n)
     parts = [jax.tree.map(lambda x: np.asarray(x)[0], batches.feed(step)) for step in range(k)]
     feeds = jax.tree.map(lambda *x: np.stack(x), *parts)
-    return _fastest(lambda: lanes.step([feeds] * n, [0] * n)) / k / n
+    with contextlib.closing(Lanes(trainer.programs, batches, n, on_devices)) as lanes:
+        lanes.fill([jax.device_get(state)])
+        lanes.seat([jax.random.key(0)] * n, [batches.constants] * n)
+        return _fastest(lambda: lanes.step([feeds] * n, [0] * n)) / k / n
 
 
 def _fastest(call: Callable[[], None]) -> float:

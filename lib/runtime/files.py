@@ -139,7 +139,8 @@ def lock(path: Path) -> Iterator[IO | None]:
 def allow_many_open() -> None:
     """Lets this process, and those that it starts, have as many files open as the system allows."""
     most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    with contextlib.suppress(OSError, ValueError):  # a container may refuse it
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def _acquire(file: IO) -> bool:

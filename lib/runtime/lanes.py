@@ -45,6 +45,10 @@ class Lanes:
         self._keys: Any = None
         self._constants: Any = None
 
+    def close(self) -> None:
+        """Lets go of all arrays."""
+        self._states = self._keys = self._constants = None
+
     def fill(self, states: Sequence[State]) -> None:
         """Puts whole states of runs in all lanes; with fewer states than lanes, the last one repeatedly."""
         states = [states[min(i, len(states) - 1)] for i in range(self.n)]
@@ -96,31 +100,14 @@ class Lanes:
 
     @functools.cached_property
     def _step(self) -> Callable:
+        shared = self._batches.is_resident
         steps = functools.partial(
             steps_of_one_call, self._programs.experiment.train_step, self._batches.batch
         )
-        axes = self._axes
-
-        def of_one_lane(state, constants, feeds, key, first):
-            # The axis of devices, of size 1: losses are averaged over it, and keys fold its index in.
-            split, feeds = self._with_device(state), jax.tree.map(lambda x: x[None], feeds)
-            mapped = jax.vmap(steps, (axes, None, 0, None, None), 0, axis_name=devices.AXIS, axis_size=1)
-            state, metrics = mapped(split, constants, feeds, key, first)
-            return jax.tree.map(lambda x: x[0], (state, metrics))
-
-        own = None if self._batches.is_resident else 0
-        lanes = jax.vmap(of_one_lane, (0, own, 0, 0, 0))
-        nowhere = jax.tree.map(lambda x: own, self._batches.constants)
+        one = functools.partial(_steps_of_one_lane, steps, self._axes)
+        lanes = jax.vmap(one, (0, None if shared else 0, 0, 0, 0))
+        nowhere = jax.tree.map(lambda x: None if shared else 0, self._batches.constants)
         return jax.pmap(lanes, in_axes=(0, nowhere, 0, 0, 0), devices=self._devices, donate_argnums=0)
-
-    def _with_device(self, state: State) -> State:
-        """Returns a whole state with the axis of devices where a step splits it."""
-        return jax.tree.map(
-            lambda axis, part: part if axis is None else jax.tree.map(lambda x: x[None], part),
-            self._axes,
-            state,
-            is_leaf=lambda axis: axis is None,
-        )
 
     @functools.cached_property
     def _take(self) -> Callable:
@@ -135,3 +122,26 @@ class Lanes:
             return jax.tree.map(lambda x, new: x.at[i // each, i % each].set(new), states, state)
 
         return jax.jit(put, donate_argnums=0, out_shardings=self._split)
+
+
+# Not a method: JAX keeps the functions that it has compiled, which must not keep the lanes' arrays.
+def _steps_of_one_lane(
+    steps: Callable, axes: Any, state: State, constants: Any, feeds: Any, key: jax.Array, first: jax.Array
+) -> tuple[State, dict[str, jax.Array]]:
+    """Makes the steps of one lane under an axis of devices of size 1.
+
+    Losses are averaged over that axis, and keys fold its index in.
+
+    Args:
+      steps: `steps_of_one_call` of an experiment.
+      axes: of its state.
+    """
+    split = jax.tree.map(
+        lambda axis, part: part if axis is None else jax.tree.map(lambda x: x[None], part),
+        axes,
+        state,
+        is_leaf=lambda axis: axis is None,
+    )
+    mapped = jax.vmap(steps, (axes, None, 0, None, None), 0, axis_name=devices.AXIS, axis_size=1)
+    new, metrics = mapped(split, constants, jax.tree.map(lambda x: x[None], feeds), key, first)
+    return jax.tree.map(lambda x: x[0], (new, metrics))

@@ -68,6 +68,7 @@ def train_side_by_side(
                 _fill(lanes, riders, queue, per_call, asked)
     finally:  # with an error of the program of all of them, they can go on from their checkpoints
         with contextlib.ExitStack() as closing:
+            closing.callback(lanes.close)
             for rider in riders.values():
                 closing.callback(rider.run.close)
                 closing.callback(rider.close)
@@ -165,7 +166,14 @@ def _advance(
 ) -> int | None:
     """Makes a call of all lanes; runs that end or fail leave theirs. Returns the signal, or None."""
     k = min(rider.steps_of_call() for rider in riders.values())
-    feeds = {lane: rider.feed(k) for lane, rider in riders.items()}
+    feeds = {}
+    for lane, rider in list(riders.items()):
+        with _alone(rider):
+            feeds[lane] = rider.feed(k)
+        if rider.has_ended:
+            del riders[lane]
+    if not riders:
+        return asked()
     some = min(riders)  # whose feed idle lanes get: what comes of them is not looked at
     at = [riders.get(lane, riders[some]).recorder.done for lane in range(lanes.n)]
     metrics = lanes.step([feeds.get(lane, feeds[some]) for lane in range(lanes.n)], at)

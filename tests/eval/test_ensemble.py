@@ -50,7 +50,7 @@ def test_runs_that_differ_in_their_seed_are_scored_together(tmp_path, capsys):
     rate = "classifier.optimizer.learning_rate"
     runs = [{rate: r, "seed": seed} for r in (0.01, 0.1) for seed in (0, 1)] + [{rate: 0.2, "seed": 0}]
     _sweep(tmp_path, "classifier/digits", runs, *_RUN)
-    assert main([f"--ensemble={tmp_path}"]) == 0
+    assert main(["--ensemble", str(tmp_path)]) == 0
     written = pd.read_csv(tmp_path / "ensemble.csv")
     assert written[rate].tolist() == [0.01, 0.1]
     assert written["members"].tolist() == [2, 2]

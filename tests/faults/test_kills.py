@@ -47,9 +47,9 @@ def kill_at_random(module, args, log, random, kills: int, longest: float = 2.0) 
 
 
 def last_state(folder: RunFolder):
-    """Returns the parameters that a run saved last."""
+    """Returns the state that a run saved last."""
     programs = registry.open_run(folder, use_devices=jax.local_devices()[:1])
-    return folder.restore(programs.abstract_state())[1].params
+    return folder.restore(programs.abstract_state())[1]
 
 
 def lines(records_of_run: list[dict]) -> list[dict]:

@@ -60,7 +60,8 @@ def statuses(tmp_path) -> dict[str, str]:
 
 
 def test_the_run_at_which_a_process_dies_fails_and_others_go_on(tmp_path, runs, monkeypatch):
-    first = trained(tmp_path, ("a", "finished"), ("b", "training"), -11, "RuntimeError: no such thing\n")
+    text = "failed    a: ValueError: of another\nRuntimeError: no such thing\n"
+    first = trained(tmp_path, ("a", "finished"), ("b", "training"), -11, text)
     second = trained(tmp_path, ("c", "finished"), ("d", "failed"), 0, "")
     started = played(monkeypatch, first, second)
     assert Job(runs, str(tmp_path / "jobs" / "log"))() == 0
@@ -72,7 +73,7 @@ def test_the_run_at_which_a_process_dies_fails_and_others_go_on(tmp_path, runs, 
 
 def test_runs_side_by_side_when_a_process_dies_go_on_one_after_another(tmp_path, runs, monkeypatch):
     first = trained(tmp_path, ("a", "training"), ("b", "training"), -11, "8 lanes\n")
-    second = trained(tmp_path, ("a", "finished"), ("b", "training"), 1, "")
+    second = trained(tmp_path, ("a", "finished"), ("b", "training"), 1, "failed    a: Error: of another\n")
     started = played(
         monkeypatch, first, second, trained(tmp_path, ("c", "finished"), ("d", "finished"), 0, "")
     )
@@ -82,8 +83,9 @@ def test_runs_side_by_side_when_a_process_dies_go_on_one_after_another(tmp_path,
     assert RunFolder(tmp_path / "b").status()["error"].startswith(f"{BATCH} ended with code 1; see ")
 
 
-def test_what_is_killed_from_outside_goes_on_another_time(tmp_path, runs, monkeypatch):
-    first = trained(tmp_path, ("a", "training"), -signal.SIGKILL, "")
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_what_is_killed_from_outside_goes_on_another_time(tmp_path, runs, monkeypatch, number):
+    first = trained(tmp_path, ("a", "training"), -number, "")
     played(monkeypatch, first, trained(tmp_path, *((n, "finished") for n in "bcd"), 0, ""))
     Job(runs, str(tmp_path / "jobs" / "log"))()
     assert statuses(tmp_path) == {"a": "killed", "b": "finished", "c": "finished", "d": "finished"}
