@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from campaign import RUN
 
+from experiments import main as alone
 from experiments import registry
 from experiments.sweep.batch import Command
 from lib.runtime.run_folder import RunFolder
@@ -43,6 +44,14 @@ def last_states(made) -> list:
         programs = registry.open_run(folder, use_devices=jax.local_devices()[:1])
         states.append(folder.restore(programs.abstract_state())[1])
     return states
+
+
+def trained_alone(folder) -> list[Command]:
+    """Trains the runs of RATES in a folder, each alone, on the first device."""
+    made = commands(folder, *rates(*RATES))
+    with one_device(), contextlib.redirect_stdout(None):
+        assert [alone.main(c.arguments) for c in made] == [0] * len(made)
+    return made
 
 
 @contextlib.contextmanager

@@ -1,14 +1,11 @@
 """Sweeps' folders written by hand, with known numbers."""
 
-import contextlib
 import itertools
 import json
 
 import numpy as np
 import pytest
-from small_batches import RATES, commands, one_device, rates
 
-from experiments import main as alone
 from lib.pictures.images import image_grid
 from lib.runtime.run_folder import RunFolder
 
@@ -70,12 +67,3 @@ def grid(tmp_path_factory):
             train=[{"step": n, "loss": loss(rate, optimizer, seed, n)} for n in steps],
         )
     return sweep
-
-
-@pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory):
-    """Trains the runs of RATES, each alone, on the first device."""
-    made = commands(tmp_path_factory.mktemp("alone"), *rates(*RATES))
-    with one_device(), contextlib.redirect_stdout(None):
-        assert [alone.main(c.arguments) for c in made] == [0] * len(made)
-    return made
