@@ -10,7 +10,7 @@ import numpy as np
 from absl import flags
 
 from benchmarks.timing import timed
-from eval import sampling, scores
+from eval import distances, sampling, scores, tfgan
 from eval.networks import NETWORKS
 from experiments import catalogue, registry
 from lib.command_line import parse
@@ -69,9 +69,17 @@ def _measure_distances(rng: np.random.Generator) -> None:
     _print_rate(f"moments, {_FEATURES} features", n, lambda: moments.update(features))
     other_moments.update(others)
     a, b = moments.gaussian(), other_moments.gaussian()
-    _print_time(f"Frechet distance, {_FEATURES} features", lambda: scores.frechet_distance(a, b))
     x, y = np.split(features, 2)
-    _print_time(f"kernel distance, {len(x)} x {len(y)}", lambda: scores.kernel_distance(x, y))
+    root = distances.square_root(a.covariance)
+    times = {
+        f"Frechet distance, {_FEATURES} features": lambda: distances.frechet_distance(a, b),
+        ".. where the reference's root is known": lambda: distances.frechet_distance(a, b, root),
+        ".. by TF-GAN": lambda: tfgan.frechet_distance(a, b),
+        f"kernel distance, {len(x)} x {len(y)}": lambda: distances.kernel_distance(x, y),
+        ".. by TF-GAN ": lambda: tfgan.kernel_distance(x, y),
+    }
+    for name, work in times.items():
+        _print_time(name, work)
 
 
 def _print_rate(name: str, images: int, work: Callable[[], object]) -> None:

@@ -1,21 +1,12 @@
-"""TF-GAN's scores of a set of images, from a network's logits and features."""
+"""Scores of a set of images that come in batches, from a network's logits and features."""
 
+import functools
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
 
 import numpy as np
 
+from eval.distances import Gaussian, classifier_score, frechet_distance, kernel_distance, square_root
 from eval.networks import Network
-from eval.tfgan import tfgan_eval
-from lib.tensorflow import tensorflow
-
-
-class Gaussian(NamedTuple):
-    """Mean [d] and unbiased covariance [d, d] of n features, float64."""
-
-    mean: np.ndarray
-    covariance: np.ndarray
-    n: int
 
 
 class FeatureMoments:
@@ -44,33 +35,6 @@ class FeatureMoments:
         return Gaussian(self._centre + mean, covariance, self._n)
 
 
-def classifier_score(logits: np.ndarray) -> float:
-    """Returns the Inception score (Salimans et al. 2016) of any network's logits [n, classes].
-
-    exp E_x KL(p(y|x) || p(y)), with p(y) the mean of p(y|x) over the n images.
-    """
-    return float(tfgan_eval().classifier_score_from_logits(logits))
-
-
-def frechet_distance(a: Gaussian, b: Gaussian) -> float:
-    """Returns the Frechet distance of two Gaussians (Heusel et al. 2017), in float64.
-
-    ||m - m'||^2 + Tr(S + S' - 2 (S S')^(1/2))
-    """
-    root = tfgan_eval().classifier_metrics.trace_sqrt_product(a.covariance, b.covariance)
-    traces = np.trace(a.covariance) + np.trace(b.covariance)
-    return float(np.sum((a.mean - b.mean) ** 2) + traces - 2 * root)
-
-
-def kernel_distance(a: np.ndarray, b: np.ndarray) -> float:
-    """Returns the kernel distance KID (Binkowski et al. 2018) of features [n, d] and [m, d].
-
-    The unbiased squared MMD with the kernel k(x, y) = (x.y / d + 1)^3.
-    """
-    distance = tfgan_eval().kernel_classifier_distance_from_activations
-    return float(distance(*(tensorflow().constant(x, "float32") for x in (a, b))))
-
-
 class Reference:
     """What samples are compared with: statistics of all images of a split, as a network sees them.
 
@@ -81,6 +45,11 @@ class Reference:
 
     def __init__(self, gaussian: Gaussian, features: np.ndarray):
         self.gaussian, self.features = gaussian, features
+
+    @functools.cached_property
+    def root(self) -> np.ndarray:
+        """Returns the square root of the covariance, which all distances share."""
+        return square_root(self.gaussian.covariance)
 
     @classmethod
     def of(cls, network: Network, batches: Iterable[np.ndarray], kernel_samples: int) -> "Reference":
@@ -120,7 +89,9 @@ class Scores:
         """Returns the scores of all images so far: {"score", "frechet", "kernel"}."""
         return {
             "score": classifier_score(np.concatenate(self._logits)),
-            "frechet": frechet_distance(self._reference.gaussian, self._moments.gaussian()),
+            "frechet": frechet_distance(
+                self._reference.gaussian, self._moments.gaussian(), self._reference.root
+            ),
             "kernel": kernel_distance(self._reference.features, np.concatenate(self._features)),
         }
 

@@ -13,6 +13,9 @@ import warnings
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from eval.distances import Gaussian
 from lib.tensorflow import tensorflow
 
 
@@ -29,3 +32,21 @@ def tfgan_eval() -> Any:
         warnings.simplefilter("ignore")  # tensorflow-hub's use of pkg_resources
         from tensorflow_gan.python import eval as module
     return module
+
+
+def classifier_score(logits: np.ndarray) -> float:
+    """Returns `eval.distances.classifier_score`, in float32."""
+    return float(tfgan_eval().classifier_score_from_logits(logits))
+
+
+def frechet_distance(a: Gaussian, b: Gaussian) -> float:
+    """Returns `eval.distances.frechet_distance`, in float64."""
+    root = tfgan_eval().classifier_metrics.trace_sqrt_product(a.covariance, b.covariance)
+    traces = np.trace(a.covariance) + np.trace(b.covariance)
+    return float(np.sum((a.mean - b.mean) ** 2) + traces - 2 * root)
+
+
+def kernel_distance(a: np.ndarray, b: np.ndarray) -> float:
+    """Returns `eval.distances.kernel_distance`, in float32."""
+    distance = tfgan_eval().kernel_classifier_distance_from_activations
+    return float(distance(*(tensorflow().constant(x, "float32") for x in (a, b))))
