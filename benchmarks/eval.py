@@ -42,9 +42,9 @@ def measure(config: Run) -> None:
     _measure_images(programs, config)
     _measure_distances(np.random.default_rng(0))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-    print(f"{'peak memory of the process':34} {peak:12.2f} GiB")
+    print(f"{'peak memory of the process':39} {peak:12.2f} GiB")
     if used := devices[0].memory_stats():
-        print(f"{'peak memory of the device':34} {used['peak_bytes_in_use'] / 2**30:12.2f} GiB")
+        print(f"{'peak memory of the device':39} {used['peak_bytes_in_use'] / 2**30:12.2f} GiB")
 
 
 def _measure_images(programs: Programs, config: Run) -> None:
@@ -86,13 +86,13 @@ def _print_rate(name: str, images: int, work: Callable[[], object]) -> None:
     """Prints the images/s of a piece of work, after one warm-up."""
     work()
     seconds = timed(work)
-    print(f"{name:34} {images / seconds:12,.0f} images/s  ({images:,} in {seconds:.2f} s)", flush=True)
+    print(f"{name:39} {images / seconds:12,.0f} images/s  ({images:,} in {seconds:.2f} s)", flush=True)
 
 
 def _print_time(name: str, work: Callable[[], object]) -> None:
     """Prints the seconds of a piece of work, after one warm-up."""
     work()
-    print(f"{name:34} {timed(work):12.2f} s", flush=True)
+    print(f"{name:39} {timed(work):12.2f} s", flush=True)
 
 
 def _define(values: flags.FlagValues) -> None:
