@@ -66,12 +66,12 @@ class Job:
     def __call__(self) -> int:
         """Starts the programs one after another; returns 0, or the exit code of one that failed."""
         _asked.clear()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, _pass_on)
         if self.cores:
             os.sched_setaffinity(0, self.cores)
         files.allow_many_open()  # a lock for each run here, and some files for each lane of the program
         with contextlib.ExitStack() as held:
+            for number in (signal.SIGTERM, signal.SIGINT):
+                held.callback(signal.signal, number, signal.signal(number, _pass_on))
             locks: dict[str, IO] = {}
             for run in self.runs:
                 if _asked:
