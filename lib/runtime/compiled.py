@@ -1,6 +1,7 @@
 """The compiled functions of an experiment, each compiled once: for one run, or for all of one structure."""
 
 import functools
+import math
 import os
 import time
 from collections.abc import Callable
@@ -25,6 +26,7 @@ class Compiled:
         """Compiles nothing yet."""
         self._experiment, self._devices = experiment, on_devices
         self._training_steps: dict[Any, Callable] = {}
+        self._costs: dict[Callable, tuple[bool, float]] = {}
         self._samples: dict[int, Callable] = {}
         self.draw = jax.jit(experiment.draw)
         self.name = f"{time.time_ns():x}-{os.getpid():x}"
@@ -49,6 +51,19 @@ class Compiled:
             in_axes = (axes, nowhere, 0, None, None)
             self._training_steps[which] = self._pmap(steps, in_axes, (axes, None), donate_argnums=0)
         return self._training_steps[which]
+
+    def cost(self, steps: Callable, *arguments: Any) -> tuple[bool, float]:
+        """Returns (whether a step has convolutions, its floating-point operations as far as known).
+
+        Args:
+          steps: of `training_steps`.
+          arguments: of it, for one step.
+        """
+        if steps not in self._costs:
+            lowered = steps.lower(*arguments)
+            operations = (lowered.cost_analysis() or {}).get("flops", math.inf)
+            self._costs[steps] = "convolution" in lowered.as_text(), operations
+        return self._costs[steps]
 
     @functools.cached_property
     def eval_steps(self) -> Callable:

@@ -8,7 +8,6 @@ stopped, in whatever way, and started again is bitwise the run that never stoppe
 
 import contextlib
 import functools
-import math
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
@@ -188,13 +187,11 @@ class Trainer:
         return largest_divisor([most], max(1, int(_OPERATIONS_PER_CALL / max(operations, 1))))
 
     def cost(self, state: State, first: int) -> tuple[bool, float]:
-        """Returns (whether a step has convolutions, its floating-point operations as far as known)."""
+        """Returns `lib.runtime.compiled.Compiled.cost` of the run's step."""
         programs = self.programs
         feeds = jax.tree.map(lambda x: np.asarray(x)[:, None], self.batches.feed(first))
         key, constants = jax.random.key(self._config.seed), programs.constants(self.batches)
-        step = self._steps.lower(state, constants, feeds, key, np.uint32(first))
-        operations = (step.cost_analysis() or {}).get("flops", math.inf)
-        return "convolution" in step.as_text(), operations
+        return programs.compiled.cost(self._steps, state, constants, feeds, key, np.uint32(first))
 
     def _dispatches(self, first: int, last: int, per_call: int) -> Iterator[tuple[int, int, Any]]:
         """Yields (first step, number of steps k, feeds [d, k, ..]) of every call of the device."""
