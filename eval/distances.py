@@ -25,9 +25,14 @@ def classifier_score(logits: np.ndarray) -> float:
 
     exp E_x KL(p(y|x) || p(y)), with p(y) the mean of p(y|x) over the n images.
     """
-    log_p = log_softmax(np.asarray(logits, np.float64), -1)
-    log_mean = logsumexp(log_p, 0) - np.log(len(log_p))
+    log_p, log_mean = log_probabilities(logits)
     return float(np.exp(np.mean(np.sum(np.exp(log_p) * (log_p - log_mean), -1))))
+
+
+def log_probabilities(logits: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Returns (log softmax of logits [n, ..], log of the mean of those probabilities over n [..])."""
+    log_p = log_softmax(np.asarray(logits, np.float64), -1)
+    return log_p, logsumexp(log_p, 0) - np.log(len(log_p))
 
 
 def square_root(covariance: np.ndarray) -> np.ndarray:

@@ -7,8 +7,8 @@ from typing import NamedTuple
 import jax
 import numpy as np
 import pandas as pd
-from scipy.special import log_softmax, logsumexp
 
+from eval.distances import log_probabilities
 from experiments import registry
 from experiments.sweep.frames import SEED
 from experiments.sweep.names import shorten, text
@@ -48,8 +48,7 @@ def score(logits: np.ndarray, labels: np.ndarray) -> Scores:
       logits: [m, n, classes] of m members.
       labels: [n].
     """
-    log_p = log_softmax(np.asarray(logits, np.float64), -1)
-    mean = logsumexp(log_p, 0) - np.log(len(log_p))
+    log_p, mean = log_probabilities(logits)
     rows = np.arange(len(labels))
     return Scores(
         accuracy=float(np.mean(mean.argmax(-1) == labels)),
