@@ -67,3 +67,11 @@ def grid(tmp_path_factory):
             train=[{"step": n, "loss": loss(rate, optimizer, seed, n)} for n in steps],
         )
     return sweep
+
+
+@pytest.fixture(scope="session")
+def undisturbed(tmp_path_factory):
+    """Trains the runs of `small_batches.RATES`, each alone, on the first device."""
+    from small_batches import trained_alone  # it imports the tests' own conftest: not while this is loaded
+
+    return trained_alone(tmp_path_factory.mktemp("alone"))

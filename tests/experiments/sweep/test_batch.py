@@ -15,7 +15,6 @@ from small_batches import (
     one_device,
     rates,
     statuses,
-    trained_alone,
 )
 
 from experiments import main as alone
@@ -24,11 +23,6 @@ from lib.runtime import records
 from lib.runtime.json_files import read_json
 from lib.runtime.recorder import Recorder
 from lib.runtime.run_folder import RunFolder
-
-
-@pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory):
-    return trained_alone(tmp_path_factory.mktemp("alone"))
 
 
 def test_runs_one_after_another_are_bitwise_those_alone(tmp_path, undisturbed, capsys):

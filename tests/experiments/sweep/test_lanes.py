@@ -19,7 +19,6 @@ from small_batches import (
     one_device,
     rates,
     statuses,
-    trained_alone,
 )
 
 from experiments.sweep import batch, lane_counts
@@ -28,11 +27,6 @@ from lib.runtime.json_files import read_json
 from lib.runtime.lanes import Lanes
 from lib.runtime.run_folder import RunFolder
 from lib.runtime.trainer import Trainer
-
-
-@pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory):
-    return trained_alone(tmp_path_factory.mktemp("alone"))
 
 
 @pytest.mark.parametrize(("lanes", "devices"), [(2, 1), (3, 1), (2, 2), (3, 2)])
