@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from experiments.sweep import structure
 from experiments.sweep.plan import Planned
 
+_PARTS_OF_EACH = 2  # of several processes: whoever is done early takes another part
+
 
 @dataclasses.dataclass(frozen=True)
 class Batch:
@@ -18,9 +20,6 @@ class Batch:
     def name(self) -> str:
         """Returns the name of its first run."""
         return self.runs[0].name
-
-
-_PARTS_OF_EACH = 2  # of several processes: whoever is done early takes another part
 
 
 def by_structure(runs: Sequence[Planned]) -> list[Batch]:

@@ -25,8 +25,10 @@ def best(
 ) -> int:
     """Returns how many lanes make the steps of a group's runs fastest; 1: one run after another.
 
-    On CPUs, steps with convolutions are several times slower under vmap: they get 1 unmeasured. So do runs
-    whose steps take less time than it would take to measure.
+    On CPUs, steps with convolutions get 1 unmeasured: vmap may make them much slower (on 2 cores, a run's
+    step of configs/classifier/digits.py takes 1.7 ms alone and 4.2 ms in 4 lanes), and gains little at best
+    (configs/gan/digits.py: 4.5 and 3.6 ms). So do runs whose steps take less time than it would take to
+    measure.
 
     Args:
       trainer: of the first run, on one device.

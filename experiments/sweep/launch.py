@@ -49,7 +49,7 @@ class Resources:
 
 
 class Launcher:
-    """Keeps up to `jobs` jobs going until all have ended: each a batch of runs, or one run."""
+    """Keeps up to `resources.jobs` jobs going until all have ended: each a batch of runs, or one run."""
 
     def __init__(self, folder: Path, resources: Resources):
         """Prepares to run what belongs in a sweep's folder.
@@ -61,7 +61,7 @@ class Launcher:
             raise ConfigError(
                 "no Slurm here (no sbatch); use local, or a login node of a cluster", "--cluster"
             )
-        self._folder, self._resources, self.jobs = folder, resources, resources.jobs
+        self._folder, self._resources = folder, resources
         # A job may run out of its time, and be queued again, as often as it takes.
         self._executor = submitit.AutoExecutor(
             folder / "jobs", cluster=resources.cluster, slurm_max_num_timeout=10**6

@@ -90,10 +90,11 @@ def launch(values: flags.FlagValues, folder: Path, runs: list[Planned]) -> int:
     print(f"{len(runs)} runs in {folder}: {summary}; {len(missing)} to do")
     if counts["failed"] and not values.retry:
         print("what has failed is left; --retry runs it again")
-    launcher = Launcher(folder, _resources(values, len(runs))) if missing else None
+    resources = _resources(values, len(runs))
+    launcher = Launcher(folder, resources) if missing else None
     _write_sweep(values, folder, runs)
     if launcher:
-        launcher.launch(_batches(values, missing, launcher.jobs))
+        launcher.launch(_batches(values, missing, resources.jobs))
     return int(any(run.status() != "finished" for run in runs))
 
 

@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from lib.data.pipeline import Batches
 from lib.experiment import State
 from lib.runtime import devices
 from lib.runtime.compiled import steps_of_one_call
@@ -26,7 +27,7 @@ class Lanes:
       n: how many lanes there are.
     """
 
-    def __init__(self, programs: Programs, batches: Any, n: int, on_devices: Sequence[jax.Device]):
+    def __init__(self, programs: Programs, batches: Batches, n: int, on_devices: Sequence[jax.Device]):
         """Compiles nothing and places nothing.
 
         Args:
