@@ -11,7 +11,7 @@ from absl import flags
 
 from benchmarks.timing import timed
 from eval import distances, sampling, scores, tfgan
-from eval.networks import NETWORKS
+from eval.networks import scoring_network
 from experiments import catalogue, registry
 from lib.command_line import parse
 from lib.config import apply_overrides, load_file
@@ -54,11 +54,12 @@ def _measure_images(programs: Programs, config: Run) -> None:
     placed = programs.place(jax.device_get(programs.init()))
     draw = functools.partial(sampling.generated, programs, placed, n, b, 0, quiet=True)
     _print_rate("sampling", n, lambda: collections.deque(draw(), maxlen=0))
-    network = NETWORKS[section.network](config, programs.data.train).load()
+    network = scoring_network(config, programs.data.train).load()
     batch = next(draw())
     calls = -(-n // b)
     name = f"network ({network.name})"
-    _print_rate(name, calls * len(batch), lambda: [network.apply(batch) for _ in range(calls)])
+    seen = lambda: jax.block_until_ready([network.apply(batch) for _ in range(calls)])  # noqa: E731
+    _print_rate(name, calls * len(batch), seen)
 
 
 def _measure_distances(rng: np.random.Generator) -> None:

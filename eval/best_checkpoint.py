@@ -4,7 +4,8 @@ import contextlib
 import shutil
 from collections.abc import Sequence
 
-from eval.evaluation import Evaluator, recorded_metrics
+from eval.evaluation import Evaluator
+from eval.report import recorded_metrics
 from lib.experiment import State
 from lib.runtime import checkpoints, records
 from lib.runtime.files import remove_tree

@@ -1,27 +1,27 @@
 """The evaluation of one checkpoint: the experiment's own metrics, and scores of its samples."""
 
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from types import ModuleType
 
 import jax
 import numpy as np
 
-from eval import sampling
+from eval import distances, sampling, tfgan
 from eval.image_scorer import ImageScorer
-from eval.networks import NETWORKS, Network, UnloadedNetwork
+from eval.networks import Network, UnloadedNetwork, scoring_network
+from eval.report import nearest_training_images, score_curves, shares, table
+from eval.statistics_file import digest, read_statistics
 from lib.data import Dataset, load_split
 from lib.errors import ConfigError, nearest
 from lib.experiment import State
 from lib.pictures.images import image_grid
-from lib.pictures.metrics import by_panel, metric_curves
 from lib.runtime import checkpoints, records, streams
 from lib.runtime.interval_means import NotFiniteError
 from lib.runtime.programs import Programs
 from lib.runtime.run_folder import RunFolder
-from lib.tables import aligned, mean_and_spread
 
 _GRID = 100  # samples in the picture
-_NOT_SHOWN = ("network", "network_checksum", "resize", "classes")
 
 
 class Evaluator:
@@ -33,17 +33,27 @@ class Evaluator:
       config: of the run, with the evaluation's own section.
     """
 
-    def __init__(self, programs: Programs, folder: RunFolder):
+    def __init__(self, programs: Programs, folder: RunFolder, functions: ModuleType = distances):
+        """Computes nothing yet.
+
+        Args:
+          programs: of the run's experiment.
+          folder: the run's.
+          functions: the module of the distances: `eval.distances`, or `eval.tfgan`, then Inception runs by
+            TensorFlow too.
+        """
         self.programs, self.folder, self.config = programs, folder, programs.config
+        self._functions = functions
 
     def check(self) -> None:
-        """Checks, before there is a checkpoint, the network for the images, and the best metric's name.
+        """Checks, before there is a checkpoint, the network, the reference, and the best metric's name.
 
         Raises:
-          ConfigError: there is no such network, none for such images, or no such metric.
+          ConfigError: there is no such network, none for such images, no such reference, one of too few
+            images, or no such metric.
         """
         if self._unloaded:
-            _ = self._reference  # loads it
+            self._check_reference()
         wanted, known = self.config.eval.best_metric.removeprefix("-"), self.metric_names
         if wanted and wanted not in known:
             raise ConfigError(f"no metric '{wanted}'{nearest(wanted, known)}", "config.eval.best_metric")
@@ -64,7 +74,18 @@ class Evaluator:
     def _unloaded(self) -> UnloadedNetwork | None:
         if "samples" not in self.programs.experiment.outputs:
             return None
-        return NETWORKS[self.config.eval.network](self.config, self.programs.data.train)
+        return scoring_network(self.config, self.programs.data.train, self._functions is tfgan)
+
+    def _check_reference(self) -> None:
+        """Checks what samples are compared with."""
+        section, size = self.config.eval, self._reference.size  # loads it
+        if section.reference_statistics:
+            read_statistics(section.reference_statistics, self._unloaded.num_features)
+        elif section.neighbours >= size:
+            raise ConfigError(
+                f"{section.neighbours} of the {size:,} reference images are no neighbours; use less",
+                "config.eval.neighbours",
+            )
 
     @functools.cached_property
     def network(self) -> Network | None:
@@ -77,9 +98,11 @@ class Evaluator:
         split = {"split": self.config.dataset.eval_split}
         if self.network is None:
             return split
-        names = ("num_samples", "num_splits", "kernel_samples", "batch_size")  # samples depend on the last
-        names += ("reference_split",)
+        names = ("num_samples", "num_splits", "kernel_samples", "neighbours", "reference_split")
+        names += ("batch_size",)  # samples depend on it
+        file = self.config.eval.reference_statistics
         return split | {
+            "reference_statistics": digest(file) if file else "",
             "network": self.network.name,
             "network_checksum": self.network.checksum,
             "resize": self.network.resize,
@@ -106,8 +129,8 @@ class Evaluator:
     def record(self, record: dict) -> None:
         """Appends a record to metrics/eval.jsonl and to TensorBoard's events, and draws all of them."""
         records.append_score(self.folder.metrics, self.folder.tensorboard, record)
-        panels = by_panel(recorded_metrics(record))
-        metric_curves(list(self.records().values()), panels, self.folder.figures / "scores.png")
+        bounds = self._scorer.bounds if self._scorer else []
+        score_curves(list(self.records().values()), bounds, self.folder.figures / "scores.png")
 
     def score(self, state: State, step: int) -> dict:
         """Prints all scores of a state, and draws samples.
@@ -145,7 +168,7 @@ class Evaluator:
 
     @functools.cached_property
     def _scorer(self) -> ImageScorer | None:
-        return self.network and ImageScorer(self.programs, self.network, self._reference)
+        return self.network and ImageScorer(self.programs, self.network, self._reference, self._functions)
 
     @functools.cached_property
     def _reference(self) -> Dataset:
@@ -170,52 +193,41 @@ class Evaluator:
             kind: self._drawn_and_scored(scorer, kind, averaged, step)
             for kind, averaged in self.programs.experiment.averages(placed).items()
         }
-        reference = self.config.eval.reference_split or self.config.dataset.eval_split
         of_averages = ", samples of averaged parameters" if averages else ""
-        print(f"against the {reference} split: samples{of_averages}, real images (floor), noise (ceiling)")
+        rows = f"samples{of_averages}, real images (floor), noise (ceiling)"
+        print(f"against {self._reference_name()}: {rows}")
         print(table([samples, *averages.values(), *scorer.bounds]))
-        print(f"classes of the samples: {shares(samples['classes'])}")
-        for kind, record in averages.items():
-            print(f"classes of the {kind} average's: {shares(record['classes'])}")
+        if samples["classes"]:
+            print(f"classes of the samples: {shares(samples['classes'])}")
+            for kind, record in averages.items():
+                print(f"classes of the {kind} average's: {shares(record['classes'])}")
         record = {name: value for name, value in samples.items() if name != "images"}
         for kind, of_average in averages.items():
             numbers = {n: v for n, v in of_average.items() if isinstance(v, float) or n == "classes"}
             record |= {f"{kind}/{name}": value for name, value in numbers.items()}
         return record
 
+    def _reference_name(self) -> str:
+        """Returns what samples are compared with, in words."""
+        if file := self.config.eval.reference_statistics:
+            return f"the statistics in {file}"
+        return f"the {self.config.eval.reference_split or self.config.dataset.eval_split} split"
+
+    @functools.cached_property
+    def _held_out_images(self) -> np.ndarray:
+        """Returns some images that training has not seen."""
+        return next(sampling.real(self.programs.data.held_out, _GRID, _GRID, self.config.seed, quiet=True))
+
     def _drawn_and_scored(self, scorer: ImageScorer, name: str, placed: State, step: int) -> dict:
         """Draws some samples of a placed state, and returns the record of all."""
         section = self.config.eval
         draw = functools.partial(sampling.generated, self.programs, placed, seed=self.config.seed)
-        grid = next(draw(n=_GRID, batch_size=_GRID, quiet=True))
+        grid = np.asarray(next(draw(n=_GRID, batch_size=_GRID, quiet=True)))
         if not np.isfinite(grid).all():
             raise NotFiniteError(f"step {step}: not finite: {name}; it is not recorded")
         prefix = "eval" if name == "samples" else f"eval_{name}"
         image_grid(grid, self.folder.figures / f"{prefix}_{step:07}.png")
+        if name == "samples":
+            nearest = self.folder.figures / f"nearest_{step:07}.png"
+            print(nearest_training_images(grid, self._held_out_images, self.programs.data.train, nearest))
         return scorer.record(name, draw(n=section.num_samples, batch_size=section.batch_size))
-
-
-def recorded_metrics(record: Mapping) -> list[str]:
-    """Returns the names of a record's metrics, without their spreads and the conditions."""
-    return [n for n, v in record.items() if isinstance(v, float) and not n.endswith("_std")]
-
-
-def table(records: Sequence[Mapping]) -> str:
-    """Formats records as aligned columns; a `<name>_std` stands behind its mean as +-."""
-    names = [n for n in records[0] if n not in _NOT_SHOWN and not n.endswith("_std")]
-    return aligned([names] + [[_cell(record, name) for name in names] for record in records])
-
-
-def shares(counts: Sequence[int]) -> str:
-    """Formats how often each class is the most likely one, in percent; of many classes the top ten."""
-    total = sum(counts)
-    order = sorted(range(len(counts)), key=lambda c: -counts[c])[:10]
-    order = order if len(counts) > 10 else sorted(order)
-    return "  ".join(f"{c}: {100 * counts[c] / total:.0f}%" for c in order)
-
-
-def _cell(record: Mapping, name: str) -> str:
-    value = record[name]
-    if isinstance(value, float):
-        return mean_and_spread(value, record.get(f"{name}_std", 0.0))
-    return f"{value:,}" if isinstance(value, int) else value

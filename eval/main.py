@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from absl import flags
 
+from eval import distances, tfgan
 from eval.best_checkpoint import BestCheckpoint
 from eval.ensemble import score_sweep
 from eval.evaluation import Evaluator
@@ -21,7 +22,7 @@ from lib.runtime.run_folder import RunFolder, check_same_run, find
 
 _USAGE = """Scores a checkpoint: the newest of a run, or any other.
 
-  ./run.sh eval [--config.restore_path=PATH] [--follow] [--config.eval.FIELD=VALUE ...]
+  ./run.sh eval [--config.restore_path=PATH] [--follow] [--with=tfgan] [--config.eval.FIELD=VALUE ...]
   ./run.sh eval --ensemble=SWEEP
 
 PATH is a work directory, its checkpoints folder, or one step's folder. The run's own config is read from
@@ -38,12 +39,14 @@ class Request(NamedTuple):
       folder: of the run.
       step: of the checkpoint; None for the newest.
       follow: whether every checkpoint is scored, also those that training has not written yet.
+      with_tfgan: whether TF-GAN computes the scores.
       overrides: `--config.a.b=VALUE`, of the run's own config.
     """
 
     folder: RunFolder
     step: int | None
     follow: bool
+    with_tfgan: bool
     overrides: list[str]
 
 
@@ -55,7 +58,7 @@ def read_command_line(argv: list[str]) -> Request | Path:
     """
     values, overrides = parse(argv, _define, _USAGE)
     if values.ensemble:
-        if overrides or values.config or values.workdir or values.follow:
+        if overrides or values.config or values.workdir or values.follow or values["with"].value:
             raise ConfigError("scores a whole sweep; leave out all else", "--ensemble")
         return Path(values.ensemble)
     named = [o.removeprefix(_RESTORE) for o in overrides if o.startswith(_RESTORE)]
@@ -72,7 +75,7 @@ def read_command_line(argv: list[str]) -> Request | Path:
         raise ConfigError("takes a run, not one step; name its work directory", "--follow")
     if values.config:
         check_same_run(load_file(values.config), registry.own_config(folder), folder, "--config")
-    return Request(folder, step, values.follow, overrides)
+    return Request(folder, step, values.follow, values["with"].value == "tfgan", overrides)
 
 
 def _define(values: flags.FlagValues) -> None:
@@ -82,6 +85,8 @@ def _define(values: flags.FlagValues) -> None:
     flags.DEFINE_string(
         "workdir", None, "The run's work directory; like --config.restore_path.", flag_values=values
     )
+    by = "Who computes the scores, and runs Inception: tfgan, by TensorFlow; else this program, by JAX."
+    flags.DEFINE_enum("with", None, ["tfgan"], by, flag_values=values)
     flags.DEFINE_string("ensemble", None, "A sweep's folder; nothing else is given.", flag_values=values)
 
 
@@ -132,9 +137,10 @@ def main(argv: list[str]) -> int:
             cache.use_compilation_cache()
             score_sweep(request)
             return 0
-        folder, step, follows, overrides = request
+        folder, step, follows, with_tfgan, overrides = request
         cache.use_compilation_cache()
-        evaluator = Evaluator(registry.open_run(folder, overrides), folder)
+        functions = tfgan if with_tfgan else distances
+        evaluator = Evaluator(registry.open_run(folder, overrides), folder, functions)
         evaluator.check()
         folder.create()
         code = follow(evaluator) if follows else evaluate(evaluator, step)

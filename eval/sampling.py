@@ -14,8 +14,8 @@ from lib.runtime.progress import Progress
 
 def generated(
     programs: Programs, placed: State, n: int, batch_size: int, seed: int, quiet: bool = False
-) -> Iterator[np.ndarray]:
-    """Yields n samples of a run's experiment, float32 [b, h, w, c] in [-1, 1].
+) -> Iterator[jax.Array]:
+    """Yields n samples of a run's experiment, float32 [b, h, w, c] in [-1, 1], on the devices.
 
     Batches are drawn on all devices, each from a key of its own number: the samples do not depend on how
     many devices there are.
@@ -35,22 +35,22 @@ def generated(
     for first in range(0, -(-n // batch_size), devices):
         numbers = np.arange(first, first + devices)
         images = sample(placed, batch_keys(key, numbers))
-        for number, batch in zip(numbers, np.asarray(images), strict=True):
-            left = n - number * batch_size
+        for i, number in enumerate(numbers):
+            left = min(batch_size, n - number * batch_size)
             if left > 0:
-                progress.advance(len(batch[:left]))
+                progress.advance(left)
                 progress.show({})
-                yield batch[:left]
+                yield images[i] if left == batch_size else images[i, :left]
     progress.close()
 
 
-def real(dataset: Dataset, n: int, batch_size: int, seed: int) -> Iterator[np.ndarray]:
+def real(dataset: Dataset, n: int, batch_size: int, seed: int, quiet: bool = False) -> Iterator[np.ndarray]:
     """Yields at most n images of a set in a random order, float32 [b, h, w, c] in [-1, 1].
 
     For n >= the size of the set these are all of its images, each once.
     """
     order = streams.bounds_generator(seed).permutation(dataset.size)[:n]
-    progress = Progress(len(order), unit="image", label="real images")
+    progress = Progress(len(order), unit="image", label="real images", quiet=quiet)
     for start in range(0, len(order), batch_size):
         images = dataset.image[order[start : start + batch_size]]
         progress.advance(len(images))
@@ -73,6 +73,9 @@ def cut(batches: Iterable[np.ndarray], size: int) -> Iterator[tuple[int, np.ndar
     for batch in batches:
         while len(batch):
             left = size - done % size
-            yield done // size, batch[:left]
-            done += len(batch[:left])
-            batch = batch[left:]
+            if len(batch) <= left:
+                yield done // size, batch
+                done, batch = done + len(batch), ()
+            else:
+                yield done // size, batch[:left]
+                done, batch = done + left, batch[left:]

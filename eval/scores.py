@@ -5,8 +5,11 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from eval.distances import Gaussian, classifier_score, frechet_distance, kernel_distance, square_root
+from eval import distances
+from eval.distances import Gaussian, square_root
+from eval.neighbours import neighbour_scores, squared_radii
 from eval.networks import Network
+from lib.pipelining import ahead
 
 
 class FeatureMoments:
@@ -40,23 +43,30 @@ class Reference:
 
     Attributes:
       gaussian: moments of all features.
-      features: of the first `kernel_samples` images, float32 [k, d], for the kernel distance.
+      features: of the first `kernel_samples` images, float32 [k, d]; None where only moments are known.
     """
 
-    def __init__(self, gaussian: Gaussian, features: np.ndarray):
+    def __init__(self, gaussian: Gaussian, features: np.ndarray | None):
         self.gaussian, self.features = gaussian, features
+        self._radii: dict[int, np.ndarray] = {}
 
     @functools.cached_property
     def root(self) -> np.ndarray:
         """Returns the square root of the covariance, which all distances share."""
         return square_root(self.gaussian.covariance)
 
+    def squared_radii(self, k: int) -> np.ndarray:
+        """Returns those of the features, see `eval.neighbours`; computed once."""
+        if k not in self._radii:
+            self._radii[k] = squared_radii(self.features, k)
+        return self._radii[k]
+
     @classmethod
     def of(cls, network: Network, batches: Iterable[np.ndarray], kernel_samples: int) -> "Reference":
         """Computes the statistics of a stream of images, float32 [b, h, w, c] in [-1, 1]."""
         moments, kept, missing = FeatureMoments(), [], kernel_samples
-        for images in batches:
-            _, features = network.apply(images)
+        for _, features in ahead(map(network.apply, batches)):
+            features = np.asarray(features)
             moments.update(features)
             kept.append(features[:missing].copy())  # a view would keep the whole batch alive
             missing -= len(kept[-1])
@@ -72,31 +82,50 @@ class Scores:
       n: how many images it has.
     """
 
-    def __init__(self, reference: Reference):
-        self._reference = reference
-        self._moments, self._logits, self._features = FeatureMoments(), [], []
-        self._missing, self.n = len(reference.features), 0
+    def __init__(self, reference: Reference, kernel_samples: int, neighbours: int, functions=distances):
+        """Holds no image yet.
 
-    def update(self, logits: np.ndarray, features: np.ndarray) -> None:
-        """Adds a batch: logits [b, classes], features [b, d]."""
-        self.n += len(logits)
+        Args:
+          reference: what they are compared with.
+          kernel_samples: how many features are kept, for the kernel distance and the neighbours' scores.
+          neighbours: how many a ball reaches to, see `eval.neighbours`.
+          functions: the module that has the distances: `eval.distances`, or `eval.tfgan`.
+        """
+        self._reference, self._k, self._functions = reference, neighbours, functions
+        self._moments, self._logits, self._features = FeatureMoments(), [], []
+        self._missing, self.n = kernel_samples if reference.features is not None else 0, 0
+
+    def update(self, logits: np.ndarray | None, features: np.ndarray) -> None:
+        """Adds a batch: logits [b, classes], if the network has any, and features [b, d]."""
+        self.n += len(features)
         self._moments.update(features)
-        self._logits.append(logits)
+        if logits is not None:
+            self._logits.append(logits)
         self._features.append(features[: self._missing].copy())
         self._missing -= len(self._features[-1])
 
     def values(self) -> dict[str, float]:
-        """Returns the scores of all images so far: {"score", "frechet", "kernel"}."""
-        return {
-            "score": classifier_score(np.concatenate(self._logits)),
-            "frechet": frechet_distance(
-                self._reference.gaussian, self._moments.gaussian(), self._reference.root
-            ),
-            "kernel": kernel_distance(self._reference.features, np.concatenate(self._features)),
-        }
+        """Returns the scores of all images so far.
+
+        These are "frechet"; "score" where there are logits; and "kernel", "precision", "recall", "density"
+        and "coverage" where the reference has features.
+        """
+        of, reference, scores = self._functions, self._reference, {}
+        if self._logits:
+            scores["score"] = of.classifier_score(np.concatenate(self._logits))
+        gaussian = self._moments.gaussian()
+        scores["frechet"] = of.frechet_distance(reference.gaussian, gaussian, reference.root)
+        if reference.features is not None:
+            features = np.concatenate(self._features)
+            scores["kernel"] = of.kernel_distance(reference.features, features)
+            radii = reference.squared_radii(self._k)
+            scores |= neighbour_scores(reference.features, features, self._k, radii)
+        return scores
 
     def classes(self) -> np.ndarray:
-        """Counts how often each class is the most likely one, [classes]."""
+        """Counts how often each class is the most likely one, [classes]; [0] where there are no logits."""
+        if not self._logits:
+            return np.zeros(0, int)
         logits = np.concatenate(self._logits)
         return np.bincount(logits.argmax(1), minlength=logits.shape[1])
 

@@ -39,8 +39,8 @@ def classifier_score(logits: np.ndarray) -> float:
     return float(tfgan_eval().classifier_score_from_logits(logits))
 
 
-def frechet_distance(a: Gaussian, b: Gaussian) -> float:
-    """Returns `eval.distances.frechet_distance`, in float64."""
+def frechet_distance(a: Gaussian, b: Gaussian, root_a: np.ndarray | None = None) -> float:
+    """Returns `eval.distances.frechet_distance`, in float64; it has no use for a root that is known."""
     root = tfgan_eval().classifier_metrics.trace_sqrt_product(a.covariance, b.covariance)
     traces = np.trace(a.covariance) + np.trace(b.covariance)
     return float(np.sum((a.mean - b.mean) ** 2) + traces - 2 * root)

@@ -47,14 +47,16 @@ class OptimizerSection(Named):
 class EvaluationSection(Section):
     """How the separate evaluator scores a checkpoint."""
 
-    network: Literal["checkpoint", "inception", "saved_model"]
+    network: Literal["checkpoint", "vgg16", "alexnet", "inception", "saved_model"]
     network_path: str
     classifier: str
     num_samples: PositiveInt
     num_splits: PositiveInt
     kernel_samples: Annotated[int, Field(ge=2)]
+    neighbours: PositiveInt
     batch_size: Annotated[int, Field(gt=0, le=100_000)]
     reference_split: str
+    reference_statistics: str
     best_metric: str
 
     @pydantic.model_validator(mode="after")
@@ -74,6 +76,14 @@ class EvaluationSection(Section):
                 f"{self.num_samples + self.num_splits - rest}",
                 "num_samples",
             )
+        if self.neighbours >= (most := min(self.kernel_samples, self.num_samples // self.num_splits)):
+            raise ConfigError(
+                f"{self.neighbours} of the {most} images that are kept of a split (see kernel_samples) are "
+                "no neighbours; use less",
+                "neighbours",
+            )
+        if self.reference_split and self.reference_statistics:
+            raise ConfigError("this and reference_split name two references", "reference_statistics")
         return self
 
 

@@ -72,5 +72,5 @@ def test_the_two_commands_in_short_from_another_folder(tmp_path):
     assert scored.returncode == 0, scored.stderr
     assert "digits_cnn_frechet" in scored.stdout
     names = ("config.json", "metrics/train.jsonl", "metrics/eval.jsonl", "tensorboard")
-    for name in (*names, "figures/scores.png"):
+    for name in (*names, "figures/eval_0000004.png", "figures/nearest_0000004.png"):
         assert (tmp_path / "runs" / "gan" / "digits" / name).exists()

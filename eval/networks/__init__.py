@@ -1,18 +1,40 @@
 """Scoring networks by name."""
 
+import functools
 from collections.abc import Callable
 
+from eval.networks import tensorflow_modules
 from eval.networks.classifier_run import classifier_run
+from eval.networks.imagenet import imagenet
+from eval.networks.inception import inception
 from eval.networks.network import Network, UnloadedNetwork
-from eval.networks.tensorflow_modules import inception, saved_model
 from lib.data import Dataset
 from lib.schema import Run
 
-__all__ = ["NETWORKS", "Network", "UnloadedNetwork"]
+__all__ = ["NETWORKS", "Network", "UnloadedNetwork", "scoring_network"]
 
 # {config.eval.network: (the run's config, what will be scored) -> network}
 NETWORKS: dict[str, Callable[[Run, Dataset], UnloadedNetwork]] = {
+    "alexnet": functools.partial(imagenet, "alexnet"),
     "checkpoint": classifier_run,
     "inception": inception,
-    "saved_model": saved_model,
+    "saved_model": tensorflow_modules.saved_model,
+    "vgg16": functools.partial(imagenet, "vgg16"),
 }
+
+
+def scoring_network(config: Run, data: Dataset, with_tfgan: bool = False) -> UnloadedNetwork:
+    """Finds the network that a config names, with the scores that its reference allows.
+
+    Args:
+      config: of the run that is evaluated.
+      data: what will be scored.
+      with_tfgan: whether Inception runs by TensorFlow.
+
+    Raises:
+      ConfigError: the network is not to be had, or does not fit the images.
+    """
+    section = config.eval
+    find = tensorflow_modules.inception if with_tfgan and section.network == "inception" else None
+    found = (find or NETWORKS[section.network])(config, data)
+    return found.of_moments() if section.reference_statistics else found

@@ -9,7 +9,7 @@ import jax
 import numpy as np
 from ml_collections import ConfigDict
 
-from eval.networks.network import Network, UnloadedNetwork, score_names
+from eval.networks.network import Array, Network, UnloadedNetwork, score_names
 from experiments import catalogue, registry
 from lib.config import load_file, to_plain
 from lib.data import Dataset
@@ -49,7 +49,9 @@ def classifier_run(config: Run, data: Dataset) -> UnloadedNetwork:
         programs = _programs(registry.own_config(folder), config, data, _PATH)
         _, state = folder.restore(programs.abstract_state(), step)
         name = folder.path.name
-        return UnloadedNetwork(score_names(name), lambda: _network(name, programs, state))
+        return UnloadedNetwork(
+            score_names(name), _num_features(programs), lambda: _network(name, programs, state)
+        )
     raw = load_file(catalogue.classifier_file(section.classifier))
     programs = _programs(raw, config, data, _CLASSIFIER)
     name = f"{section.classifier.replace('classifier/', '').replace('/', '_')}_cnn"
@@ -57,7 +59,7 @@ def classifier_run(config: Run, data: Dataset) -> UnloadedNetwork:
     def load() -> Network:
         return _network(name, programs, _state_in_cache(programs, raw, name))
 
-    return UnloadedNetwork(score_names(name), load)
+    return UnloadedNetwork(score_names(name), _num_features(programs), load)
 
 
 def _programs(raw: ConfigDict, config: Run, data: Dataset, field: str) -> Programs:
@@ -83,13 +85,20 @@ def _programs(raw: ConfigDict, config: Run, data: Dataset, field: str) -> Progra
     return programs
 
 
+def _num_features(programs: Programs) -> int:
+    """Returns how many features a classifier gives an image."""
+    image = jax.ShapeDtypeStruct((1, *programs.data.train.image_shape), np.float32)
+    outputs = jax.eval_shape(programs.experiment.outputs["logits"], programs.abstract_state(), image)
+    return outputs[1].shape[1]
+
+
 def _network(name: str, programs: Programs, state: State) -> Network:
     """Makes a network of a classifier's state."""
     placed = jax.device_put(state, programs.devices[0])
     logits = jax.jit(programs.experiment.outputs["logits"])
 
-    def apply(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        return jax.device_get(logits(placed, images))
+    def apply(images: Array) -> tuple[jax.Array, jax.Array]:
+        return logits(placed, jax.device_put(images, programs.devices[0]))
 
     return Network(name, checkpoints.checksum(state), "none", apply, score_names(name))
 

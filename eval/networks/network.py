@@ -3,7 +3,13 @@
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
+import jax
 import numpy as np
+
+Array = np.ndarray | jax.Array
+
+_OF_MOMENTS = ("score", "frechet")
+_OF_FEATURES = ("frechet", "kernel", "precision", "recall", "density", "coverage")
 
 
 class Network(NamedTuple):
@@ -13,14 +19,15 @@ class Network(NamedTuple):
       name: begins the names of its scores.
       checksum: of its weights.
       resize: how images are brought to its size, in words.
-      apply: images float32 [n, h, w, c] in [-1, 1] to (logits [n, classes], features [n, d]).
-      names: what its scores are called: of "score", "frechet" and "kernel".
+      apply: images float32 [n, h, w, c] in [-1, 1] to (logits [n, classes] or None, features [n, d]). It
+        need not wait for the device.
+      names: what its scores are called: of those in `score_names`.
     """
 
     name: str
     checksum: str
     resize: str
-    apply: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
+    apply: Callable[[Array], tuple[Array | None, Array]]
     names: Mapping[str, str]
 
 
@@ -29,16 +36,28 @@ class UnloadedNetwork(NamedTuple):
 
     Attributes:
       names: as of `Network`.
+      num_features: of an image.
       load: makes it ready, which may take minutes of training.
     """
 
     names: Mapping[str, str]
+    num_features: int
     load: Callable[[], Network]
 
+    def of_moments(self) -> "UnloadedNetwork":
+        """Returns the same network without the scores that need features of single real images."""
+        names = {score: name for score, name in self.names.items() if score in _OF_MOMENTS}
+        return self._replace(names=names, load=lambda: self.load()._replace(names=names))
 
-INCEPTION_NAMES = {"score": "IS", "frechet": "FID", "kernel": "KID"}
+
+def score_names(name: str, has_logits: bool = True) -> dict[str, str]:
+    """Returns the names of the scores of any network but Inception: they carry the network's name.
+
+    Args:
+      name: of the network.
+      has_logits: whether it tells classes apart; else there is no classifier score.
+    """
+    return {score: f"{name}_{score}" for score in (*(["score"] * has_logits), *_OF_FEATURES)}
 
 
-def score_names(name: str) -> dict[str, str]:
-    """Returns the names of the scores of any network but Inception: they carry the network's name."""
-    return {score: f"{name}_{score}" for score in ("score", "frechet", "kernel")}
+INCEPTION_NAMES = score_names("inception") | {"score": "IS", "frechet": "FID", "kernel": "KID"}

@@ -1,7 +1,5 @@
 """Scoring networks that are TensorFlow SavedModels: TF-GAN's Inception, or any other."""
 
-import hashlib
-import os
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -9,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from eval.networks.inception import checksum, find_module
 from eval.networks.network import INCEPTION_NAMES, Network, UnloadedNetwork, score_names
 from eval.tfgan import tfgan_eval
 from lib.data import Dataset
@@ -18,29 +17,19 @@ from lib.tensorflow import tensorflow
 
 _FEATURES = ("pool_3", "features")  # names that a module may give its features
 _BATCH = 64  # Inception takes some 12 MB for an image, whatever the samples' batches
-_NETWORK, _PATH = "config.eval.network", "config.eval.network_path"
+_PATH = "config.eval.network_path"
 
 
 def inception(config: Run, data: Dataset) -> UnloadedNetwork:
-    """Loads TF-GAN's Inception module: from `config.eval.network_path`, TFHUB_CACHE_DIR, or the network.
-
-    The path is the module's own folder, or a TF-Hub cache that has it.
+    """Loads TF-GAN's Inception module as TF-GAN does; from where `eval.networks.inception` takes it.
 
     Raises:
-      ConfigError: the module is not to be had, or the images are grey.
+      ConfigError: the module is not there, or does not fit.
     """
-    if data.image_shape[2] != 3:
-        raise ConfigError(
-            "'inception' takes colour images, and those of "
-            f"'{config.dataset.name}' are grey; use 'checkpoint'",
-            _NETWORK,
-        )
-    handle = tfgan_eval().INCEPTION_TFHUB
-    path = Path(config.eval.network_path or _from_hub(handle))
-    in_cache = path / hashlib.sha1(handle.encode()).hexdigest()  # TF-Hub's name for it
+    if (path := find_module(config.eval.network_path)) is None:
+        raise ConfigError("no file of Inception; name its folder here", _PATH)
     size = tfgan_eval().INCEPTION_DEFAULT_IMAGE_SIZE
-    network = _network("inception", in_cache if in_cache.is_dir() else path, size, data, INCEPTION_NAMES)
-    return UnloadedNetwork(network.names, lambda: network)
+    return _network("inception", path, (size, size, 3), data, INCEPTION_NAMES)
 
 
 def saved_model(config: Run, data: Dataset) -> UnloadedNetwork:
@@ -52,39 +41,26 @@ def saved_model(config: Run, data: Dataset) -> UnloadedNetwork:
     if not config.eval.network_path:
         raise ConfigError("'saved_model' needs the SavedModel's folder here", _PATH)
     path = Path(config.eval.network_path).resolve()  # its name is that of the scores
-    network = _network(path.name, path, None, data, score_names(path.name))
-    return UnloadedNetwork(network.names, lambda: network)
+    return _network(path.name, path, None, data, score_names(path.name))
 
 
-def _from_hub(handle: str) -> str:
-    """Returns the folder of a TF-Hub module, in TF-Hub's cache or downloaded to it."""
-    import tensorflow_hub as hub
-
-    try:
-        return hub.resolve(handle)
-    except Exception as error:  # no network: urllib, OSError, TensorFlow's own
-        fetch = f"python -c \"import tensorflow_hub; print(tensorflow_hub.resolve('{handle}'))\""
-        raise ConfigError(
-            "Inception is not in TF-Hub's cache and cannot be downloaded; on a machine with network run "
-            f"{fetch} and carry that folder over, as {_PATH}; or a whole cache, as TFHUB_CACHE_DIR",
-            _NETWORK,
-        ) from error
-
-
-def _network(name: str, path: Path, size: int | None, data: Dataset, names: dict[str, str]) -> Network:
-    """Makes a network of a SavedModel.
+def _network(
+    name: str, path: Path, takes: tuple[int, int, int] | None, data: Dataset, names: dict[str, str]
+) -> UnloadedNetwork:
+    """Makes a network of a SavedModel, after running it on two images.
 
     Args:
       name: of the network.
       path: of the SavedModel's folder.
-      size: height and width of the images that it takes; None: what its signature says.
+      takes: the shape of its images; None: of the size that its signature says, in the data's colours.
       data: what will be scored.
       names: of its scores.
     """
     tf = tensorflow()
     module, signature = _load(path)
-    size = size or _input_size(signature, data)
+    size = takes[0] if takes else _input_size(signature, data)
     resizes = data.image_shape[:2] != (size, size)
+    repeats = bool(takes) and data.image_shape[2] < takes[2]  # grey as RGB
 
     @tf.function
     def run(images):
@@ -92,15 +68,18 @@ def _network(name: str, path: Path, size: int | None, data: Dataset, names: dict
         outputs = call(tf.image.resize(images, (size, size), "bilinear") if resizes else images)
         return {key: tf.reshape(value, (tf.shape(value)[0], -1)) for key, value in outputs.items()}
 
-    features = _features_name(run, data, path)
+    shape = (*data.image_shape[:2], takes[2]) if takes else data.image_shape
+    features, num_features = _features_name(run, shape, path)
 
     def apply(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        images = np.repeat(images, takes[2], -1) if repeats else np.asarray(images)
         starts = range(0, len(images), _BATCH)
         parts = [run(tf.constant(images[i : i + _BATCH], tf.float32)) for i in starts]
         return tuple(np.concatenate([p[name].numpy() for p in parts]) for name in ("logits", features))
 
-    resize = f"bilinear to {size}x{size}" if resizes else "none"
-    return Network(name, _checksum(path), resize, apply, names)
+    resize = (f"bilinear to {size}x{size}" if resizes else "none") + ", grey as RGB" * repeats
+    network = Network(name, checksum(path), resize, apply, names)
+    return UnloadedNetwork(names, num_features, lambda: network)
 
 
 def _load(path: Path) -> tuple[Any, Any]:
@@ -119,20 +98,19 @@ def _load(path: Path) -> tuple[Any, Any]:
     return module, signature
 
 
-def _features_name(run: Callable, data: Dataset, path: Path) -> str:
-    """Returns the name of the features among a module's outputs; runs the module once, on two images."""
+def _features_name(run: Callable, shape: tuple[int, ...], path: Path) -> tuple[str, int]:
+    """Returns (name, number) of the features among a module's outputs for images of a shape."""
     try:
-        names = set(run(np.zeros((2, *data.image_shape), np.float32)))
+        outputs = run(np.zeros((2, *shape), np.float32))
     except Exception as error:  # a module may refuse its input in any way
-        refusal = f"'{path}' refuses images of shape {data.image_shape}: {_first_line(error)}"
+        refusal = f"'{path}' refuses images of shape {shape}: {_first_line(error)}"
         raise ConfigError(refusal, _PATH) from error
-    features = [name for name in _FEATURES if name in names]
-    if "logits" not in names or not features:
-        raise ConfigError(
-            f"'{path}' must give 'logits' and 'pool_3' or 'features'; it gives {', '.join(sorted(names))}",
-            _PATH,
-        )
-    return features[0]
+    features = [name for name in _FEATURES if name in outputs]
+    if "logits" not in outputs or not features:
+        given = ", ".join(sorted(outputs))
+        needed = "'logits' and 'pool_3' or 'features'"
+        raise ConfigError(f"'{path}' must give {needed}; it gives {given}", _PATH)
+    return features[0], outputs[features[0]].shape[1]
 
 
 def _input_size(signature: Any, data: Dataset) -> int:
@@ -143,14 +121,6 @@ def _input_size(signature: Any, data: Dataset) -> int:
     inputs = signature.structured_input_signature[1].values() if signature else ()
     heights = [spec.shape[1] for spec in inputs if spec.shape.rank == 4]
     return heights[0] if heights and heights[0] else data.image_shape[0]
-
-
-def _checksum(path: Path) -> str:
-    """Returns a digest of all files of a SavedModel."""
-    digest = hashlib.blake2b(digest_size=16)
-    for file in sorted(p for p in path.rglob("*") if p.is_file() and p.name != "fingerprint.pb"):
-        digest.update(os.fsencode(file.relative_to(path)) + file.read_bytes())
-    return digest.hexdigest()
 
 
 def _first_line(error: Exception) -> str:

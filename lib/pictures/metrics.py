@@ -2,15 +2,26 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from lib.pictures.colours import COLOURS, distinct_colours
 from lib.pictures.figures import hide_upper_spines, new_figure, new_panels, save_figure
+from lib.tables import mean_and_spread
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _COLUMNS = 4  # panels side by side
+_FAR = 3  # a band that would stretch an axis so many times stands in the legend alone
+_DECADE = 10  # a panel whose values lie farther apart has a logarithmic axis
+
+
+class Band(NamedTuple):
+    """Values that a curve is compared with: `mean` +- `spread`, and what they are of."""
+
+    label: str
+    mean: float
+    spread: float
 
 
 def by_panel(names: Iterable[str]) -> dict[str, list[str]]:
@@ -27,7 +38,10 @@ def by_panel(names: Iterable[str]) -> dict[str, list[str]]:
 
 
 def metric_curves(
-    records: Sequence[Mapping[str, float]], panels: Mapping[str, Sequence[str]], path: Path
+    records: Sequence[Mapping[str, float]],
+    panels: Mapping[str, Sequence[str]],
+    path: Path,
+    bands: Mapping[str, Sequence[Band]] | None = None,
 ) -> None:
     """Writes a picture with one panel per group of metrics against the step; none if there are no records.
 
@@ -35,7 +49,9 @@ def metric_curves(
       records: with `step` and metrics, as read from metrics/*.jsonl.
       panels: {label of the y axis: names of metrics}; names without records are left out.
       path: of the PNG file.
+      bands: {name of a metric: what its panel shows beside the curves}; these panels have legends.
     """
+    bands = bands or {}
     recorded = {n for record in records for n, value in record.items() if isinstance(value, float | int)}
     panels = {label: [name for name in names if name in recorded] for label, names in panels.items()}
     panels = {label: names for label, names in panels.items() if names}
@@ -50,6 +66,8 @@ def metric_curves(
         figure, axes = new_panels(rows, columns, 5, 3.4)
     for axis, (label, names) in zip(axes, panels.items(), strict=False):
         _draw_panel(axis, records, label, names)
+        if beside := [band for name in names for band in bands.get(name, ())]:
+            _draw_bands(axis, beside, names)
     for axis in axes[len(panels) :]:
         axis.set_axis_off()
     save_figure(figure, path)
@@ -70,3 +88,27 @@ def _draw_panel(
     elif len(names) > 1:
         axis.legend(frameon=False)
     hide_upper_spines(axis)
+
+
+def _draw_bands(axis: "Axes", bands: Sequence[Band], names: Sequence[str]) -> None:
+    """Draws bands beside the curves of some metrics, and a legend of all that has their numbers."""
+    low, high = axis.dataLim.intervaly
+    means = [low, high, *(band.mean for band in bands)]
+    if min(means) > 0 and max(means) > _DECADE * min(means):
+        axis.set_yscale("log")
+    for band, colour in zip(bands, distinct_colours(len(names) + len(bands))[len(names) :], strict=True):
+        far = axis.get_yscale() == "linear" and not _is_near(band, low, high)
+        label = f"{band.label} {mean_and_spread(band.mean, band.spread)}"
+        ends = (band.mean - band.spread, band.mean + band.spread)
+        if far:
+            axis.plot([], [], color=colour, lw=1, ls=":", label=f"{label} (not in the picture)")
+        else:
+            axis.axhline(band.mean, color=colour, lw=1, ls="--", label=label)
+            axis.axhspan(*ends, color=colour, alpha=0.2, lw=0)
+    axis.legend(frameon=False, fontsize="small")
+
+
+def _is_near(band: Band, low: float, high: float) -> bool:
+    """Tells whether an axis from `low` to `high` may be stretched to a band."""
+    stretched = max(high, band.mean) - min(low, band.mean)
+    return stretched <= _FAR * (high - low)

@@ -27,7 +27,10 @@ TRAINING, HELD_OUT = "train", "eval"  # names of the files
 _LONG_LINE = 1000  # bytes
 _BY, _EVALUATOR = "by", "eval"  # the mark of the evaluator's records
 _LOWER_IS_BETTER = ("frechet", "FID", "kernel", "KID", "loss")
-_HIGHER_IS_BETTER = ("score", "IS", "accuracy", "captured_modes", "high_quality")
+_HIGHER_IS_BETTER = (
+    *("score", "IS", "precision", "recall", "density", "coverage"),
+    *("accuracy", "captured_modes", "high_quality"),
+)
 
 
 class MetricWriter:

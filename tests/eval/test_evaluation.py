@@ -25,6 +25,8 @@ from lib.tensorflow import tensorflow
 pytestmark = pytest.mark.usefixtures("scoring_network")
 
 FEW = ("eval.num_samples=400", "eval.num_splits=2", "eval.batch_size=200")
+NOWHERE = ("--config.eval.network_path=/nowhere",)
+STATISTICS = "--config.eval.reference_statistics=/nowhere.npz"
 LOGISTIC = ("classifier/digits", "classifier.model.name=logistic")
 
 
@@ -76,15 +78,15 @@ def floats(record):
 
 
 def rows_of(printed):
-    """Returns {name of images: numbers} of the printed table of scores, without spreads."""
+    """Returns {name of images: numbers} of the printed tables of scores, without spreads."""
     rows = {}
     for line in printed.splitlines():
         for name in ("samples", "real (train)", "noise"):
             if line.strip().startswith(f"{name} "):
                 cells = line.replace(name, "").replace(",", "").split()
-                rows[name] = [
+                rows.setdefault(name, []).extend(
                     float(c) for c, before in zip(cells, ["", *cells], strict=False) if before != "+-" != c
-                ]
+                )
     return rows
 
 
@@ -101,7 +103,9 @@ def test_scores_floor_and_ceiling(evaluated, run):
     assert sum(record["classes"]) == 400
     assert "classes of the samples: 0: " in printed
     assert (run.figures / "eval_0000020.png").exists()
-    assert (run.figures / "scores.png").exists()
+    assert (run.figures / "nearest_0000020.png").exists()
+    assert "distance to the nearest training image" in printed
+    assert not (run.figures / "scores.png").exists()  # of one record
 
     rows = rows_of(printed)
     floor, ceiling = rows["real (train)"], rows["noise"]
@@ -109,6 +113,8 @@ def test_scores_floor_and_ceiling(evaluated, run):
     assert 0 < floor[1] < rows["samples"][1]
     assert floor[1] * 10 < ceiling[1]
     assert abs(floor[2]) < 0.5 < ceiling[2]
+    assert min(floor[6:10]) > 0.5  # precision, recall, density, coverage: of the second table
+    assert max(rows["samples"][7:10]) < 0.5
 
 
 def pixels(images):
@@ -238,7 +244,16 @@ def test_events_of_one_second_do_not_overwrite_each_other(tmp_path):
         ),
         (["--config.restore_path={run}", "--config.eval.network=vgg"], "config.eval.network: "),
         (["--config.restore_path={run}", "--config.eval.classifier=x"], "config.eval.classifier: "),
-        (["--config.restore_path={run}", "--config.eval.network=inception"], "takes colour images"),
+        (["--config.restore_path={run}", "--config.eval.network=vgg16", *NOWHERE], "cannot read '/now"),
+        (["--config.restore_path={run}", "--config.eval.network=inception", *NOWHERE], "no saved_model"),
+        (["--config.restore_path={run}", "--config.eval.neighbours=20"], "neighbours: 20 of the 20"),
+        (["--config.restore_path={run}", "--config.eval.neighbours=0"], "config.eval.neighbours: "),
+        (["--config.restore_path={run}", STATISTICS], "eval.reference_statistics: cannot read"),
+        (
+            ["--config.restore_path={run}", STATISTICS, "--config.eval.reference_split=train"],
+            "config.eval.reference_statistics: this and reference_split name two references",
+        ),
+        (["--config.restore_path={run}", "--with=tf"], "with"),
         (
             ["--config.restore_path={run}", "--config.eval.network=saved_model"],
             "config.eval.network_path: ",

@@ -10,6 +10,8 @@ from conftest import small_config
 
 from eval import sampling
 from eval.networks import NETWORKS
+from eval.networks.inception import ADDRESS, SIZE
+from eval.networks.network import score_names
 from eval.tfgan import tfgan_eval
 from experiments import registry
 from lib.data import Dataset
@@ -75,22 +77,23 @@ def test_inception_is_called_at_its_size_and_gives_its_names(modules):
     ones = np.ones((1, 32, 32, 3), np.float32)
     np.testing.assert_allclose(inception.apply(ones)[0], -inception.apply(-ones)[0], rtol=1e-5)
     assert inception.resize == "bilinear to 299x299"
-    assert inception.names == {"score": "IS", "frechet": "FID", "kernel": "KID"}
+    names = inception.names
+    assert (names["score"], names["frechet"], names["kernel"]) == ("IS", "FID", "KID")
+    assert names["recall"] == "inception_recall"
     assert len(inception.checksum) == 32
 
 
-def test_inception_without_a_path_or_network_says_how_to_fetch_it(monkeypatch, tmp_path):
-    import tensorflow_hub as hub
+def test_without_a_file_of_inception_vgg16_scores_and_one_line_says_so(monkeypatch, tmp_path, capsys):
+    monkeypatch.setenv("TFHUB_CACHE_DIR", str(tmp_path))
+    found = network("inception", "")
+    assert found.names == score_names("vgg16", has_logits=False)
+    (line,) = capsys.readouterr().out.splitlines()
+    assert "no file of Inception: the scores are VGG16's" in line
+    assert f"resolve('{tfgan_eval().INCEPTION_TFHUB}')" in line
 
-    def refuse(handle):
-        raise OSError("no network")
 
-    tensorflow()
-    monkeypatch.setattr(hub, "resolve", refuse)
-    with pytest.raises(
-        ConfigError, match=r"on a machine with network run python -c .*config.eval.network_path"
-    ):
-        network("inception", "")
+def test_constants_are_those_of_tf_gan():
+    assert (ADDRESS, SIZE) == (tfgan_eval().INCEPTION_TFHUB, tfgan_eval().INCEPTION_DEFAULT_IMAGE_SIZE)
 
 
 def test_inception_from_a_cache_that_the_environment_or_the_config_names(monkeypatch, modules, tmp_path):
@@ -144,7 +147,6 @@ def test_saved_model_carries_its_folder_s_name(modules):
 @pytest.mark.parametrize(
     ("name", "path", "data", "message"),
     [
-        ("inception", "inception", GREY, "takes colour images"),
         ("saved_model", "poor", GREY, "must give 'logits' and 'pool_3' or 'features'; it gives logits"),
         ("saved_model", "inception", GREY, r"refuses images of shape \(8, 8, 1\)"),
         ("saved_model", "nothing", GREY, "no saved_model.pb in"),
@@ -156,8 +158,7 @@ def test_what_does_not_fit_is_one_line(modules, name, path, data, message):
     with pytest.raises(ConfigError, match=message) as error:
         network(name, modules / path, data)
     assert "\n" not in str(error.value)
-    grey = message == "takes colour images"
-    assert error.value.field == ("config.eval.network" if grey else "config.eval.network_path")
+    assert error.value.field == "config.eval.network_path"
 
 
 def test_any_classifier_run_scores(make):

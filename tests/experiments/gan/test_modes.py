@@ -104,6 +104,8 @@ def test_a_run_logs_modes_draws_them_and_is_scored_by_them(make, capsys):
     assert evaluator.network is None
     assert "captured_modes" in capsys.readouterr().out
     assert {k: v for k, v in record.items() if k in records[-1]} == records[-1]
+    assert not (trainer.folder.figures / "scores.png").exists()  # of one record
+    evaluator.evaluate(state, 5)
     assert (trainer.folder.figures / "scores.png").exists()
     assert BestCheckpoint(evaluator).metric(record) == "captured_modes"
 
