@@ -16,7 +16,7 @@ usage: ./run.sh VERB [options]
             ./run.sh train_eval --config=configs/gan/digits.py
   sweep   run a config under many overrides, here or on Slurm; the same command goes on with what is missing
             ./run.sh sweep --config=configs/gan/digits.py --sweep=configs/sweeps/drift_cancel.py --jobs=2
-  bench   measure what things cost on this machine: eval, gan, eigengame, optimizers
+  bench   measure what things cost here: eval, degradations, gan, eigengame, optimizers, sweep
             ./run.sh bench eval
   plot    draw results of runs and sweeps, spectra of what was trained, and theory; plot --help names the pictures
             ./run.sh plot sweep sweeps/rates --x=disc.learning_rate --y=digits_cnn_frechet --hue=updates

@@ -8,13 +8,15 @@ from lib.errors import ConfigError, lookup, one_line_errors
 _USAGE = """Measures what things cost here. Each benchmark's own options: ./run.sh bench NAME --help
 
   ./run.sh bench eval         images/s of sampling and of scoring
+  ./run.sh bench degradations how scores rank real images that are blurred, noised, or lose classes
   ./run.sh bench gan          seconds of a GAN's training step with and without drift terms
   ./run.sh bench eigengame    EigenGame's steps against matrix products; seconds to the right components
   ./run.sh bench optimizers   steps of an MLP with optimisers that choose their rate, relative to others
   ./run.sh bench sweep        runs a minute of sweeps whose runs share processes and programs, or do not
 """
 # Names of modules with main(argv) -> exit code, each imported when it is asked for.
-BENCHMARKS = {name: f"benchmarks.{name}" for name in ("eigengame", "eval", "gan", "optimizers", "sweep")}
+_NAMES = ("degradations", "eigengame", "eval", "gan", "optimizers", "sweep")
+BENCHMARKS = {name: f"benchmarks.{name}" for name in _NAMES}
 
 
 def main(argv: list[str]) -> int:

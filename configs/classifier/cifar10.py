@@ -1,4 +1,4 @@
-"""Small CNN on CIFAR-10, and the network that scores CIFAR-10 GANs where Inception is not at hand.
+"""Small CNN on CIFAR-10, and what scores CIFAR-10 GANs with eval.network=checkpoint.
 
 ./run.sh train --config=configs/classifier/cifar10.py
 """

@@ -15,6 +15,7 @@ from configs.play import cancel_interaction_drift
 def get_config():
     config = base()
     config.dataset.name = "cifar10"
+    config.eval.network = "inception"
     config.eval.classifier = "classifier/cifar10"
     config.gan.nets = common.named("cifar10")
     config.gan.spectral_norm = "power_iteration"

@@ -12,7 +12,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _COLUMNS = 4  # panels side by side
-_FAR = 3  # a band that would stretch an axis so many times stands in the legend alone
 _DECADE = 10  # a panel whose values lie farther apart has a logarithmic axis
 
 
@@ -91,24 +90,12 @@ def _draw_panel(
 
 
 def _draw_bands(axis: "Axes", bands: Sequence[Band], names: Sequence[str]) -> None:
-    """Draws bands beside the curves of some metrics, and a legend of all that has their numbers."""
-    low, high = axis.dataLim.intervaly
-    means = [low, high, *(band.mean for band in bands)]
-    if min(means) > 0 and max(means) > _DECADE * min(means):
+    """Draws bands beside the curves of some metrics, and a legend of all that has the bands' numbers."""
+    values = [*axis.dataLim.intervaly, *(band.mean for band in bands)]
+    if min(values) > 0 and max(values) > _DECADE * min(values):
         axis.set_yscale("log")
     for band, colour in zip(bands, distinct_colours(len(names) + len(bands))[len(names) :], strict=True):
-        far = axis.get_yscale() == "linear" and not _is_near(band, low, high)
-        label = f"{band.label} {mean_and_spread(band.mean, band.spread)}"
-        ends = (band.mean - band.spread, band.mean + band.spread)
-        if far:
-            axis.plot([], [], color=colour, lw=1, ls=":", label=f"{label} (not in the picture)")
-        else:
-            axis.axhline(band.mean, color=colour, lw=1, ls="--", label=label)
-            axis.axhspan(*ends, color=colour, alpha=0.2, lw=0)
+        label = f"{band.label}: {mean_and_spread(band.mean, band.spread)}"
+        axis.axhline(band.mean, color=colour, lw=1, ls="--", label=label)
+        axis.axhspan(band.mean - band.spread, band.mean + band.spread, color=colour, alpha=0.2, lw=0)
     axis.legend(frameon=False, fontsize="small")
-
-
-def _is_near(band: Band, low: float, high: float) -> bool:
-    """Tells whether an axis from `low` to `high` may be stretched to a band."""
-    stretched = max(high, band.mean) - min(low, band.mean)
-    return stretched <= _FAR * (high - low)

@@ -1,0 +1,86 @@
+"""What samples are compared with, and by whom: a file of statistics, and TF-GAN's functions."""
+
+import jax
+import numpy as np
+import pytest
+from conftest import small_config
+
+from eval import tfgan
+from eval.evaluation import Evaluator
+from eval.reference_cache import cached_reference
+from experiments import registry
+from lib.errors import ConfigError
+from lib.runtime.run_folder import RunFolder
+
+pytestmark = pytest.mark.usefixtures("scoring_network")
+
+SIZES = ("eval.num_samples=400", "eval.num_splits=2", "eval.batch_size=200")
+
+
+@pytest.fixture(scope="module")
+def gan(scoring_network):
+    """Returns (programs, first state) of the GAN on digits."""
+    programs = registry.programs(registry.validated(small_config("gan/digits", *SIZES)))
+    return programs, jax.device_get(programs.init())
+
+
+@pytest.fixture
+def evaluator(gan, tmp_path):
+    """Returns a function from fields of the evaluator, and where its distances are, to an evaluator."""
+
+    def make(*functions, **fields):
+        config = gan[0].config
+        section = type(config.eval).model_validate(config.eval.model_dump() | fields)
+        programs = registry.programs(config.model_copy(update={"eval": section}))
+        folder = RunFolder(tmp_path / "run")
+        folder.create()
+        return Evaluator(programs, folder, *functions)
+
+    return make
+
+
+def test_statistics_of_a_file_give_the_split_s_frechet_distance_and_no_score_of_neighbours(
+    gan, evaluator, tmp_path, capsys
+):
+    by_split = evaluator()
+    record = by_split.evaluate(gan[1], 1)
+    reference = cached_reference(gan[0].data.held_out, by_split.network, 50, 200).gaussian
+    file = str(tmp_path / "statistics.npz")
+    np.savez(file, mu=reference.mean, sigma=reference.covariance)
+    capsys.readouterr()
+    by_file = evaluator(reference_statistics=file)
+    by_file.check()
+    found = by_file.evaluate(gan[1], 1)
+    assert f"against the statistics in {file}" in capsys.readouterr().out
+    assert found["digits_cnn_frechet"] == pytest.approx(record["digits_cnn_frechet"], rel=1e-9)
+    assert found["digits_cnn_score"] == record["digits_cnn_score"]
+    assert {"digits_cnn_kernel", "digits_cnn_recall"} <= record.keys() - found.keys()
+    # Records of one reference are not those of another.
+    assert by_file.records() == {1: {**found, "by": "eval"}}
+    assert by_split.records() == {1: {**record, "by": "eval"}}
+
+
+def test_statistics_of_another_network_are_refused_before_there_is_a_checkpoint(evaluator, tmp_path):
+    file = str(tmp_path / "statistics.npz")
+    np.savez(file, mu=np.zeros(2048), sigma=np.eye(2048))
+    with pytest.raises(ConfigError, match="the scoring network has 32 features: .* of another network"):
+        evaluator(reference_statistics=file).check()
+
+
+def test_tf_gan_s_functions_give_the_same_record(gan, evaluator):
+    ours, theirs = evaluator().evaluate(gan[1], 2), evaluator(tfgan).evaluate(gan[1], 2)
+    assert ours.keys() == theirs.keys()
+    for name, value in ours.items():
+        if name.endswith("frechet"):
+            assert theirs[name] == pytest.approx(value, rel=1e-6)
+        elif isinstance(value, float):
+            assert theirs[name] == pytest.approx(value, rel=1e-4, abs=1e-4)
+        else:
+            assert theirs[name] == value
+
+
+def test_more_neighbours_than_reference_images_are_refused(evaluator):
+    few = evaluator(neighbours=5, reference_split="test[:5]")
+    with pytest.raises(ConfigError, match="config.eval.neighbours: 5 of the 5 reference images"):
+        few.check()
+    evaluator(neighbours=4, reference_split="test[:5]").check()
