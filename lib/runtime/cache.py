@@ -1,11 +1,13 @@
 """The cache: prepared data, compiled programs and scoring networks, kept between runs."""
 
+import contextlib
+import fcntl
 import functools
 import os
 import re
 import stat
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeVar
 
@@ -59,22 +61,45 @@ def cache_dir() -> Path:
 def kept(path: Path, read: Callable[[Path], T | None], make: Callable[[Path], None]) -> T:
     """Returns what a file of the cache holds: made where it is missing, and again where it is damaged.
 
+    Of several processes that need it one makes it, and the others wait.
+
     Args:
       path: of the file.
       read: reads and checks it; None says that it is sound and not enough, an exception that it is damaged.
-      make: writes it, to another path.
+      make: writes it, to another path; it may need no other file of the same folder.
     """
+    if (value := _sound(path, read)) is not None:
+        return value
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with _alone(path.parent):
+        if (value := _sound(path, read, quiet=True)) is not None:  # made meanwhile
+            return value
+        remove_temporaries(path.parent)
+        with replacing(path) as temporary:
+            make(temporary)
+    return read(path)
+
+
+def _sound(path: Path, read: Callable[[Path], T | None], quiet: bool = False) -> T | None:
+    """Returns what a file holds; None where it is missing, not enough, or damaged, which is said."""
     if path.exists():
         try:
-            if (value := read(path)) is not None:
-                return value
+            return read(path)
         except Exception as error:  # NumPy, zip files and JSON each have their own
-            print(f"'{path}' is damaged ({one_line(error)[:120]}): it is made again")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    remove_temporaries(path.parent)
-    with replacing(path) as temporary:
-        make(temporary)
-    return read(path)
+            if not quiet:
+                print(f"'{path}' is damaged ({one_line(error)[:120]}): it is made again")
+    return None
+
+
+@contextlib.contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Holds the right to make files in a folder; waits for it."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def use_compilation_cache() -> None:

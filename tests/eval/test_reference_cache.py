@@ -1,5 +1,8 @@
 """The cache of real data's statistics: what its keys depend on, and what happens to damaged files."""
 
+import threading
+import time
+
 import numpy as np
 import pytest
 
@@ -93,3 +96,23 @@ def test_statistics_of_another_shape_are_computed_again(empty_cache, capsys):
     again = cached_reference(held_out, NETWORK, 50, 297)
     np.testing.assert_array_equal(again.features, whole.features)
     assert "statistics of another shape" in capsys.readouterr().out
+
+
+def test_of_several_that_need_statistics_one_makes_them(empty_cache):
+    made = []
+
+    def compute():
+        made.append(1)
+        time.sleep(0.2)
+        return scores(1.5)
+
+    found: list[list[dict]] = []
+    threads = [
+        threading.Thread(target=lambda: found.append(cached_records(NETWORK, (1,), compute))) for _ in range(3)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(20)
+    assert found == [scores(1.5)] * 3
+    assert len(made) == 1

@@ -1,15 +1,19 @@
 """What samples are compared with, and by whom: a file of statistics, and TF-GAN's functions."""
 
+import subprocess
+import sys
+
 import jax
 import numpy as np
 import pytest
-from conftest import small_config
+from conftest import ROOT, small_config
 
 from eval import tfgan
 from eval.evaluation import Evaluator
 from eval.reference_cache import cached_reference
 from experiments import registry
 from lib.errors import ConfigError
+from lib.runtime import checkpoints
 from lib.runtime.run_folder import RunFolder
 
 pytestmark = pytest.mark.usefixtures("scoring_network")
@@ -84,3 +88,20 @@ def test_more_neighbours_than_reference_images_are_refused(evaluator):
     with pytest.raises(ConfigError, match="config.eval.neighbours: 5 of the 5 reference images"):
         few.check()
     evaluator(neighbours=4, reference_split="test[:5]").check()
+
+
+@pytest.mark.program
+def test_scoring_imports_no_tensorflow(gan, tmp_path, program_env):
+    folder = RunFolder(tmp_path / "run")
+    folder.create()
+    folder.write_config(small_config("gan/digits", *SIZES))
+    writer = checkpoints.Writer(folder.checkpoints, keep=1)
+    writer.save(2, gan[1])
+    writer.close()
+    args = [f"--workdir={folder.path}", "--config.eval.network=alexnet", "--config.eval.num_samples=100"]
+    code = f"import sys; from eval.main import main; main({args}); print('tensorflow' in sys.modules)"
+    run = {"cwd": ROOT, "env": program_env, "text": True, "capture_output": True, "timeout": 240}
+    done = subprocess.run([sys.executable, "-c", code], **run)
+    assert done.returncode == 0, done.stderr
+    assert "alexnet_frechet" in done.stdout
+    assert done.stdout.splitlines()[-1] == "False"
