@@ -107,9 +107,11 @@ def test_of_several_that_need_statistics_one_makes_them(empty_cache):
         return scores(1.5)
 
     found: list[list[dict]] = []
-    threads = [
-        threading.Thread(target=lambda: found.append(cached_records(NETWORK, (1,), compute))) for _ in range(3)
-    ]
+
+    def need():
+        found.append(cached_records(NETWORK, (1,), compute))
+
+    threads = [threading.Thread(target=need) for _ in range(3)]
     for thread in threads:
         thread.start()
     for thread in threads:
