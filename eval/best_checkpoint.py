@@ -9,6 +9,7 @@ from eval.report import recorded_metrics
 from lib.experiment import State
 from lib.runtime import checkpoints, records
 from lib.runtime.files import remove_tree
+from lib.runtime.interval_means import NotFiniteError
 from lib.runtime.run_folder import RunFolder
 
 
@@ -38,7 +39,9 @@ class BestCheckpoint:
             return wanted
         known = recorded_metrics(record)
         network = self._evaluator.network
-        return network.names["score"] if network else "accuracy" if "accuracy" in known else known[0]
+        if network:
+            return next(iter(network.names.values()))
+        return "accuracy" if "accuracy" in known else known[0]
 
     def kept_step(self) -> int | None:
         """Returns the step in best/, or None where there is none, or a damaged one."""
@@ -57,13 +60,22 @@ class BestCheckpoint:
         print(f"step {step:,} is the best so far by {self.metric(record)}: kept in {kept}")
 
     def recover(self) -> None:
-        """Brings best/ up to date where an earlier follower was killed, or another metric is asked for."""
+        """Brings best/ up to date where an earlier follower was killed, or something else is asked for."""
         recover_best(self._folder)
+        self._score_kept()
         best = self.record()
         if best and best["step"] != self.kept_step():
             with contextlib.suppress(checkpoints.DamagedError):  # training has dropped it meanwhile
                 target = self._evaluator.programs.abstract_state()
                 self.keep(best, checkpoints.restore(self._folder.checkpoints, best["step"], target))
+
+    def _score_kept(self) -> None:
+        """Scores what is in best/ if that was done under other conditions: it may be the only copy."""
+        kept, step = RunFolder(self._folder.path / "best"), self.kept_step()
+        if step is not None and step not in self._evaluator.records():
+            with contextlib.suppress(NotFiniteError):
+                _, state = kept.restore(self._evaluator.programs.abstract_state(), step)
+                self._evaluator.evaluate(state, step)
 
 
 def write_best(folder: RunFolder, step: int, state: State) -> None:

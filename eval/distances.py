@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import log_softmax, logsumexp
 
-_ROUNDING = 1e-10  # eigenvalues of covariances below it are 0, as in TF-GAN
+_ROUNDING = 1e-10  # smaller eigenvalues of covariances are rounding, as for TF-GAN
 _BLOCK = 1024  # examples of a block of the kernel distance, at most, as in TF-GAN
 
 

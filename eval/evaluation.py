@@ -9,9 +9,10 @@ import numpy as np
 
 from eval import distances, sampling, tfgan
 from eval.image_scorer import ImageScorer
+from eval.nearest_images import nearest_images
 from eval.networks import Network, UnloadedNetwork, scoring_network
 from eval.report import nearest_training_images, score_curves, shares, table
-from eval.statistics_file import digest, read_statistics
+from eval.statistics_file import Statistics, read_statistics
 from lib.data import Dataset, load_split
 from lib.errors import ConfigError, nearest
 from lib.experiment import State
@@ -78,14 +79,13 @@ class Evaluator:
 
     def _check_reference(self) -> None:
         """Checks what samples are compared with."""
-        section, size = self.config.eval, self._reference.size  # loads it
-        if section.reference_statistics:
-            read_statistics(section.reference_statistics, self._unloaded.num_features)
-        elif section.neighbours >= size:
-            raise ConfigError(
-                f"{section.neighbours} of the {size:,} reference images are no neighbours; use less",
-                "config.eval.neighbours",
-            )
+        if isinstance(self._reference, Statistics):  # loads it
+            return
+        sizes = {"reference": self._reference.size, "training": self.programs.data.train.size}
+        for images, size in sizes.items():
+            if self.config.eval.neighbours >= size:
+                reason = f"must be less than {size:,}, the {images} images"
+                raise ConfigError(reason, "config.eval.neighbours")
 
     @functools.cached_property
     def network(self) -> Network | None:
@@ -100,9 +100,9 @@ class Evaluator:
             return split
         names = ("num_samples", "num_splits", "kernel_samples", "neighbours", "reference_split")
         names += ("batch_size",)  # samples depend on it
-        file = self.config.eval.reference_statistics
         return split | {
-            "reference_statistics": digest(file) if file else "",
+            "reference_statistics": getattr(self._reference, "digest", ""),
+            "with": "tfgan" if self._functions is tfgan else "",
             "network": self.network.name,
             "network_checksum": self.network.checksum,
             "resize": self.network.resize,
@@ -171,8 +171,10 @@ class Evaluator:
         return self.network and ImageScorer(self.programs, self.network, self._reference, self._functions)
 
     @functools.cached_property
-    def _reference(self) -> Dataset:
+    def _reference(self) -> Dataset | Statistics:
         """Returns what samples are compared with."""
+        if file := self.config.eval.reference_statistics:
+            return read_statistics(file, self._unloaded.num_features)
         split = self.config.eval.reference_split
         try:
             return load_split(self.config.dataset, split) if split else self.programs.data.held_out
@@ -214,9 +216,11 @@ class Evaluator:
         return f"the {self.config.eval.reference_split or self.config.dataset.eval_split} split"
 
     @functools.cached_property
-    def _held_out_images(self) -> np.ndarray:
-        """Returns some images that training has not seen."""
-        return next(sampling.real(self.programs.data.held_out, _GRID, _GRID, self.config.seed, quiet=True))
+    def _nearest_to_held_out(self) -> np.ndarray:
+        """Returns distances of some images, that training has not seen, to their nearest training image."""
+        data = self.programs.data
+        images = next(sampling.real(data.held_out, _GRID, _GRID, self.config.seed, quiet=True))
+        return nearest_images(images, data.train, 1)[1][:, 0]
 
     def _drawn_and_scored(self, scorer: ImageScorer, name: str, placed: State, step: int) -> dict:
         """Draws some samples of a placed state, and returns the record of all."""
@@ -229,5 +233,9 @@ class Evaluator:
         image_grid(grid, self.folder.figures / f"{prefix}_{step:07}.png")
         if name == "samples":
             nearest = self.folder.figures / f"nearest_{step:07}.png"
-            print(nearest_training_images(grid, self._held_out_images, self.programs.data.train, nearest))
-        return scorer.record(name, draw(n=section.num_samples, batch_size=section.batch_size))
+            train = self.programs.data.train
+            print(nearest_training_images(grid, self._nearest_to_held_out, train, nearest))
+        try:
+            return scorer.record(name, draw(n=section.num_samples, batch_size=section.batch_size))
+        except NotFiniteError as error:
+            raise NotFiniteError(f"step {step}: {name}: {error}; it is not recorded") from error

@@ -13,7 +13,7 @@ from eval.networks import Network
 from eval.networks.network import Array
 from eval.reference_cache import cached_records, cached_reference
 from eval.scores import Scores, over_splits
-from eval.statistics_file import digest, read_statistics
+from eval.statistics_file import Statistics
 from lib.data import Dataset
 from lib.pipelining import ahead
 from lib.runtime.programs import Programs
@@ -23,22 +23,25 @@ class ImageScorer:
     """Scores images as a network sees them; the statistics of the reference are computed once."""
 
     def __init__(
-        self, programs: Programs, network: Network, reference: Dataset, functions: ModuleType = distances
+        self,
+        programs: Programs,
+        network: Network,
+        reference: Dataset | Statistics,
+        functions: ModuleType = distances,
     ):
         """Finds the statistics of what images are compared with, or computes them.
 
         Args:
           programs: of the run that is evaluated.
           network: what images are scored by.
-          reference: the real images, unless the config names a file of statistics.
+          reference: what images are compared with: real ones, or the statistics of a file.
           functions: the module of the distances, see `eval.scores.Scores`.
         """
         self._train, self._config = programs.data.train, programs.config
         self._network, self._functions = network, functions
         section = self._config.eval
-        if file := section.reference_statistics:
-            width = np.shape(network.apply(np.zeros((1, *self._train.image_shape), np.float32))[1])[1]
-            self._reference, self._identity = read_statistics(file, width), digest(file)
+        if isinstance(reference, Statistics):
+            self._reference, self._identity = reference
         else:
             sizes = (section.kernel_samples, section.batch_size)
             self._reference, self._identity = cached_reference(reference, network, *sizes), reference.image
@@ -87,7 +90,7 @@ class ImageScorer:
             **{names[score]: value for score, value in over_splits(values).items()},
             "per_split": per_split,
             "splits": len(values),
-            "num_reference": self._reference.gaussian.n,
+            "num_reference": self._reference.gaussian.n or None,
             "classes": classes.tolist(),
         }
 

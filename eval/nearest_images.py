@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from eval import sampling
 from lib.data import Dataset
 
 _CHUNK = 2000  # images in memory at once
@@ -21,7 +22,7 @@ def nearest_images(images: np.ndarray, dataset: Dataset, k: int) -> tuple[np.nda
     x = np.asarray(images, np.float32).reshape(len(images), -1)
     numbers, squares = np.zeros((len(x), 0), int), np.zeros((len(x), 0), np.float32)
     for start in range(0, dataset.size, _CHUNK):
-        y = signed(dataset, slice(start, start + _CHUNK)).reshape(-1, x.shape[1])
+        y = sampling.signed(dataset, slice(start, start + _CHUNK)).reshape(-1, x.shape[1])
         found = np.sum(x**2, 1)[:, None] - 2 * x @ y.T + np.sum(y**2, 1)
         squares = np.concatenate([squares, found], 1)
         numbers = np.concatenate([numbers, np.broadcast_to(start + np.arange(len(y)), found.shape)], 1)
@@ -29,12 +30,7 @@ def nearest_images(images: np.ndarray, dataset: Dataset, k: int) -> tuple[np.nda
             best = np.argpartition(squares, k - 1, 1)[:, :k]
             squares, numbers = (np.take_along_axis(a, best, 1) for a in (squares, numbers))
     # Small differences of large products are not exact: once more, from the images that were found.
-    near = signed(dataset, numbers.ravel()).reshape(*numbers.shape, -1)
+    near = sampling.signed(dataset, numbers.ravel()).reshape(*numbers.shape, -1)
     distances = np.sqrt(np.mean((near - x[:, None]) ** 2, -1))
     order = np.argsort(distances, 1, kind="stable")
     return np.take_along_axis(numbers, order, 1), np.take_along_axis(distances, order, 1)
-
-
-def signed(dataset: Dataset, rows: np.ndarray | slice) -> np.ndarray:
-    """Returns some images of a set, float32 [n, h, w, c] in [-1, 1]."""
-    return np.asarray(dataset.image[rows], np.float32) * (2 / 255) - 1

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from eval.nearest_images import nearest_images, signed
+from eval import sampling
+from eval.nearest_images import nearest_images
 from lib.data import Dataset
 from lib.pictures.images import image_grid
 from lib.pictures.metrics import Band, by_panel, metric_curves
@@ -48,10 +49,9 @@ def score_curves(records: Sequence[Mapping], bounds: Sequence[Mapping], path: Pa
     Args:
       records: of one or more steps, the newest last.
       bounds: the records of real images and of noise.
-      path: of the PNG file; one of an earlier evaluation is removed.
+      path: of the PNG file.
     """
     if len(records) < 2:
-        path.unlink(missing_ok=True)
         return
     names = recorded_metrics(records[-1])
     bands = {
@@ -61,20 +61,20 @@ def score_curves(records: Sequence[Mapping], bounds: Sequence[Mapping], path: Pa
     metric_curves(records, by_panel(names), path, bands)
 
 
-def nearest_training_images(samples: np.ndarray, held_out: np.ndarray, train: Dataset, path: Path) -> str:
+def nearest_training_images(samples: np.ndarray, of_real: np.ndarray, train: Dataset, path: Path) -> str:
     """Draws the training images nearest to samples; returns a line on how near samples and real images are.
 
     Args:
       samples: float32 [n, h, w, c] in [-1, 1]; the first ten are drawn, at the left.
-      held_out: as many real images that training has not seen.
+      of_real: distances of real images, that training has not seen, to their nearest training image, [n].
       train: what the run was trained on.
       path: of the PNG file.
     """
     k = min(_NEAREST, train.size)
     numbers, distances = nearest_images(samples, train, k)
-    rows = [(image[None], signed(train, near)) for image, near in zip(samples, numbers, strict=True)]
-    image_grid(np.concatenate([part for row in rows[:_SAMPLES] for part in row]), path, columns=k + 1)
-    of_real = nearest_images(held_out, train, 1)[1]
+    rows = zip(samples[:_SAMPLES], numbers[:_SAMPLES], strict=True)
+    images = [part for image, near in rows for part in (image[None], sampling.signed(train, near))]
+    image_grid(np.concatenate(images), path, columns=k + 1)
     return (
         "distance to the nearest training image (root mean square of pixels in [-1, 1], median and least): "
         f"samples {np.median(distances[:, 0]):.3f} and {distances[:, 0].min():.3f}, "
@@ -86,4 +86,4 @@ def _cell(record: Mapping, name: str) -> str:
     value = record[name]
     if isinstance(value, float):
         return mean_and_spread(value, record.get(f"{name}_std", 0.0))
-    return f"{value:,}" if isinstance(value, int) else value
+    return f"{value:,}" if isinstance(value, int) else value or "-"

@@ -52,11 +52,16 @@ def real(dataset: Dataset, n: int, batch_size: int, seed: int, quiet: bool = Fal
     order = streams.bounds_generator(seed).permutation(dataset.size)[:n]
     progress = Progress(len(order), unit="image", label="real images", quiet=quiet)
     for start in range(0, len(order), batch_size):
-        images = dataset.image[order[start : start + batch_size]]
+        images = signed(dataset, order[start : start + batch_size])
         progress.advance(len(images))
         progress.show({})
-        yield np.asarray(images, np.float32) * (2 / 255) - 1
+        yield images
     progress.close()
+
+
+def signed(dataset: Dataset, rows: np.ndarray | slice) -> np.ndarray:
+    """Returns some images of a set, float32 [n, h, w, c] in [-1, 1]."""
+    return np.asarray(dataset.image[rows], np.float32) * (2 / 255) - 1
 
 
 def noise(shape: tuple[int, ...], n: int, batch_size: int, seed: int) -> Iterator[np.ndarray]:

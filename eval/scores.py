@@ -10,6 +10,7 @@ from eval.distances import Gaussian, square_root
 from eval.neighbours import neighbour_scores, squared_radii
 from eval.networks import Network
 from lib.pipelining import ahead
+from lib.runtime.interval_means import NotFiniteError
 
 
 class FeatureMoments:
@@ -96,7 +97,13 @@ class Scores:
         self._missing, self.n = kernel_samples if reference.features is not None else 0, 0
 
     def update(self, logits: np.ndarray | None, features: np.ndarray) -> None:
-        """Adds a batch: logits [b, classes], if the network has any, and features [b, d]."""
+        """Adds a batch: logits [b, classes], if the network has any, and features [b, d].
+
+        Raises:
+          NotFiniteError: one of them is NaN or infinite, as of images that are.
+        """
+        if not all(np.isfinite(x).all() for x in (logits, features) if x is not None):
+            raise NotFiniteError("what the scoring network sees is not finite")
         self.n += len(features)
         self._moments.update(features)
         if logits is not None:

@@ -1,7 +1,10 @@
 """Statistics of real images that another tool has computed: an npz with `mu` and `sigma`."""
 
 import hashlib
+import io
+import zipfile
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -10,11 +13,18 @@ from eval.scores import Reference
 from lib.errors import ConfigError, one_line
 
 _FIELD = "config.eval.reference_statistics"
-_TOLERANCE = 1e-6  # of a covariance's symmetry, relative to its largest entry
+_TOLERANCE = 1e-6  # of a covariance's symmetry and of its eigenvalues' sign, relative to its largest entry
 
 
-def read_statistics(file: str, num_features: int) -> Reference:
-    """Reads what samples are compared with; it has no features of single images.
+class Statistics(NamedTuple):
+    """What samples are compared with, without features of single images, and the file's digest."""
+
+    reference: Reference
+    digest: str
+
+
+def read_statistics(file: str, num_features: int) -> Statistics:
+    """Reads what samples are compared with.
 
     Args:
       file: an npz with `mu` [d] and `sigma` [d, d].
@@ -24,7 +34,8 @@ def read_statistics(file: str, num_features: int) -> Reference:
       ConfigError: there is no such file, it has no such arrays, or they are of another number of features.
     """
     try:
-        with np.load(file, allow_pickle=False) as saved:
+        data = Path(file).read_bytes()
+        with zipfile.ZipFile(io.BytesIO(data)), np.load(io.BytesIO(data), allow_pickle=False) as saved:
             if missing := {"mu", "sigma"} - set(saved.files):
                 raise ConfigError(f"'{file}' has no {' and no '.join(sorted(missing))}", _FIELD)
             mean, covariance = (np.asarray(saved[name], np.float64) for name in ("mu", "sigma"))
@@ -42,11 +53,8 @@ def read_statistics(file: str, num_features: int) -> Reference:
     largest = np.abs(covariance).max()
     if not (np.isfinite(mean).all() and np.isfinite(largest)):
         raise ConfigError(f"'{file}' has numbers that are not finite", _FIELD)
-    if np.abs(covariance - covariance.T).max() > _TOLERANCE * largest or covariance.diagonal().min() < 0:
+    allowed = _TOLERANCE * largest
+    if np.abs(covariance - covariance.T).max() > allowed or np.linalg.eigvalsh(covariance)[0] < -allowed:
         raise ConfigError(f"sigma in '{file}' is no covariance: not symmetric, or negative", _FIELD)
-    return Reference(Gaussian(mean, covariance, 0), None)
-
-
-def digest(file: str) -> str:
-    """Returns what tells the file from others."""
-    return hashlib.blake2b(Path(file).read_bytes(), digest_size=16).hexdigest()
+    digest = hashlib.blake2b(data, digest_size=16).hexdigest()
+    return Statistics(Reference(Gaussian(mean, covariance, 0), None), digest)

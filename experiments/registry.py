@@ -64,7 +64,7 @@ def own_config(folder: RunFolder) -> ConfigDict:
     config = folder.read_config()
     values = {"log_per_decade": 0} | config.to_dict()  # runs may be older than this field
     if isinstance(values.get("eval"), dict):  # fields of the evaluator may be younger than the run
-        values["eval"] = common.base().eval.to_dict() | values["eval"]
+        values["eval"] = common.base().eval.to_dict() | _younger(values["eval"]) | values["eval"]
     try:
         return ConfigDict(entry(config).config.upgraded(values))
     except (AttributeError, KeyError, TypeError, ValueError) as error:
@@ -73,6 +73,15 @@ def own_config(folder: RunFolder) -> ConfigDict:
         raise ConfigError(
             f"'{folder.config}' is damaged ({one_line(error)}); restore it from a copy"
         ) from error
+
+
+def _younger(section: dict) -> dict:
+    """Returns fields of the evaluator whose usual value may not fit a run that is older than they are."""
+    try:
+        kept = min(section["kernel_samples"], section["num_samples"] // section["num_splits"])
+        return {"neighbours": min(common.base().eval.neighbours, kept - 1)}
+    except (KeyError, TypeError, ZeroDivisionError):  # the validation says what is wrong
+        return {}
 
 
 def check_inputs(raw: ConfigDict, config: Run, folder: RunFolder) -> None:

@@ -78,8 +78,7 @@ class EvaluationSection(Section):
             )
         if self.neighbours >= (most := min(self.kernel_samples, self.num_samples // self.num_splits)):
             raise ConfigError(
-                f"{self.neighbours} of the {most} images that are kept of a split (see kernel_samples) are "
-                "no neighbours; use less",
+                f"must be less than {most}, the images that are kept of a split (see kernel_samples)",
                 "neighbours",
             )
         if self.reference_split and self.reference_statistics:

@@ -3,10 +3,8 @@
 import functools
 from collections.abc import Callable
 
-from eval.networks import tensorflow_modules
+from eval.networks import imagenet, inception, tensorflow_modules
 from eval.networks.classifier_run import classifier_run
-from eval.networks.imagenet import imagenet
-from eval.networks.inception import inception
 from eval.networks.network import Network, UnloadedNetwork
 from lib.data import Dataset
 from lib.schema import Run
@@ -15,11 +13,11 @@ __all__ = ["NETWORKS", "Network", "UnloadedNetwork", "scoring_network"]
 
 # {config.eval.network: (the run's config, what will be scored) -> network}
 NETWORKS: dict[str, Callable[[Run, Dataset], UnloadedNetwork]] = {
-    "alexnet": functools.partial(imagenet, "alexnet"),
+    "alexnet": functools.partial(imagenet.imagenet, "alexnet"),
     "checkpoint": classifier_run,
-    "inception": inception,
+    "inception": inception.inception,
     "saved_model": tensorflow_modules.saved_model,
-    "vgg16": functools.partial(imagenet, "vgg16"),
+    "vgg16": functools.partial(imagenet.imagenet, "vgg16"),
 }
 
 
@@ -34,7 +32,8 @@ def scoring_network(config: Run, data: Dataset, with_tfgan: bool = False) -> Unl
     Raises:
       ConfigError: the network is not to be had, or does not fit the images.
     """
-    section = config.eval
-    find = tensorflow_modules.inception if with_tfgan and section.network == "inception" else None
-    found = (find or NETWORKS[section.network])(config, data)
-    return found.of_moments() if section.reference_statistics else found
+    find = NETWORKS[config.eval.network]
+    if with_tfgan and find is inception.inception:
+        find = tensorflow_modules.inception
+    found = find(config, data)
+    return found.of_moments() if config.eval.reference_statistics else found

@@ -98,7 +98,8 @@ def _network(name: str, programs: Programs, state: State) -> Network:
     logits = jax.jit(programs.experiment.outputs["logits"])
 
     def apply(images: Array) -> tuple[jax.Array, jax.Array]:
-        return logits(placed, jax.device_put(images, programs.devices[0]))
+        with jax.default_matmul_precision("highest"):  # see `in_batches`
+            return logits(placed, jax.device_put(images, programs.devices[0]))
 
     return Network(name, checkpoints.checksum(state), "none", apply, score_names(name))
 

@@ -1,7 +1,7 @@
 """TensorFlow graphs of image networks, evaluated in JAX: nodes in order of need, each by `operations`."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import numpy as np
@@ -9,6 +9,9 @@ import numpy as np
 from eval.networks.operations import OPERATIONS
 from eval.networks.tensor_bundle import TYPES, tensor_from_bytes
 
+# What operations call their first output, or all that are in one list.
+_FIRST_OUTPUTS = ("activations", "output", "product", "resized_images", "result", "softmax", "sum", "value")
+_FIRST_OUTPUTS += ("y", "z")
 _CALLS = ("PartitionedCall", "StatefulPartitionedCall")
 _LEAST_WEIGHTS = 256  # numbers of a constant that is an argument of the compiled function, not a part of it
 
@@ -17,27 +20,19 @@ class UnknownOperationError(ValueError):
     """A graph has an operation that is not in `OPERATIONS`."""
 
 
-class Library(NamedTuple):
-    """The functions that nodes call, by name."""
+Library = Mapping[str, Any]  # the functions that nodes call, by name
 
-    functions: Mapping[str, Any]
 
-    @classmethod
-    def of(cls, graph: Any) -> "Library":
-        """Returns a graph's own library."""
-        return cls({function.signature.name: function for function in graph.library.function})
-
-    @staticmethod
-    def is_weight(node: Any) -> bool:
-        """Tells whether a constant is a weight: a large array of real numbers."""
-        tensor = node.attr["value"].tensor
-        size = np.prod([dim.size for dim in tensor.tensor_shape.dim])
-        return bool(size >= _LEAST_WEIGHTS) and tensor.dtype in (1, 2, 19)
+def is_weight(node: Any) -> bool:
+    """Tells whether a constant is a weight: a large array of real numbers."""
+    tensor = node.attr["value"].tensor
+    size = np.prod([dim.size for dim in tensor.tensor_shape.dim])
+    return bool(size >= _LEAST_WEIGHTS) and tensor.dtype in (1, 2, 19)
 
 
 def of_function(name: str, arguments: Sequence[Any], library: Library, params: Mapping) -> list[Any]:
     """Returns the outputs of a function of the library."""
-    function = library.functions[name]
+    function = library[name]
     names = [argument.name for argument in function.signature.input_arg]
     fetches = [function.ret[output.name] for output in function.signature.output_arg]
     feeds = dict(zip(names, arguments, strict=True))
@@ -59,7 +54,7 @@ def evaluate(
       feeds: {name: value} of arguments, and of nodes that are not evaluated.
       fetches: names of tensors: `node`, `node:number`, or in a function `node:output:number`.
       library: the functions that nodes may call.
-      params: the large constants, {scope/node: array}; see `Library.is_weight`.
+      params: the large constants, {scope/node: array}; see `is_weight`.
       scope: the name of the function whose nodes these are; "" for the main graph.
 
     Raises:
@@ -99,9 +94,12 @@ def _outputs(node: Any, inputs: list, library: Library, params: Mapping, scope: 
 def _split(tensor: str) -> tuple[str, int]:
     """Returns (node, number of its output) of a tensor's name.
 
-    Operations that are known have one output, or all in one list, or are used by their first.
+    Raises:
+      UnknownOperationError: it is an output with a name of its own, and not the first.
     """
     name, *rest = tensor.split(":")
+    if len(rest) == 2 and rest[0] not in _FIRST_OUTPUTS:
+        raise UnknownOperationError(f"output {rest[0]} of '{name}'")
     return name, int(rest[-1]) if rest else 0
 
 
@@ -118,6 +116,8 @@ def tensor_value(tensor: Any) -> np.ndarray:
     shape = [dim.size for dim in tensor.tensor_shape.dim]
     fields = (tensor.float_val, tensor.double_val, tensor.int_val, tensor.int64_val, tensor.bool_val)
     given = next((list(field) for field in fields if len(field)), [0])
+    if len(tensor.half_val):
+        given = np.array(tensor.half_val, np.uint16).view(np.float16)
     flat = np.full(int(np.prod(shape)), given[-1], TYPES[tensor.dtype])
     flat[: len(given)] = given[: len(flat)]
     return flat.reshape(shape)

@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 
 from eval.networks.batches import in_batches
-from eval.networks.network import Network, UnloadedNetwork, score_names
+from eval.networks.network import Network, UnloadedNetwork, as_rgb, check_channels, score_names
 from eval.networks.weights_package import weights
 from lib.data import Dataset
 from lib.errors import within
@@ -75,23 +75,20 @@ def imagenet(name: str, config: Run, data: Dataset) -> UnloadedNetwork:
     path = config.eval.network_path
     with within("config.eval.network_path" if path else "config.eval.network"):
         params, digest = weights(name, path, shapes)
-    is_grey = data.image_shape[2] == 1
+    resize = f"bilinear, antialiased, to {SIZE}x{SIZE}" + check_channels(data, name)
     names = score_names(name, has_logits=False)
 
     def load() -> Network:
-        if is_grey:
-            print(f"grey images are repeated over the three channels that {name} takes")
-        how = f"bilinear, antialiased, to {SIZE}x{SIZE}" + (", grey as RGB" if is_grey else "")
         placed = jax.device_put(params, jax.local_devices()[0])
         features = functools.partial(jax.jit(functools.partial(_features, module)), placed)
-        return Network(name, digest, how, functools.partial(in_batches, features, _BATCH), names)
+        return Network(name, digest, resize, functools.partial(in_batches, features, _BATCH), names)
 
     return UnloadedNetwork(names, NUM_FEATURES[name], load)
 
 
 def preprocessed(images: jax.Array) -> jax.Array:
     """Returns what a network sees of images [b, h, w, c] in [-1, 1], [b, 64, 64, 3]."""
-    rgb = jnp.broadcast_to((images + 1) / 2, (*images.shape[:3], 3))
+    rgb = as_rgb((images + 1) / 2)
     resized = jax.image.resize(rgb, (len(rgb), SIZE, SIZE, 3), "bilinear", antialias=True)
     mean, deviation = (jnp.array(x).reshape(1, 1, 1, 3) for x in (_MEAN, _DEVIATION))
     return (resized - mean) / deviation

@@ -7,16 +7,16 @@ same file by TensorFlow.
 import functools
 import hashlib
 import os
+import sys
 import tempfile
 from pathlib import Path
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from eval.networks.batches import in_batches
 from eval.networks.imagenet import imagenet
-from eval.networks.network import INCEPTION_NAMES, Network, UnloadedNetwork
+from eval.networks.network import INCEPTION_NAMES, Network, UnloadedNetwork, as_rgb, check_channels
 from eval.networks.saved_model_file import SavedModel, read_saved_model
 from lib.data import Dataset
 from lib.errors import ConfigError, one_line
@@ -25,8 +25,7 @@ from lib.schema import Run
 ADDRESS = "https://tfhub.dev/tensorflow/tfgan/eval/inception/1"  # TF-GAN's INCEPTION_TFHUB
 SIZE = 299  # height and width of the images that it takes, TF-GAN's INCEPTION_DEFAULT_IMAGE_SIZE
 _BATCH = 64  # Inception takes some 12 MB for an image, whatever the samples' batches
-_NETWORK, _PATH = "config.eval.network", "config.eval.network_path"
-_FETCH = f"python -c \"import tensorflow_hub; print(tensorflow_hub.resolve('{ADDRESS}'))\""
+_PATH = "config.eval.network_path"
 
 
 def inception(config: Run, data: Dataset) -> UnloadedNetwork:
@@ -37,8 +36,8 @@ def inception(config: Run, data: Dataset) -> UnloadedNetwork:
     """
     path = find_module(config.eval.network_path)
     if path is None:
-        print(f"no file of Inception: the scores are VGG16's; where there is a network, {_FETCH} gets it")
-        return imagenet("vgg16", config, data)
+        return instead(config, data)
+    grey = check_channels(data, "inception")
     try:
         model = read_saved_model(path)
         size = jax.ShapeDtypeStruct((2, SIZE, SIZE, 3), np.float32)
@@ -48,9 +47,16 @@ def inception(config: Run, data: Dataset) -> UnloadedNetwork:
         raise ConfigError(
             f"cannot read '{path}' ({reason}); --with=tfgan runs it by TensorFlow", _PATH
         ) from error
-    return UnloadedNetwork(
-        INCEPTION_NAMES, shapes[1].shape[1], lambda: _network(model, path, data.image_shape)
-    )
+    resize = (f"bilinear to {SIZE}x{SIZE}" if data.image_shape[:2] != (SIZE, SIZE) else "none") + grey
+    return UnloadedNetwork(INCEPTION_NAMES, shapes[1].shape[1], lambda: _network(model, path, resize))
+
+
+def instead(config: Run, data: Dataset) -> UnloadedNetwork:
+    """Returns VGG16 in the place of Inception, of which there is no file, and says how to get one."""
+    fetch = f"import tensorflow_hub; print(tensorflow_hub.resolve('{ADDRESS}'))"
+    how = f'TFHUB_CACHE_DIR=DIR {sys.executable} -c "{fetch}"'
+    print(f"no file of Inception: the scores are VGG16's; where there is a network, {how} gets it")
+    return imagenet("vgg16", config, data)
 
 
 def find_module(network_path: str) -> Path | None:
@@ -81,22 +87,16 @@ def checksum(path: Path) -> str:
     return digest.hexdigest()
 
 
-def _network(model: SavedModel, path: Path, image_shape: tuple[int, ...]) -> Network:
-    """Makes a network of the module, for images of a shape."""
-    device = jax.local_devices()[0]
-    params = jax.device_put(model.params, device)
-    is_grey = image_shape[2] == 1
+def _network(model: SavedModel, path: Path, resize: str) -> Network:
+    """Makes a network of the module."""
+    params = jax.device_put(model.params, jax.local_devices()[0])
 
     @jax.jit
     def outputs(params, images):
-        images = jnp.broadcast_to(images, (*images.shape[:3], 3))
-        resized = jax.image.resize(images, (len(images), SIZE, SIZE, 3), "bilinear", antialias=False)
+        shape = (len(images), SIZE, SIZE, 3)
+        resized = jax.image.resize(as_rgb(images), shape, "bilinear", antialias=False)
         return _outputs(model, params, resized)
 
-    if is_grey:
-        print("grey images are repeated over the three channels that Inception takes")
-    resize = f"bilinear to {SIZE}x{SIZE}" if image_shape[:2] != (SIZE, SIZE) else "none"
-    resize += ", grey as RGB" * is_grey
     apply = functools.partial(in_batches, functools.partial(outputs, params), _BATCH)
     return Network("inception", checksum(path), resize, apply, INCEPTION_NAMES)
 

@@ -4,7 +4,11 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
+
+from lib.data import Dataset
+from lib.errors import ConfigError
 
 Array = np.ndarray | jax.Array
 
@@ -58,6 +62,27 @@ def score_names(name: str, has_logits: bool = True) -> dict[str, str]:
       has_logits: whether it tells classes apart; else there is no classifier score.
     """
     return {score: f"{name}_{score}" for score in (*(["score"] * has_logits), *_OF_FEATURES)}
+
+
+def as_rgb(images: jax.Array) -> jax.Array:
+    """Returns images [n, h, w, 1 or 3] with three channels: grey ones are repeated."""
+    return jnp.broadcast_to(images, (*images.shape[:3], 3))
+
+
+def check_channels(data: Dataset, network: str) -> str:
+    """Checks that images can be RGB, and says so of grey ones; returns what is to be said with `resize`.
+
+    Raises:
+      ConfigError: they are neither grey nor of three colours.
+    """
+    channels = data.image_shape[2]
+    if channels not in (1, 3):
+        reason = f"'{network}' takes images of 1 or 3 channels, not {channels}"
+        raise ConfigError(reason, "config.eval.network")
+    if channels == 3:
+        return ""
+    print(f"grey images are repeated over the three channels that {network} takes")
+    return ", grey as RGB"
 
 
 INCEPTION_NAMES = score_names("inception") | {"score": "IS", "frechet": "FID", "kernel": "KID"}

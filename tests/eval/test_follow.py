@@ -132,6 +132,20 @@ def test_a_step_that_was_trained_anew_is_scored_again(evaluator):
     assert scored_steps(ours.folder) == [2, 4, 2, 2, 4]
 
 
+def test_a_best_checkpoint_that_was_scored_under_other_conditions_is_scored_again_before_it_is_replaced(
+    evaluator,
+):
+    ours = evaluator({2: 0.75, 4: 0.5})
+    Follower(ours, training_runs=lambda: False).follow()
+    shutil.rmtree(ours.folder.checkpoints / "2")  # training drops it: best/ has the only copy
+    path = ours.folder.metrics / "eval.jsonl"
+    path.write_text(path.read_text().replace('"split": ', '"split": "of before", "was": '))
+    again = Evaluator(ours.programs, ours.folder)
+    assert Follower(again, training_runs=lambda: False).follow()["step"] == 2
+    assert checkpoints.steps(ours.folder.path / "best" / "checkpoints") == [2]
+    assert scored_steps(ours.folder) == [2, 4, 2, 4]
+
+
 @pytest.mark.parametrize(("num_steps", "status"), [(8, "failed"), (3, "")])
 def test_following_ends_where_training_has_failed_or_went_beyond_its_last_step(
     evaluator, num_steps, status

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from eval import nearest_images
+from eval import nearest_images, sampling
 from eval.report import nearest_training_images
 from lib.data import Dataset, load
 
@@ -27,8 +27,9 @@ def test_the_nearest_are_those_of_all_distances(monkeypatch, chunk):
 def test_copies_of_training_images_are_told_from_new_ones(tmp_path):
     """Draws ten rows of a sample and its nine nearest images, and says how near they are."""
     train, test = load("digits", "train"), load("digits", "test")
-    copies, held_out = (nearest_images.signed(data, np.arange(100)) for data in (train, test))
-    line = nearest_training_images(copies, held_out, train, tmp_path / "nearest.png")
+    copies, held_out = (sampling.signed(data, np.arange(100)) for data in (train, test))
+    of_real = nearest_images.nearest_images(held_out, train, 1)[1]
+    line = nearest_training_images(copies, of_real, train, tmp_path / "nearest.png")
     assert "samples 0.000 and 0.000, held-out images 0." in line
     assert "held-out images 0.000" not in line
     from PIL import Image

@@ -36,7 +36,8 @@ def test_noise_has_no_precision_one_image_no_recall_and_copies_have_all():
     assert far == {"precision": 0, "recall": 0, "density": 0, "coverage": 0}
     collapsed = scores(real, real[:1] + 1e-3 * rng.normal(size=(200, 3)))
     assert collapsed["precision"] == 1
-    assert collapsed["recall"] < 0.05 > collapsed["coverage"] - 0.1
+    assert collapsed["recall"] < 0.05
+    assert collapsed["coverage"] < 0.15
     assert scores(real, real) == pytest.approx({"precision": 1, "recall": 1, "density": 1, "coverage": 1})
 
 

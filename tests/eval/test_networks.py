@@ -9,9 +9,8 @@ import pytest
 from conftest import small_config
 
 from eval import sampling
-from eval.networks import NETWORKS
+from eval.networks import NETWORKS, UnloadedNetwork, inception, scoring_network
 from eval.networks.inception import ADDRESS, SIZE
-from eval.networks.network import score_names
 from eval.tfgan import tfgan_eval
 from experiments import registry
 from lib.data import Dataset
@@ -83,10 +82,14 @@ def test_inception_is_called_at_its_size_and_gives_its_names(modules):
     assert len(inception.checksum) == 32
 
 
-def test_without_a_file_of_inception_vgg16_scores_and_one_line_says_so(monkeypatch, tmp_path, capsys):
+@pytest.mark.parametrize("with_tfgan", [False, True])
+def test_without_a_file_of_inception_vgg16_scores_and_one_line_says_so(
+    monkeypatch, tmp_path, capsys, with_tfgan
+):
     monkeypatch.setenv("TFHUB_CACHE_DIR", str(tmp_path))
-    found = network("inception", "")
-    assert found.names == score_names("vgg16", has_logits=False)
+    monkeypatch.setattr(inception, "imagenet", lambda name, config, data: UnloadedNetwork({}, 512, name))
+    config = registry.validated(small_config("gan/digits", "eval.network=inception"))
+    assert scoring_network(config, COLOUR, with_tfgan).load == "vgg16"
     (line,) = capsys.readouterr().out.splitlines()
     assert "no file of Inception: the scores are VGG16's" in line
     assert f"resolve('{tfgan_eval().INCEPTION_TFHUB}')" in line

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from conftest import small_config
 
+from eval.networks.graph import UnknownOperationError, evaluate, tensor_value
 from eval.networks.inception import inception
 from eval.networks.operations import OPERATIONS
 from eval.networks.saved_model_file import read_saved_model
@@ -146,7 +147,8 @@ def test_a_small_inception_is_tensorflow_s(tmp_path, held, signed):
         ours, theirs = (find(config, data) for find in (inception, by_tensorflow))
         assert ours.num_features == theirs.num_features == 8
         ours, theirs = ours.load(), theirs.load()
-        assert ours[:3] == theirs[:3]  # name, checksum, resize
+        assert (theirs.name, theirs.resize) == (ours.name, ours.resize)
+        assert theirs.checksum == f"{ours.checksum}-tensorflow"  # features that are cached do not mix
         assert ours.names == theirs.names
         for x, y in zip(ours.apply(images), theirs.apply(images), strict=True):
             np.testing.assert_allclose(x, y, rtol=1e-4, atol=1e-4 * np.abs(y).max())
@@ -156,7 +158,7 @@ def test_a_small_inception_is_tensorflow_s(tmp_path, held, signed):
     ("call", "message"),
     [
         (lambda x: {"logits": x}, "must give 'logits' and 'pool_3', and gives logits"),
-        (lambda x: {"logits": x, "pool_3": tf.math.cumsum(x)}, "operation Cumsum of .*--with=tfgan"),
+        (lambda x: {"logits": x, "pool_3": tf.math.cumsum(x)}, "Cumsum.*--with=tfgan"),
     ],
 )
 def test_a_module_that_does_not_fit_is_one_line(tmp_path, call, message):
@@ -167,6 +169,26 @@ def test_a_module_that_does_not_fit_is_one_line(tmp_path, call, message):
         inception(config, data)
     assert error.value.field == "config.eval.network_path"
     assert "\n" not in str(error.value)
+
+
+def test_constants_of_all_forms():
+    """Reads what bytes, a list, and a list that is cut before equal numbers stand for."""
+    for value in (np.arange(6.0).reshape(2, 3), np.full((3, 4), 2.5), np.array(7)):
+        for kind in (np.float16, np.float32, np.float64, np.int32, np.int64, np.bool_):
+            given = value.astype(kind)
+            written = tf.make_tensor_proto(given).SerializeToString()
+            np.testing.assert_array_equal(tensor_value(MESSAGES["Tensor"].FromString(written)), given)
+    short = tf.make_tensor_proto(np.float16(2.5), shape=(3,))
+    assert short.half_val and not short.tensor_content
+    read = tensor_value(MESSAGES["Tensor"].FromString(short.SerializeToString()))
+    np.testing.assert_array_equal(read, np.full(3, 2.5))
+
+
+def test_an_output_that_is_not_the_first_is_not_taken_for_it():
+    for name in ("norm:batch_mean:0", "parts:other:1"):
+        with pytest.raises(UnknownOperationError, match="output .* of '"):
+            evaluate([], {}, [name], {}, {}, "")
+    assert evaluate([], {"image": 3}, ["image"], {}, {}, "") == [3]
 
 
 @pytest.mark.parametrize(
