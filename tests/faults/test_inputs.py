@@ -112,7 +112,7 @@ OTHERS = [
     (train, [*AS_ONE_OF, "--coordinator=a:1", "--num_processes=99999999999"], "must be 1 to 10,000"),
     (train, [*AS_ONE_OF, f"--coordinator={LONG}:1", "--num_processes=2"], "is no name of a machine"),
     (train_eval, [DIGITS, "--config.eval.best_metric=accurcy"], "did you mean 'accuracy'?"),
-    (train_eval, ["--config.eval.network=inception", "--config.eval.network_path=a_file"], "inception"),
+    (train_eval, ["--config.eval.network=inception", "--config.eval.network_path=a_file"], "'a_file'"),
     (evaluate, ["--config.restore_path="], "is empty"),
     (evaluate, ["--config.restore_path=nowhere"], "no folder 'nowhere'"),
     (evaluate, ["--config.restore_path=."], "is not of a run"),
