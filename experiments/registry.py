@@ -12,6 +12,7 @@ from lib.config import apply_overrides, validate
 from lib.data import NOTHING, DataSpec, Splits, load_splits
 from lib.errors import ConfigError, lookup, one_line
 from lib.experiment import Experiment
+from lib.optimizers.registry import RENAMED
 from lib.runtime import processes
 from lib.runtime.programs import Programs
 from lib.runtime.run_folder import RunFolder, check_same_run, find, find_run
@@ -66,13 +67,22 @@ def own_config(folder: RunFolder) -> ConfigDict:
     if isinstance(values.get("eval"), dict):  # fields of the evaluator may be younger than the run
         values["eval"] = common.base().eval.to_dict() | _younger(values["eval"]) | values["eval"]
     try:
-        return ConfigDict(entry(config).config.upgraded(values))
+        return ConfigDict(_renamed(entry(config).config.upgraded(values)))
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         if isinstance(error, ConfigError):
             raise
         raise ConfigError(
             f"'{folder.config}' is damaged ({one_line(error)}); restore it from a copy"
         ) from error
+
+
+def _renamed(values: dict) -> dict:
+    """Returns a config whose optimisers' arguments have their names of today."""
+    today = {key: _renamed(value) if isinstance(value, dict) else value for key, value in values.items()}
+    names = RENAMED.get(today["name"], {}) if isinstance(today.get("name"), str) else {}
+    if names and isinstance(today.get("kwargs"), dict):
+        today["kwargs"] = {names.get(key, key): value for key, value in today["kwargs"].items()}
+    return today
 
 
 def _younger(section: dict) -> dict:

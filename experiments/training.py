@@ -1,6 +1,7 @@
 """The training of one run, from the lock of its folder to its last status, and what it says of it."""
 
 import contextlib
+import re
 import sys
 import time
 from collections.abc import Callable
@@ -18,6 +19,14 @@ from lib.runtime.programs import Programs
 from lib.runtime.run_folder import RunFolder, check_same_run
 from lib.runtime.trainer import Stopped, Trainer, first_state
 from lib.schema import Run
+
+
+def _with_hint(error: NotFiniteError) -> str:
+    """Returns an error's text, and what to do where nothing but a learning rate is not finite."""
+    found = re.search(r"not finite: ((?:\w+_learning_rate(?:, )?)+)(?:;|$)", str(error))
+    if not found:
+        return str(error)
+    return f"{error}; the loss fell below what {found[1]} is measured from: set the optimiser's lower_bound"
 
 
 class Training:
@@ -106,7 +115,9 @@ class Training:
 
     def fail(self, error: Exception) -> int:
         """Writes down why the run failed, and says it; returns the exit code."""
-        text = str(error) if isinstance(error, NotFiniteError) else explained(error) or one_line(error)
+        text = explained(error) or one_line(error)
+        if isinstance(error, NotFiniteError):
+            text = _with_hint(error)
         if isinstance(error, checkpoints.WriteError | OSError):
             kept = self.folder.newest_step()
             last = f"the checkpoint of step {kept:,} is kept" if kept else "there is no checkpoint yet"

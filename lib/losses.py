@@ -1,5 +1,6 @@
 """Losses of the players of a GAN, and of a classifier. Logits are of the discriminator, [b]."""
 
+import math
 from typing import Any
 
 import jax
@@ -114,6 +115,15 @@ def hidden_l2(params: Any, l2: float) -> jax.Array:
     return half - jax.lax.stop_gradient(half)
 
 
+# What losses cannot fall below, by their definition: 0 of those that are not here.
+LEAST_DISC = {"wasserstein": -math.inf}
+LEAST_GEN = {
+    "saturating": -math.inf,
+    "hinge": -math.inf,
+    "wasserstein": -math.inf,
+    "zero_sum_least_squares": -math.inf,
+    "zero_sum_sigmoid_least_squares": -1.0,
+}
 DISC = {
     "cross_entropy": disc_cross_entropy,
     "hinge": disc_hinge,

@@ -4,7 +4,7 @@ import math
 from typing import Annotated, Any, Literal
 
 import pydantic
-from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveInt
 
 from lib.config import Section
 from lib.errors import ConfigError
@@ -38,7 +38,7 @@ class ScheduleSection(Named):
 class OptimizerSection(Named):
     """An optimiser. See `optimizer` in configs/common.py for what each field means."""
 
-    learning_rate: PositiveFloat
+    learning_rate: NonNegativeFloat  # 0 where the optimiser raises it from nothing: it is built to see that
     schedule: ScheduleSection
     clip_norm: NonNegativeFloat
     clip_value: NonNegativeFloat

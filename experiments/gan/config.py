@@ -6,10 +6,12 @@ import pydantic
 from pydantic import Field, PositiveInt
 
 from experiments.gan.nets import NETS
-from lib.errors import lookup
+from lib import losses
+from lib.errors import lookup, within
 from lib.games.config import Observed, Play, check_players
 from lib.nets import spectral_norm
 from lib.nets.options import choose
+from lib.optimizers.registry import kind_of
 from lib.schema import Named, Run
 
 PLAYERS = ("disc", "gen")
@@ -39,6 +41,15 @@ class GanSection(Play, Observed):
     def _of_both(cls, optimizers):
         check_players(optimizers, PLAYERS)
         return {x: optimizers[x] for x in PLAYERS}
+
+    @pydantic.model_validator(mode="after")
+    def _losses_are_measured_from_their_bounds(self):
+        """Checks that an optimiser that reads its loss takes none for negative by mistake."""
+        least = {"disc": losses.LEAST_DISC.get(self.disc_loss), "gen": losses.LEAST_GEN.get(self.gen_loss)}
+        for x, optimizer in self.optimizers.items():
+            with within(f"optimizers.{x}"):
+                kind_of(optimizer.name).check_bound(optimizer.kwargs, least[x] or 0.0)
+        return self
 
     def turns(self) -> dict[str, int]:
         return {"num_disc_updates": self.num_disc_updates, "num_gen_updates": self.num_gen_updates}

@@ -1,10 +1,10 @@
 """ALI-G: the adaptive learning rate for interpolation with gradients.
 
-    gamma = min(loss / (||g||^2 + eps), max_lr)
+    gamma = min((loss - lower_bound) / (||g||^2 + eps), max_lr)
     w <- projection(w - gamma g)
 
-Where a model can fit every example, the least loss of any minibatch is 0, and gamma is the step at which
-the loss's linear model reaches it.
+Where a model can fit every example, the least loss of any minibatch is lower_bound = 0, and gamma is the
+step at which the loss's linear model reaches it.
 
 Berrada, Zisserman, Kumar: Training neural networks for and by interpolation, ICML 2020, arXiv 1906.05661,
 Algorithm 1.
@@ -39,6 +39,7 @@ class AligState(NamedTuple):
 def alig(
     learning_rate: ArrayLike,
     eps: ArrayLike = 1e-5,
+    lower_bound: ArrayLike = 0.0,
     momentum: ArrayLike | None = None,
     adjusted: bool = False,
     capped: bool = True,
@@ -47,7 +48,8 @@ def alig(
 ) -> optax.GradientTransformationExtraArgs:
     """Returns ALI-G, whose update takes the loss: `update(grads, opt_state, params, value=loss)`.
 
-    The losses are never negative and have no regularisers in them. `value` and the gradient are means over
+    The losses have no regularisers in them. Where one is below lower_bound, its step would go uphill: gamma
+    is NaN then, so that the run stops there. `value` and the gradient are means over
     the whole minibatch, the same on all devices. Under `optax.masked` norms are of the chosen parameters
     alone. The paper projects the initial parameters too, which no `init` of optax can do; the games of this
     project do.
@@ -55,6 +57,7 @@ def alig(
     Args:
       learning_rate: max_lr, the largest gamma.
       eps: keeps gamma small where the gradient vanishes.
+      lower_bound: what the loss is measured from, and never falls below.
       momentum: mu, in [0, 1); None: no buffer at all. See `momentum_step`.
       adjusted: which form of momentum.
       capped: False takes gamma as it is, whatever learning_rate.
@@ -76,7 +79,7 @@ def alig(
     def update(grads, state, params=None, *, value=None, **extra):
         del params, extra
         check_given("alig", value=value)
-        gamma = polyak_rate(value, grads, eps)
+        gamma = polyak_rate(value, grads, eps, lower_bound)
         gamma = (jnp.minimum(gamma, learning_rate) if capped else gamma).astype(float)
         if momentum is None:
             return downhill(gamma, grads), AligState(gamma, state.buffer)
@@ -89,13 +92,19 @@ def alig(
     return transform if projection is None else projected(transform, projection)
 
 
-ALIG = Kind(alig, chooses_rate=True, uncapped_by={"capped": False}, bounds_norm=True)
+ALIG = Kind(alig, chooses_rate=True, uncapped_by={"capped": False}, bounds_norm=True, bound="lower_bound")
 
 
-def polyak_rate(loss: jax.Array, grads: Any, eps: ArrayLike) -> jax.Array:
-    """Returns loss / (||g||^2 + eps) with one norm over all leaves; 0 where that divides by 0."""
-    denominator = squared_norm(grads) + eps
-    return jnp.where(denominator > 0, loss / jnp.where(denominator > 0, denominator, 1), 0)
+def polyak_rate(
+    loss: jax.Array, grads: Any, eps: ArrayLike = 0.0, lower_bound: ArrayLike = 0.0
+) -> jax.Array:
+    """Returns (loss - lower_bound) / (||g||^2 + eps), with one norm over all leaves.
+
+    It is 0 where that divides by 0, and NaN where the loss is below its bound.
+    """
+    denominator, gap = squared_norm(grads) + eps, loss - lower_bound
+    rate = jnp.where(denominator > 0, gap / jnp.where(denominator > 0, denominator, 1), 0)
+    return jnp.where(gap < 0, jnp.nan, rate)
 
 
 def momentum_step(

@@ -76,7 +76,8 @@ def make(
 
     Args:
       name: of this project's own optimisers or of an optax optimiser.
-      learning_rate: the base rate; a sweep may vary it in the state without compiling again.
+      learning_rate: the base rate; a sweep may vary it in the state without compiling again. 0 for those
+        that begin with it and move it themselves.
       kwargs: the factory's other keyword arguments.
       schedule: `(number of updates so far) -> factor` on the base rate; None: constant.
       clip_norm: the largest norm of the whole gradient, larger ones are scaled down to it; 0: any.
@@ -90,6 +91,8 @@ def make(
     """
     kind = kind_of(name)
     _check_known(name, kind, kwargs)
+    if not (learning_rate > 0 or kind.chooses_rate):
+        raise ConfigError(f"{learning_rate!r} moves nothing; use a positive one", "learning_rate")
     if schedule is not None:
         _check_schedulable(name, kind, kwargs)
     with _refusals(name, kwargs):

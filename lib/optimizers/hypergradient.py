@@ -77,7 +77,7 @@ def hypergradient(
 
     Args:
       direction: makes u_t of g_t, to be subtracted: `optax.identity()`, `optax.scale_by_adam()` ...
-      learning_rate: alpha_0, the first step's rate.
+      learning_rate: alpha_0, the first step's rate; 0 lets the additive rule raise it from nothing.
       beta: the rate of the rate, at least 0.
       rule: one of RATE_RULES.
       min_rate: what the rate never falls below; None: it may turn negative.
@@ -217,6 +217,8 @@ def _check_rates(
             "a schedule cannot govern a rate that moves itself; use a number", "learning_rate"
         )
     check("beta", beta, lambda x: 0 <= x < math.inf, "0, which leaves the rate as it is, or more")
+    if rule == "multiplicative" and isinstance(learning_rate, int | float) and learning_rate == 0:
+        raise ConfigError("0 stays 0 by the multiplicative rule; use the additive one", "learning_rate")
     in_order = {"min_rate": min_rate, "learning_rate": learning_rate, "max_rate": max_rate}
     for name, rate in in_order.items():
         check(name, rate, lambda x: not math.isnan(x), "a number")

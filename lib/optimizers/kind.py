@@ -6,6 +6,7 @@ from typing import Any
 
 import optax
 
+from lib.errors import ConfigError
 from lib.optimizers.projection import Projection, identity, l2_ball
 
 
@@ -22,6 +23,7 @@ class Kind:
         effect.
       bounds_norm: whether it keeps the norm of all parameters at or below its argument `max_norm`, if there
         is one.
+      bound: the name of its argument that the loss may never fall below, 0 by default; None: it has none.
       plain_without: arguments without which, or with them zero, an update is -learning_rate * gradient
         alone; None: it never is.
     """
@@ -31,6 +33,7 @@ class Kind:
     scheduled: bool = True
     uncapped_by: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     bounds_norm: bool = False
+    bound: str | None = None
     plain_without: tuple[str, ...] | None = None
 
     def is_uncapped(self, kwargs: Mapping[str, Any]) -> bool:
@@ -40,6 +43,22 @@ class Kind:
     def is_plain(self, kwargs: Mapping[str, Any]) -> bool:
         """Tells whether with these arguments an update is -learning_rate * gradient alone."""
         return self.plain_without is not None and not any(map(kwargs.get, self.plain_without))
+
+    def check_bound(self, kwargs: Mapping[str, Any], least: float) -> None:
+        """Checks that a loss which can be negative is measured from something below 0.
+
+        Args:
+          kwargs: the optimiser's arguments.
+          least: what the loss cannot fall below by its definition, or minus infinity.
+
+        Raises:
+          ConfigError: it is measured from 0; of the field `kwargs.<bound>`.
+        """
+        if self.bound is not None and least < 0 and not kwargs.get(self.bound, 0.0):
+            raise ConfigError(
+                "the loss may be negative, and is measured from 0 here; set what it will not fall below",
+                f"kwargs.{self.bound}",
+            )
 
     def projection(self, kwargs: Mapping[str, Any]) -> Projection:
         """Returns the projection onto the parameters that these arguments allow; mostly the identity."""

@@ -18,6 +18,8 @@ OWN: dict[str, Kind] = {
     "sps_max": polyak.SPS_MAX,
 }
 
+# {optimiser: {an argument's name in older runs: its name}}
+RENAMED = dict.fromkeys(("polyak_sgd", "sps_max"), {"f_min": "lower_bound"})
 _PLAIN_WITHOUT = {"sgd": ("momentum",)}  # of optax's optimisers: see `Kind.plain_without`
 
 

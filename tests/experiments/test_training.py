@@ -6,10 +6,12 @@ import shutil
 import pytest
 from conftest import largest_difference, states_equal, trained
 
+from experiments import training
 from lib.errors import ConfigError
 from lib.optimizers.registry import OWN
 from lib.runtime import recorder, records
 from lib.runtime.compiled import Compiled
+from lib.runtime.interval_means import NotFiniteError
 
 RING = ("gan/ring8_sgd", "gan.nets.kwargs.num_units=4", "gan.num_latents=4")
 RING += ("gan.grad_regularizes.dd_coeffs_multiplier.disc.other_dot_prod=-1.0",)
@@ -93,3 +95,18 @@ def test_halves_of_a_batch_must_not_be_empty(make):
     ):
         make(*RING, "batch_size=2", num_devices=2).check()
     make(*RING, "batch_size=2", "gan.grad_regularizes.estimator=biased", num_devices=2).check()
+
+
+@pytest.mark.parametrize(
+    ("text", "hinted"),
+    [
+        ("step 3: not finite: gen_learning_rate; nothing was saved", True),
+        ("step 3: not finite: disc_learning_rate, gen_learning_rate; that of step 2 is kept", True),
+        ("step 3: not finite: gen_learning_rate, gen_loss; nothing was saved", False),
+        ("step 3: not finite: gen_loss; nothing was saved", False),
+    ],
+)
+def test_a_rate_alone_that_is_not_finite_is_explained(text, hinted):
+    found = training._with_hint(NotFiniteError(text))
+    assert found.startswith(text)
+    assert found.endswith("is measured from: set the optimiser's lower_bound") == hinted

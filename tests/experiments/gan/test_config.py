@@ -52,6 +52,16 @@ REFUSED = [  # (overrides of configs/gan/digits.py, what the line says)
         ["gan.optimizers.gen.schedule.name=cosine_decay"],
         r"schedule\.name: unknown schedule 'cosine_decay'; did you mean 'cosine_decay_schedule'",
     ),
+    (
+        ["gan.optimizers.gen.name=alig", "gan.allow_unsound=True"],
+        r"config\.gan\.optimizers\.gen\.kwargs\.lower_bound: the loss may be negative",
+    ),
+    (
+        ["gan.optimizers.disc.name=sps_max", "gan.disc_loss=wasserstein", "gan.allow_unsound=True"],
+        r"config\.gan\.optimizers\.disc\.kwargs\.lower_bound: the loss may be negative",
+    ),
+    (["gan.optimizers.gen.learning_rate=0.0"], r"optimizers\.gen\.learning_rate: 0.0 moves nothing"),
+    (["gan.optimizers.gen.learning_rate=-0.1"], r"optimizers\.gen\.learning_rate: "),
     (["gan.optimizers.gen.clip_norm=-1.0"], r"config\.gan\.optimizers\.gen\.clip_norm: "),
 ]
 

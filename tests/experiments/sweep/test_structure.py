@@ -65,7 +65,7 @@ RUNS = {
     "adam_hd": _classifier("adam_hd", "beta=1e-7"),
     "alig": _classifier("alig", "momentum=0.9", "max_norm=3.0"),
     "dal": _classifier("dal", "p=0.5"),
-    "polyak_sgd": _classifier("polyak_sgd", "f_min=0.1", "eps=1e-6"),
+    "polyak_sgd": _classifier("polyak_sgd", "lower_bound=0.1", "eps=1e-6"),
     "sps_max": _classifier("sps_max"),
 }
 

@@ -158,6 +158,17 @@ def test_a_schedule_that_does_not_fit_is_named_within_its_section():
     assert caught.value.field == "schedule.name"
 
 
+def test_a_rate_of_0_is_allowed_where_the_optimizer_raises_it():
+    announced, made, _ = rates(optimizers.make("sgd_hd", 0.0, {"beta": 0.1}), 3)
+    assert made == pytest.approx([0, 0.3, 0.6])
+    assert announced == pytest.approx([0, 0, 0.3])
+    for name in ("sgd", "adam", "alig", "dal", "sps_max"):
+        with pytest.raises(ConfigError, match=r"learning_rate: .*use a positive one"):
+            optimizers.make(name, 0.0, {})
+    with pytest.raises(ConfigError, match="learning_rate: 0 stays 0 by the multiplicative rule"):
+        optimizers.make("sgd_hd", 0.0, {"rule": "multiplicative"})
+
+
 def test_a_rate_without_a_cap_has_no_schedule():
     halved = schedules.make("constant_schedule", {"value": 0.5})
     optimizers.make("alig", 1.0, {}, schedule=halved)
