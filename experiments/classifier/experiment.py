@@ -14,7 +14,6 @@ from lib.data.pipeline import to_signed
 from lib.errors import ConfigError, within
 from lib.experiment import Batch, Experiment, GameView
 from lib.games import updates
-from lib.games.averages import averaged_states
 from lib.games.game import Aux, Game
 from lib.games.updates import GameState, Regularizers
 from lib.losses import classifier_cross_entropy, hidden_l2
@@ -61,6 +60,7 @@ def build(config: ClassifierConfig, spec: DataSpec) -> Experiment:
         return new._replace(net_state=new.net_state | {"inputs": state.net_state["inputs"]}), metrics
 
     def logits(state: GameState, images: jax.Array):
+        state = rule.evaluated(state)
         return model(state.params[PLAYER], state.net_state, images)
 
     def eval_step(state: GameState, batch: Batch, key: jax.Array):
@@ -77,7 +77,7 @@ def build(config: ClassifierConfig, spec: DataSpec) -> Experiment:
         train_step=train_step,
         eval_step=eval_step,
         outputs={"logits": logits},
-        averages=averaged_states,
+        averages=rule.averages,
         main_metrics=(f"{PLAYER}_loss", "accuracy"),
         game=GameView(rule, examples),
     )

@@ -20,10 +20,9 @@ from lib.data import DataSpec
 from lib.data.pipeline import to_signed
 from lib.errors import lookup, within
 from lib.experiment import Batch, Experiment, GameView
-from lib.games.averages import averaged_states
 from lib.games.game import Game
 from lib.games.regularizers import min_batch
-from lib.games.updates import GameState
+from lib.games.updates import BoundRule, GameState
 from lib.pictures.artefacts import Images
 
 _GRID = 100  # images in a sample grid
@@ -60,14 +59,17 @@ def build(config: GanConfig, spec: DataSpec) -> Experiment:
         # A mean over devices may have rounded the weights.
         return new._replace(net_state=new.net_state | {PENALTIES: state.net_state[PENALTIES]}), metrics
 
+    def eval_step(state: GameState, batch: Batch, key: jax.Array):
+        return evaluation.eval_step(pair, spec.mixture, rule.evaluated(state), batch, key)
+
     return Experiment(
         draw=draw,
         begin=begin,
         train_step=train_step,
-        eval_step=functools.partial(evaluation.eval_step, pair, spec.mixture),
+        eval_step=eval_step,
         eval_summary=modes.summary if spec.mixture else dict,
-        outputs=outputs(pair, spec),
-        averages=averaged_states,
+        outputs=outputs(pair, spec, rule),
+        averages=rule.averages,
         batches_per_step=rule.batches_per_step,
         min_device_batch=min_batch(gan.grad_regularizes.estimator),
         main_metrics=("disc_loss", "gen_loss"),
@@ -88,13 +90,16 @@ def _sample(pair: Nets, state: GameState, key: jax.Array, n: int) -> jax.Array:
 _draw = jax.jit(_sample, static_argnums=(0, 3))  # compiled once for all runs with the same networks
 
 
-def outputs(pair: Nets, spec: DataSpec) -> dict[str, Callable]:
+def outputs(pair: Nets, spec: DataSpec, rule: BoundRule) -> dict[str, Callable]:
     """Returns what evaluators and pictures may call: samples of images, and a picture of samples."""
-    sample, draw = functools.partial(_sample, pair), functools.partial(_draw, pair)
+    draw = functools.partial(_draw, pair)
+
+    def sample(state: GameState, key: jax.Array, n: int) -> jax.Array:
+        return _sample(pair, rule.evaluated(state), key, n)
 
     def shown(state: GameState) -> dict[str, GameState]:
-        averages = {f"{kind}_samples": averaged for kind, averaged in averaged_states(state).items()}
-        return {"samples": state, **averages}
+        averages = {f"{kind}_samples": averaged for kind, averaged in rule.averages(state).items()}
+        return {"samples": rule.evaluated(state), **averages}
 
     def images(state: GameState, key: jax.Array, means):
         del means

@@ -29,6 +29,8 @@ class Optimizer(NamedTuple):
       used_rate: `(opt_state before, opt_state after) -> scalar`: what the update between them used.
       project: `(params) -> params`: the nearest that it allows, where a run is to start; mostly the
         identity.
+      evaluated: `(opt_state, params) -> params`: what is evaluated in the place of the parameters that it
+        moves; None: these.
     """
 
     init: Callable[[Any], Any]
@@ -36,6 +38,7 @@ class Optimizer(NamedTuple):
     learning_rate: Callable[[Any], jax.Array]
     used_rate: Callable[[Any, Any], jax.Array]
     project: Projection
+    evaluated: Callable[[Any, Any], Any] | None = None
 
 
 def from_config(section: schema.OptimizerSection, *, with_loss: bool = True) -> Optimizer:
@@ -101,7 +104,8 @@ def make(
         factory = _clipped(kind.factory, clip_norm, clip_value)
         transform = _injected(factory, learning_rate, kwargs)
         _try(name, transform, with_loss)
-    return _with_rates(transform, schedule, kind.chooses_rate, kind.projection(kwargs))
+    made = _with_rates(transform, schedule, kind.chooses_rate, kind.projection(kwargs))
+    return made._replace(evaluated=kind.evaluated)
 
 
 def _check_known(name: str, kind: Kind, kwargs: Mapping[str, Any]) -> None:

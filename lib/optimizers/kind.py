@@ -24,6 +24,8 @@ class Kind:
       bounds_norm: whether it keeps the norm of all parameters at or below its argument `max_norm`, if there
         is one.
       bound: the name of its argument that the loss may never fall below, 0 by default; None: it has none.
+      evaluated: `(opt_state, params) -> params`: what is evaluated in the place of the parameters that it
+        moves; None: these.
       plain_without: arguments without which, or with them zero, an update is -learning_rate * gradient
         alone; None: it never is.
     """
@@ -34,6 +36,7 @@ class Kind:
     uncapped_by: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     bounds_norm: bool = False
     bound: str | None = None
+    evaluated: Callable[[Any, Any], Any] | None = None
     plain_without: tuple[str, ...] | None = None
 
     def is_uncapped(self, kwargs: Mapping[str, Any]) -> bool:

@@ -1,11 +1,14 @@
 """Optimisers by name: this project's own, and every public optax optimiser."""
 
-import inspect
+import functools
+import types
+from collections.abc import Mapping
 
 import optax
 
 from lib.errors import ConfigError, nearest
 from lib.optimizers import alig, dal, hypergradient, polyak
+from lib.optimizers.contrib import contrib_kinds, factories
 from lib.optimizers.kind import Kind
 
 OWN: dict[str, Kind] = {
@@ -23,16 +26,16 @@ RENAMED = dict.fromkeys(("polyak_sgd", "sps_max"), {"f_min": "lower_bound"})
 _PLAIN_WITHOUT = {"sgd": ("momentum",)}  # of optax's optimisers: see `Kind.plain_without`
 
 
-def optax_kinds() -> dict[str, Kind]:
-    """Lists every public optax function that makes an optimiser from a learning rate, by name."""
-    kinds = {}
-    for name, function in vars(optax).items():
-        if name.startswith(("_", "scale_by_")) or not inspect.isfunction(function):
-            continue
-        parameters = inspect.signature(function).parameters
-        if next(iter(parameters), None) == "learning_rate":
-            kinds[name] = Kind(function, plain_without=_PLAIN_WITHOUT.get(name))
-    return kinds
+@functools.cache
+def optax_kinds() -> Mapping[str, Kind]:
+    """Lists every public optax function that makes an optimiser from a learning rate, by name.
+
+    What optax.contrib calls as the root, or this project, calls one of theirs is `contrib.NAME`.
+    """
+    root = {name: Kind(f, plain_without=_PLAIN_WITHOUT.get(name)) for name, f in factories(optax).items()}
+    taken = root.keys() | OWN.keys()
+    contrib = {f"contrib.{n}" if n in taken else n: kind for n, kind in contrib_kinds().items()}
+    return types.MappingProxyType(root | contrib)
 
 
 def kind_of(name: str) -> Kind:
@@ -41,7 +44,7 @@ def kind_of(name: str) -> Kind:
     Raises:
       ConfigError: there is none; of the field `name`.
     """
-    kinds = optax_kinds() | OWN
+    kinds = {**optax_kinds(), **OWN}
     if name not in kinds:
         raise ConfigError(f"unknown optimiser '{name}'{nearest(name, kinds)}", "name")
     return kinds[name]

@@ -11,6 +11,7 @@ from lib.errors import lookup
 from lib.games import averages
 from lib.games.averages import NO_AVERAGES, Averaging
 from lib.games.diagnostics import Diagnostic
+from lib.games.evaluated import evaluated
 from lib.games.game import Game, Params
 from lib.games.updates.dynamics import Dynamics, Step, split
 from lib.games.updates.euler import Alternating, Simultaneous
@@ -58,9 +59,10 @@ def make(
     structure = regularizers.structure()
     dynamics = Dynamics(game, optimizers, structure, drift, options.separate, tuple(diagnostics))
     num_batches = rule.batches_per_step(options)
+    step = _measured(rule.build(dynamics, options), dynamics, num_batches)
     return BoundRule(
         init=functools.partial(_first_state, rule, optimizers, regularizers.weights, averaging),
-        step=_averaged(_measured(rule.build(dynamics, options), dynamics, num_batches), averaging),
+        step=_averaged(step, dynamics, averaging),
         batches_per_step=num_batches,
         dynamics=dynamics,
     )
@@ -78,14 +80,15 @@ def _measured(step: Step, dynamics: Dynamics, num_batches: int) -> Step:
     return measured
 
 
-def _averaged(step: Step, averaging: Averaging) -> Step:
-    """Returns the step that advances the averages of the parameters, too."""
+def _averaged(step: Step, dynamics: Dynamics, averaging: Averaging) -> Step:
+    """Returns the step that advances the averages of the parameters that are evaluated, too."""
     if not averaging.kinds:
         return step
 
     def averaged(state: GameState, batch: Any, key: jax.Array):
         new, metrics = step(state, batch, key)
-        return new._replace(averages=averages.advance(averaging, state.averages, new.params)), metrics
+        params = evaluated(dynamics.optimizers, new).params
+        return new._replace(averages=averages.advance(averaging, state.averages, params)), metrics
 
     return averaged
 

@@ -7,7 +7,9 @@ from typing import Any, NamedTuple
 import jax
 
 from lib.games import drift
+from lib.games.averages import averaged_states
 from lib.games.drift import Clock, Coefficients
+from lib.games.evaluated import evaluated
 from lib.games.game import Params
 from lib.games.updates.dynamics import Dynamics, Step
 from lib.games.updates.state import GameState
@@ -44,6 +46,18 @@ class BoundRule(NamedTuple):
     step: Step
     batches_per_step: int
     dynamics: Dynamics
+
+    def evaluated(self, state: GameState) -> GameState:
+        """Returns the state with the parameters that are evaluated in the place of those that move.
+
+        They differ where an optimiser says so, as schedule-free ones do. Of an average, and of a state that
+        this has returned, they are the parameters.
+        """
+        return evaluated(self.dynamics.optimizers, state)
+
+    def averages(self, state: GameState) -> dict[str, GameState]:
+        """Returns {kind: the state with averages in the place of the parameters}, to be evaluated."""
+        return averaged_states(self.evaluated(state))
 
 
 class UpdateRule(abc.ABC):

@@ -1,4 +1,4 @@
-"""What every optimiser does on every problem: this project's own, and the common ones of optax."""
+"""What every optimiser does on every problem: our own, optax's common ones, and those of optax.contrib."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -10,13 +10,24 @@ import optax
 import pytest
 
 from lib import optimizers
+from lib.optimizers.contrib import contrib_kinds
 from lib.optimizers.registry import OWN
 
 pytestmark = pytest.mark.usefixtures("float64")
 
 COMMON = ("sgd", "adam", "adamw", "amsgrad", "adagrad", "yogi", "rmsprop", "lion")
-NAMES = (*OWN, *COMMON)
+CONTRIB = tuple(name for name in contrib_kinds() if name != "dpsgd")  # which has no default privacy
+NAMES = (*OWN, *COMMON, *CONTRIB)
 STEPS, RATE = 20, 1e-2
+# Of those that find the scale themselves learning_rate is a factor; a short run needs a larger guess.
+FACTORS = {
+    "dadapt_adamw": (1.0, {"estim_lr0": 1e-2}),
+    "dog": (1.0, {"init_step": ("distance", 1e-2)}),
+    "dowg": (1.0, {"init_estim_sq_dist": 1e-2}),
+    "mechanize": (RATE, {"s_init": 1e-1}),
+    "prodigy": (1.0, {"estim_lr0": 1e-2}),
+    "simplified_ademamix": (1e-4, {}),  # its momentum is a sum
+}
 
 
 class Problem(NamedTuple):
@@ -56,7 +67,7 @@ PROBLEMS = {
 }
 
 
-OPTIMIZERS = {name: optimizers.make(name, RATE, {}) for name in NAMES}
+OPTIMIZERS = {name: optimizers.make(name, *FACTORS.get(name, (RATE, {}))) for name in NAMES}
 CASES = [(name, problem) for name in NAMES for problem in PROBLEMS]
 
 
