@@ -289,31 +289,3 @@ def test_a_projection_needs_the_parameters():
 def test_one_projection_at_most():
     with pytest.raises(ValueError, match="max_norm: .* not both"):
         alig(1.0, max_norm=1.0, projection=optax.projections.projection_non_negative)
-
-
-@pytest.mark.usefixtures("float64")
-@pytest.mark.parametrize("name", ["alig", "polyak_sgd", "sps_max"])
-def test_the_loss_is_measured_from_its_bound_and_never_stepped_uphill(name):
-    """Shifts a loss by -7: with the bound shifted too nothing changes; without it the rate is NaN."""
-
-    def shifted(theta):
-        return loss(theta) - 7.0
-
-    bounded = optimizers.make(name, CAP, {"lower_bound": -7.0})
-    theta, rates = trained(bounded, THETA, 5, shifted)
-    expected, same = trained(optimizers.make(name, CAP, {}), THETA, 5, loss)
-    np.testing.assert_allclose(flat(theta), flat(expected), rtol=0, atol=1e-10)
-    np.testing.assert_allclose(rates, same, rtol=1e-10)
-    theta, rates = trained(optimizers.make(name, CAP, {}), THETA, 1, shifted)
-    assert np.isnan(rates).all()
-    assert np.isnan(flat(theta)).all()
-
-
-def test_what_a_loss_cannot_fall_below_is_compared_with_its_bound():
-    for kind in map(optimizers.kind_of, ("alig", "polyak_sgd", "sps_max")):
-        for kwargs, least in (({}, -np.inf), ({"lower_bound": 0.0}, -1.0)):
-            with pytest.raises(ConfigError, match=r"^kwargs.lower_bound: the loss may be negative"):
-                kind.check_bound(kwargs, least)
-        kind.check_bound({"lower_bound": -5.0}, -np.inf)
-        kind.check_bound({}, 0.0)
-    optimizers.kind_of("adam").check_bound({}, -np.inf)
