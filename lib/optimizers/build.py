@@ -85,7 +85,8 @@ def make(
       schedule: `(number of updates so far) -> factor` on the base rate; None: constant.
       clip_norm: the largest norm of the whole gradient, larger ones are scaled down to it; 0: any.
       clip_value: the largest size of a gradient's component, clipped before the norm is; 0: any.
-      with_loss: whether updates get the loss as a function, `value_fn`, which line searches need.
+      with_loss: whether updates get the loss as a function, `value_fn`, which line searches need; and
+        whether what `evaluated` gives is evaluated.
 
     Raises:
       ConfigError: an unknown optimiser or keyword argument, or a value that the optimiser refuses; of the
@@ -94,6 +95,12 @@ def make(
     """
     kind = kind_of(name)
     _check_known(name, kind, kwargs)
+    if kind.evaluated and not with_loss:
+        raise ConfigError(
+            f"'{name}' is evaluated at other parameters than it moves, and players here at those; use "
+            "another, such as sgd or adam",
+            "name",
+        )
     if not (learning_rate > 0 or kind.chooses_rate):
         raise ConfigError(f"{learning_rate!r} moves nothing; use a positive one", "learning_rate")
     if schedule is not None:

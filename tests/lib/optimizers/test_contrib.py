@@ -151,7 +151,14 @@ def test_bad_input_is_one_line(name, kwargs, text):
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("name", ["sam", "sophia"])
-def test_those_that_need_the_loss_are_refused_where_players_have_directions_alone(name):
-    with pytest.raises(ConfigError, match=f"name: '{name}' .*players here have directions alone"):
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("sam", "players here have directions alone"),
+        ("sophia", "players here have directions alone"),
+        ("schedule_free_sgd", "is evaluated at other parameters than it moves"),
+    ],
+)
+def test_those_that_need_more_are_refused_where_players_have_directions_alone(name, reason):
+    with pytest.raises(ConfigError, match=f"name: '{name}' .*{reason}"):
         optimizers.make(name, RATE, {}, with_loss=False)
