@@ -5,7 +5,6 @@ Adversarial Networks', ICLR 2016. The pairs for MNIST and CIFAR-10 are those of 
 'Discretization Drift in Two-Player Games', ICML 2021.
 """
 
-from collections.abc import Sequence
 
 import flax.linen as nn
 import jax
@@ -34,7 +33,7 @@ class Generator(nn.Module):
     """
 
     sides: tuple[int, int]
-    widths: Sequence[int]
+    widths: tuple[int, ...]
     kernel: int
     channels: int
     is_batch_normalised: bool = False
@@ -130,7 +129,7 @@ class CifarOptions(NetOptions):
 
 def cifar10(width: int) -> tuple[Generator, Discriminator]:
     """Returns the pair of Rosca et al. for images [32, 32, 3]."""
-    widths = [factor * width for factor in (8, 4, 2, 1)]
+    widths = tuple(factor * width for factor in (8, 4, 2, 1))
     generator = Generator(
         (4, 4), widths, kernel=4, channels=3, is_batch_normalised=True, is_first_linear=True, last_kernel=3
     )

@@ -42,6 +42,18 @@ def test_the_width_of_the_cifar10_networks_scales_every_hidden_layer():
     assert sorted(kernels) == [4, 16, 16, 16, 16, 16, 16]
 
 
+SHAPES = {"cifar10": (32, 32, 3), "mnist": (28, 28, 1), "digits": (8, 8, 1), "dcgan": (8, 8, 1), "mlp": (2,)}
+
+
+@pytest.mark.parametrize("name", nets.NETS)
+def test_pairs_are_keys_of_compiled_functions(name):
+    """Checks what pictures of samples need: pairs that are made alike are equal, and hash."""
+    shape = SHAPES[name]
+    pair = make(name, shape)
+    assert hash(pair) == hash(make(name, shape))
+    assert pair == make(name, shape)
+
+
 @pytest.mark.parametrize("shape", [(8, 8, 1), (28, 28, 1), (64, 48, 3)])
 def test_dcgan_makes_and_judges_images_of_any_size_that_divides_by_4(shape):
     pair = make("dcgan", shape, num_latents=5, width=2)
