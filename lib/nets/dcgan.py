@@ -5,7 +5,6 @@ Adversarial Networks', ICLR 2016. The pairs for MNIST and CIFAR-10 are those of 
 'Discretization Drift in Two-Player Games', ICML 2021.
 """
 
-
 import flax.linen as nn
 import jax
 import jax.numpy as jnp

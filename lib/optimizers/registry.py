@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import optax
 
 from lib.errors import ConfigError, nearest
-from lib.optimizers import alig, dal, hypergradient, polyak
+from lib.optimizers import alig, bpgrad, dal, dfw, hypergradient, l4, polyak
 from lib.optimizers.contrib import contrib_kinds, factories
 from lib.optimizers.kind import Kind
 
@@ -16,7 +16,11 @@ OWN: dict[str, Kind] = {
     "sgdn_hd": hypergradient.SGDN_HD,
     "adam_hd": hypergradient.ADAM_HD,
     "alig": alig.ALIG,
+    "bpgrad": bpgrad.BPGRAD,
     "dal": dal.DAL,
+    "dfw": dfw.DFW,
+    "l4_adam": l4.L4_ADAM,
+    "l4_mom": l4.L4_MOM,
     "polyak_sgd": polyak.POLYAK_SGD,
     "sps_max": polyak.SPS_MAX,
 }
