@@ -105,6 +105,49 @@ def classifier_cross_entropy(logits: jax.Array, labels: jax.Array, smoothing: fl
     return optax.softmax_cross_entropy(logits, optax.smooth_labels(targets, smoothing))
 
 
+def multiclass_hinge(logits: jax.Array, labels: jax.Array, smooth: bool = False) -> jax.Array:
+    """Returns the hinge loss of Crammer and Singer (2001), [b].
+
+    max_k m_k,  m_k = logits_k - logits_label + 1 for k other than the label, m_label = 0
+
+    Smoothed it is sum_k p_k m_k where that is not negative, with p the softmax of the logits, of which no
+    gradient is taken: Berrada, Zisserman, Kumar, 'Deep Frank-Wolfe for neural network optimization', ICLR
+    2019.
+
+    Args:
+      logits: [b, classes].
+      labels: int [b].
+      smooth: whether it is smoothed.
+    """
+    of_label = jnp.take_along_axis(logits, labels[:, None], 1)
+    others = 1 - jax.nn.one_hot(labels, logits.shape[-1], dtype=logits.dtype)
+    margins = logits - of_label + others
+    hard = margins.max(-1)
+    if not smooth:
+        return hard
+    soft = jnp.sum(jax.lax.stop_gradient(jax.nn.softmax(logits)) * margins, -1)
+    return jnp.where(soft >= 0, soft, hard)
+
+
+def top_k_entropy(logits: jax.Array, labels: jax.Array, k: int = 5, tau: float = 1.0) -> jax.Array:
+    """Returns the truncated top-k entropy (Lapin, Hein, Schiele, CVPR 2016), [b].
+
+    log(1 + sum_j exp((logits_j - logits_label) / tau)), over all j other than the label whose logits are
+    not among the k largest: no loss is left where the label is far above these. k = 0 is the cross entropy.
+
+    Args:
+      logits: [b, classes].
+      labels: int [b].
+      k: how many guesses are free, less than the classes.
+      tau: temperature.
+    """
+    gaps = (logits - jnp.take_along_axis(logits, labels[:, None], 1)) / tau
+    ranks = jnp.argsort(jnp.argsort(-logits, -1), -1)
+    counts = (ranks >= k) & (jnp.arange(logits.shape[-1])[None] != labels[:, None])
+    gaps = jnp.where(counts, gaps, -jnp.inf)
+    return jax.nn.logsumexp(jnp.pad(gaps, ((0, 0), (1, 0))), -1)  # the 1 is exp of the column of zeros
+
+
 def hidden_l2(params: Any, l2: float) -> jax.Array:
     """Returns 0, with the gradient l2 w and the Hessian l2 I: (l2 / 2) ||w||^2 that a loss does not show.
 

@@ -5,13 +5,14 @@ from typing import Any
 import pydantic
 from pydantic import NonNegativeFloat, NonNegativeInt
 
+from experiments.classifier.losses import LOSSES
 from experiments.classifier.models import MODELS
 from lib import optimizers
 from lib.config import Section
 from lib.data.normalization import Normalization
 from lib.errors import lookup
 from lib.games.config import Observed
-from lib.nets.options import Rate, choose
+from lib.nets.options import choose
 from lib.schema import Named, OptimizerSection, Run
 
 PLAYER = "model"  # the one player of the game
@@ -34,7 +35,7 @@ class ClassifierSection(Observed):
     model: Named
     normalization: Normalization
     augmentation: Augmentation
-    label_smoothing: Rate
+    loss: Named
     l2: NonNegativeFloat
     optimizer: OptimizerSection
 
@@ -46,6 +47,12 @@ class ClassifierSection(Observed):
     def why_no_drift_theory(self) -> str | None:
         """Returns what there is no theory of the drift of; None where there is one."""
         return None if optimizers.is_plain_sgd(self.optimizer) else f"the optimiser '{self.optimizer.name}'"
+
+    @pydantic.field_validator("loss")
+    @classmethod
+    def _loss_takes_its_arguments(cls, loss: Named) -> Named:
+        choose(LOSSES, loss)
+        return loss
 
     @pydantic.field_validator("model")
     @classmethod
@@ -67,4 +74,7 @@ class ClassifierConfig(Run):
             entry = lookup(MODELS, name, "config.classifier.model")
             kwargs = entry.options.without_defaults(options.get(name, {}))
             section["model"] = {"name": name, "kwargs": kwargs}
+        if (smoothing := section.pop("label_smoothing", None)) is not None:
+            kwargs = {"smoothing": smoothing} if smoothing else {}
+            section["loss"] = {"name": "cross_entropy", "kwargs": kwargs}
         return {**config, "classifier": Observed.nothing((PLAYER,)) | section}

@@ -5,8 +5,9 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from experiments.classifier import models
+from experiments.classifier import losses, models
 from experiments.classifier.config import PLAYER, Augmentation, ClassifierConfig
+from experiments.classifier.losses import ClassifierLoss
 from experiments.classifier.models import Model
 from lib import optimizers
 from lib.data import DataSpec, augmentation
@@ -16,7 +17,7 @@ from lib.experiment import Batch, Experiment, GameView
 from lib.games import updates
 from lib.games.game import Aux, Game
 from lib.games.updates import GameState, Regularizers
-from lib.losses import classifier_cross_entropy, hidden_l2
+from lib.losses import hidden_l2
 from lib.runtime import streams
 from lib.runtime.devices import psum
 
@@ -33,10 +34,12 @@ def build(config: ClassifierConfig, spec: DataSpec) -> Experiment:
     with within("config.classifier"):
         _check_augmentation(section.augmentation, spec)
         model = models.make(section.model, section.normalization, spec, config.dataset.name)
+        with within("loss"):
+            loss = losses.make(section.loss, spec.num_classes)
         with within("optimizer"):
             optimizer = {PLAYER: optimizers.from_config(section.optimizer)}
-    losses = ClassifierLosses(model, section.label_smoothing, section.l2)
-    game, nothing = Game((PLAYER,), losses), Regularizers.none((PLAYER,))
+    game = Game((PLAYER,), ClassifierGame(model, loss, section.l2))
+    nothing = Regularizers.none((PLAYER,))
     rule = updates.make(
         "simultaneous",
         game,
@@ -66,10 +69,8 @@ def build(config: ClassifierConfig, spec: DataSpec) -> Experiment:
     def eval_step(state: GameState, batch: Batch, key: jax.Array):
         del key
         values, _ = logits(state, to_signed(batch["image"]))
-        mask, label = batch["mask"], batch["label"]
-        loss = jnp.sum(mask * classifier_cross_entropy(values, label))
-        correct = jnp.sum(mask * (values.argmax(-1) == label))
-        return psum({"loss": (loss, mask.sum()), "accuracy": (correct, mask.sum())})
+        mask, metrics = batch["mask"], loss.metrics(values, batch["label"])
+        return psum({name: (jnp.sum(mask * x), mask.sum()) for name, x in metrics.items()})
 
     return Experiment(
         draw=draw,
@@ -83,23 +84,23 @@ def build(config: ClassifierConfig, spec: DataSpec) -> Experiment:
     )
 
 
-class ClassifierLosses(NamedTuple):
+class ClassifierGame(NamedTuple):
     """The loss of the game's one player.
 
     Attributes:
       model: the network.
-      smoothing: of the labels.
+      loss: of its logits.
       l2: weight of the regulariser, which the loss's value does not show.
     """
 
     model: Model
-    smoothing: float
+    loss: ClassifierLoss
     l2: float
 
     def __call__(self, params, net_state, batch: Batch, key: jax.Array):
         """Returns ({player: loss}, the new net_state and metrics); `key` is that of dropout."""
         logits, net_state = self.model.train(params[PLAYER], net_state, batch["image"], key)
-        loss = classifier_cross_entropy(logits, batch["label"], self.smoothing).mean()
+        loss = self.loss.train(logits, batch["label"]).mean()
         if self.l2:
             loss += hidden_l2(params[PLAYER], self.l2)
         accuracy = jnp.mean(logits.argmax(-1) == batch["label"])

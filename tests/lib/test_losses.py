@@ -133,6 +133,57 @@ def test_classifier_cross_entropy_with_smooth_labels(smoothing):
     )
 
 
+LOGITS = np.random.default_rng(1).normal(size=(7, 6)) * 2
+LABELS = np.array([0, 5, 1, 1, 2, 4, 3])
+
+
+def hinge_by_hand(logits, label, smooth=False):
+    """Computes the hinge loss of one example, and its gradient."""
+    margins = np.array([s - logits[label] + (k != label) for k, s in enumerate(logits)])
+    weights = np.eye(len(logits))[margins.argmax()]
+    if smooth:
+        p = np.exp(logits) / np.exp(logits).sum()
+        weights = p if p @ margins >= 0 else weights
+    return weights @ margins, weights - weights.sum() * np.eye(len(logits))[label]
+
+
+@pytest.mark.usefixtures("float64")
+@pytest.mark.parametrize("smooth", [False, True])
+def test_multiclass_hinge_and_its_gradient_are_those_by_hand(smooth):
+    logits = np.concatenate([LOGITS, np.eye(6)[[0]] * 9])  # one that is right by far
+    labels = np.append(LABELS, 0)
+    by_hand = [hinge_by_hand(s, y, smooth) for s, y in zip(logits, labels, strict=True)]
+    values, gradients = zip(*by_hand, strict=True)
+
+    def hinge(logits):
+        return losses.multiclass_hinge(logits, jnp.asarray(labels), smooth)
+
+    np.testing.assert_allclose(hinge(jnp.asarray(logits)), values, rtol=1e-12, atol=1e-15)
+    gradient = jax.grad(lambda s: hinge(s).sum())(jnp.asarray(logits))
+    np.testing.assert_allclose(gradient, gradients, rtol=1e-12, atol=1e-15)
+    assert min(values) >= 0 < max(values)
+
+
+@pytest.mark.usefixtures("float64")
+@pytest.mark.parametrize(("k", "tau"), [(0, 1.0), (1, 1.0), (3, 0.5), (5, 1.0)])
+def test_top_k_entropy_leaves_the_largest_out(k, tau):
+    def by_hand(logits, label):
+        left = [j for j in np.argsort(-logits)[k:] if j != label]
+        return np.log(1 + sum(np.exp((logits[j] - logits[label]) / tau) for j in left))
+
+    expected = [by_hand(s, y) for s, y in zip(LOGITS, LABELS, strict=True)]
+    found = losses.top_k_entropy(jnp.asarray(LOGITS), jnp.asarray(LABELS), k, tau)
+    np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-15)
+    if k == 0:
+        entropy = losses.classifier_cross_entropy(jnp.asarray(LOGITS), jnp.asarray(LABELS))
+        np.testing.assert_allclose(found, entropy, rtol=1e-12)
+
+    def total(logits):
+        return losses.top_k_entropy(logits, jnp.asarray(LABELS), k, tau).sum()
+
+    assert np.isfinite(jax.grad(total)(jnp.asarray(LOGITS) * 400)).all()
+
+
 @pytest.mark.usefixtures("float64")
 def test_hidden_l2_is_0_with_the_derivatives_of_a_quadratic():
     rng = np.random.default_rng(0)

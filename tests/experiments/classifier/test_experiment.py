@@ -20,7 +20,7 @@ EVERYTHING = [
     "classifier.augmentation.flip=True",
     "classifier.l2=0.01",
 ]
-EVERYTHING += ["classifier.normalization=standard", "classifier.label_smoothing=0.1"]
+EVERYTHING += ["classifier.normalization=standard", "classifier.loss.kwargs.smoothing=0.1"]
 EVERYTHING += ["dataset.validation_size=100", "dataset.eval_split=validation"]
 LOGISTIC = "classifier.model.name=logistic"
 SGD = ["classifier.optimizer.name=sgd", "classifier.optimizer.learning_rate=0.1"]
@@ -194,7 +194,10 @@ WIDE, DENSE, MLP = "model.name=wide_resnet", "model.name=densenet", "model.name=
         (["model.name=logistic", "model.kwargs.a=1"], "model.kwargs.a: 'logistic' takes no arguments"),
         (["model.kwargs.dropout=1.0"], "model.kwargs.dropout: should be less than 1, got 1.0"),
         (["normalization=standart"], "normalization: unknown name 'standart'; did you mean 'standard'?"),
-        (["label_smoothing=1.0"], "label_smoothing: should be less than 1, got 1.0"),
+        (["loss.kwargs.smoothing=1.0"], "loss.kwargs.smoothing: should be less than 1, got 1.0"),
+        (["loss.name=hing"], "loss.name: unknown name 'hing'; did you mean 'hinge'"),
+        (["loss.name=hinge", "loss.kwargs.k=2"], "loss.kwargs.k: "),
+        (["loss.name=top_k_entropy", "loss.kwargs.k=3"], "loss.kwargs.k: 3 guesses of 3 classes"),
         (["l2=-1.0"], "l2: should be greater than or equal to 0, got -1.0"),
         (
             ["augmentation.crop_padding=8"],
