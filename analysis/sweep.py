@@ -12,6 +12,7 @@ USAGE = """Draws a metric of the runs of a sweep; names of fields and metrics ma
   ./run.sh plot sweep DIR --x=FIELD --y=METRIC [--hue=FIELD]   mean and spread over seeds at each value
   ./run.sh plot sweep DIR --x=step --y=METRIC [--hue=FIELD]    learning curves
   ./run.sh plot sweep DIR --x=FIELD --y=FIELD --hue=METRIC     a heat map
+  ./run.sh plot sweep DIR --until=train/model_loss:0.29 --x=FIELD --y=FIELD --hue=until/steps
 """
 
 
@@ -20,6 +21,8 @@ def define(values: flags.FlagValues) -> None:
     flags.DEFINE_string("x", None, "A field, or step.", flag_values=values)
     flags.DEFINE_string("y", None, "A metric; a field for a heat map.", flag_values=values)
     flags.DEFINE_string("hue", "", "A field, one colour each; a heat map's metric.", flag_values=values)
+    until = "METRIC:VALUE: adds how long runs took to it, as until/steps and until/seconds."
+    flags.DEFINE_string("until", "", until, flag_values=values)
     choices, text = ["last", "best"], "A run's last value or its best."
     flags.DEFINE_enum("select", "last", choices, text, flag_values=values)
     define_out(values, None, "The file; default: DIR/figures/<names>.png.")
@@ -42,7 +45,7 @@ def run(argv: list[str]) -> None:
     from experiments.sweep import plots  # imports matplotlib: refusals come first
 
     folder = Path(argv[0])
-    figure = plots.draw(folder, values.x, values.y, values.hue, values.select)
+    figure = plots.draw(folder, values.x, values.y, values.hue, values.select, values.until)
     save(figure, Path(values.out or folder / "figures" / _file_name(values)))
 
 

@@ -48,12 +48,22 @@ VARIANTS = {
     "ALI-G": Variant("alig", {}, "SGD"),
     "SPS_max": Variant("sps_max", {}, "SGD"),
     "Polyak (optax)": Variant("polyak_sgd", {}, "SGD"),
+    "BPGrad": Variant("bpgrad", {}, "SGD"),
+    "DFW": Variant("dfw", {}, "SGD"),
+    "L4Mom": Variant("l4_mom", {}, "SGD"),
+    "SGD-HD, two levels": Variant("sgd_ultimate", {}, "SGD"),
+    "SAM": Variant("sam", {}, "SGD"),
+    "Schedule-free SGD": Variant("schedule_free_sgd", {}, "SGD"),
     "DAL-1": Variant("dal", {}, "SGD"),
     "SGDN": Variant("sgd", {"momentum": 0.9, "nesterov": True}),
     "SGDN-HD": Variant("sgdn_hd", {"beta": 1e-3}, "SGDN"),
     "ALI-G, momentum": Variant("alig", {"momentum": 0.9}, "SGDN"),
     "Adam": Variant("adam"),
     "Adam-HD": Variant("adam_hd", {"beta": 1e-7}, "Adam"),
+    "Adam-HD, two levels": Variant("adam_ultimate", {}, "Adam"),
+    "L4Adam": Variant("l4_adam", {}, "Adam"),
+    "Prodigy": Variant("prodigy", {}, "Adam"),
+    "Schedule-free AdamW": Variant("schedule_free_adamw", {}, "Adam"),
 }
 
 

@@ -46,6 +46,10 @@ class Evaluator:
         self.programs, self.folder, self.config = programs, folder, programs.config
         self._functions = functions
 
+    def of(self, folder: RunFolder) -> "Evaluator":
+        """Returns the evaluator of the same run's checkpoints in another folder, such as best/."""
+        return Evaluator(self.programs, folder, self._functions)
+
     def check(self) -> None:
         """Checks, before there is a checkpoint, the network, the reference, and the best metric's name.
 

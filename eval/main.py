@@ -22,7 +22,8 @@ from lib.runtime.run_folder import RunFolder, check_same_run, find
 
 _USAGE = """Scores a checkpoint: the newest of a run, or any other.
 
-  ./run.sh eval [--config.restore_path=PATH] [--follow] [--with=tfgan] [--config.eval.FIELD=VALUE ...]
+  ./run.sh eval [--config.restore_path=PATH] [--with=tfgan] [--config.eval.FIELD=VALUE ...]
+  ./run.sh eval [--config.restore_path=PATH] --follow [--final_split=test]
   ./run.sh eval --ensemble=SWEEP
 
 PATH is a work directory, its checkpoints folder, or one step's folder. The run's own config is read from
@@ -30,6 +31,7 @@ its work directory; --config=FILE, if given, must agree with it. SWEEP is a swee
 differ in their seed alone are scored by their mean prediction.
 """
 _RESTORE = "--config.restore_path="
+_EVAL_SPLIT = "--config.dataset.eval_split="
 
 
 class Request(NamedTuple):
@@ -39,6 +41,7 @@ class Request(NamedTuple):
       folder: of the run.
       step: of the checkpoint; None for the newest.
       follow: whether every checkpoint is scored, also those that training has not written yet.
+      final_split: on which the best of these is scored in the end; empty: on no other.
       with_tfgan: whether TF-GAN computes the scores.
       overrides: `--config.a.b=VALUE`, of the run's own config.
     """
@@ -46,6 +49,7 @@ class Request(NamedTuple):
     folder: RunFolder
     step: int | None
     follow: bool
+    final_split: str
     with_tfgan: bool
     overrides: list[str]
 
@@ -73,9 +77,12 @@ def read_command_line(argv: list[str]) -> Request | Path:
     folder, step = find(path)
     if values.follow and step is not None:
         raise ConfigError("takes a run, not one step; name its work directory", "--follow")
+    if values.final_split and not values.follow:
+        raise ConfigError("is of the best of all checkpoints; add --follow", "--final_split")
     if values.config:
         check_same_run(load_file(values.config), registry.own_config(folder), folder, "--config")
-    return Request(folder, step, values.follow, values["with"].value == "tfgan", overrides)
+    with_tfgan = values["with"].value == "tfgan"
+    return Request(folder, step, values.follow, values.final_split, with_tfgan, overrides)
 
 
 def _define(values: flags.FlagValues) -> None:
@@ -85,9 +92,23 @@ def _define(values: flags.FlagValues) -> None:
     flags.DEFINE_string(
         "workdir", None, "The run's work directory; like --config.restore_path.", flag_values=values
     )
+    final = "With --follow: score the best checkpoint on this split in the end, such as test."
+    flags.DEFINE_string("final_split", "", final, flag_values=values)
     by = "Who computes the scores, and runs Inception: tfgan, by TensorFlow; else this program, by JAX."
     flags.DEFINE_enum("with", None, ["tfgan"], by, flag_values=values)
     flags.DEFINE_string("ensemble", None, "A sweep's folder; nothing else is given.", flag_values=values)
+
+
+def open_evaluator(request: Request, *more: str) -> Evaluator:
+    """Opens a run to be scored, and checks what can be checked before there is a checkpoint.
+
+    Args:
+      more: overrides of its config beside the request's.
+    """
+    programs = registry.open_run(request.folder, [*request.overrides, *more])
+    evaluator = Evaluator(programs, request.folder, tfgan if request.with_tfgan else distances)
+    evaluator.check()
+    return evaluator
 
 
 def evaluate(evaluator: Evaluator, step: int | None) -> int:
@@ -137,15 +158,17 @@ def main(argv: list[str]) -> int:
             cache.use_compilation_cache()
             score_sweep(request)
             return 0
-        folder, step, follows, with_tfgan, overrides = request
         cache.use_compilation_cache()
-        functions = tfgan if with_tfgan else distances
-        evaluator = Evaluator(registry.open_run(folder, overrides), folder, functions)
-        evaluator.check()
-        folder.create()
-        code = follow(evaluator) if follows else evaluate(evaluator, step)
+        evaluator, where, final = open_evaluator(request), request.folder, None
+        if request.final_split:  # opened now, so that a bad one is refused
+            final = open_evaluator(request, _EVAL_SPLIT + request.final_split)
+        where.create()
+        code = follow(evaluator) if request.follow else evaluate(evaluator, request.step)
+        if code == 0 and final:
+            where = RunFolder(where.path / "best")
+            code = evaluate(final.of(where), None)
         if code == 0:
-            print(f"\nrecorded in {folder.metrics / 'eval.jsonl'}; pictures in {folder.figures}")
+            print(f"\nrecorded in {where.metrics / 'eval.jsonl'}; pictures in {where.figures}")
         return code
 
 

@@ -7,7 +7,7 @@ import jax
 from ml_collections import ConfigDict
 
 from configs import common
-from experiments import catalogue, cca, classifier, eigengame, games, gan
+from experiments import catalogue, cca, classifier, dnc, eigengame, games, gan
 from lib.config import apply_overrides, validate
 from lib.data import NOTHING, DataSpec, Splits, load_splits
 from lib.errors import ConfigError, lookup, one_line
@@ -29,6 +29,7 @@ class Entry(NamedTuple):
 EXPERIMENTS = {
     "cca": Entry(cca.CcaConfig, cca.build),
     "classifier": Entry(classifier.ClassifierConfig, classifier.build),
+    "dnc": Entry(dnc.DncConfig, dnc.build),
     "eigengame": Entry(eigengame.EigenGameConfig, eigengame.build),
     "games": Entry(games.GamesConfig, games.build),
     "gan": Entry(gan.GanConfig, gan.build),

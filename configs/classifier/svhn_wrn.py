@@ -6,14 +6,15 @@
 from configs import common
 from configs.classifier import cifar10_wrn
 
-TRAIN, VALIDATION = 598_388, 6_000  # train and extra, 604,388 images
+TRAIN, VALIDATION = 598_388, 6_000  # of train and extra, 604,388 images; validation is of train alone
 
 
 def get_config():
     config = cifar10_wrn.get_config()
     config.dataset.name = "svhn_cropped"
-    config.dataset.train_split = "train+extra"
-    config.dataset.validation_size = VALIDATION
+    config.dataset.train_split = f"train[{VALIDATION}:]+extra"
+    config.dataset.eval_split = f"train[:{VALIDATION}]"
+    config.dataset.validation_size = 0
     config.classifier.augmentation.crop_padding = 0
     config.classifier.augmentation.flip = False
     config.classifier.normalization = "unit"

@@ -24,7 +24,7 @@ _USAGE = """Runs a config under many overrides. The same command goes on with wh
   ./run.sh sweep --config=FILE --sweep=FILE [--jobs=N] [--eval] [--config.FIELD=VALUE ...]
   ./run.sh sweep --config=FILE --sweep=FILE --dry_run
   ./run.sh sweep --config=FILE --sweep=FILE --cluster=slurm --partition=gpu --gpus=1 --time=240
-  ./run.sh sweep --results DIR
+  ./run.sh sweep --results DIR [--best=METRIC] [--until=METRIC:VALUE]
 
 FILE of --sweep defines get_sweep(h), a list of overrides: see configs/sweeps and docs/sweeps.md.
 """
@@ -37,6 +37,7 @@ _TEXTS = {
     "workdir": (None, "The sweep's folder; default: runs/sweeps/<config name>/<sweep name>."),
     "results": (None, "Gather the results of this sweep's folder, and run nothing."),
     "best": ("", "Results of the step where this metric was best, instead of the last."),
+    "until": ("", "METRIC:VALUE: among the results, how long each run took to this threshold."),
     "cluster": ("local", "local or slurm."),
     "partition": ("", "Slurm's partition."),
     "lanes": (_AUTO, "How many runs a process trains side by side; auto: as many as are fastest."),
@@ -136,7 +137,7 @@ def main(argv: list[str]) -> int:
     with one_line_errors():
         values, overrides = parse(argv, _define, _USAGE)
         if values.results:
-            results.show(Path(values.results), values.best)
+            results.show(Path(values.results), values.best, values.until)
             return 0
         if values.cluster not in ("local", "slurm"):
             raise ConfigError(f"unknown cluster '{values.cluster}'; use local or slurm", "--cluster")
@@ -153,7 +154,7 @@ def main(argv: list[str]) -> int:
         except KeyboardInterrupt:
             print("the same command goes on with what is missing")
             return 130
-        results.show(folder, values.best)
+        results.show(folder, values.best, values.until)
     return code
 
 

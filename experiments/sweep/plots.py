@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from experiments.sweep import frames
 from experiments.sweep.names import resolve, shorten, text
 from experiments.sweep.sweep_folder import Sweep, read_sweep
+from experiments.sweep.threshold import until
 from lib.errors import ConfigError
 from lib.pictures.colours import COLOURS
 
@@ -23,11 +24,12 @@ _TICKS = 10  # as many values have a tick each
 _DODGE = 0.5  # of the space of one category, over which its colours are spread
 
 
-def draw(folder: Path, x: str, y: str, hue: str = "", select: str = "last") -> Figure:
+def draw(folder: Path, x: str, y: str, hue: str = "", select: str = "last", asked: str = "") -> Figure:
     """Draws the picture that names of fields and metrics ask for; suffixes will do.
 
     Curves of the metric `y` against the field `x` or "step", one colour per value of the field `hue`; or,
-    if `y` is a field, a heat map of the metric `hue` over both fields.
+    if `y` is a field, a heat map of the metric `hue` over both fields. `asked` is METRIC:VALUE, and adds
+    how long runs took to this threshold as the metrics `until/steps` and `until/seconds`.
 
     Raises:
       ConfigError: unknown or ambiguous names, or names that make no picture together.
@@ -35,6 +37,7 @@ def draw(folder: Path, x: str, y: str, hue: str = "", select: str = "last") -> F
     sweep = read_sweep(folder)
     if not sweep.metrics:
         raise ConfigError(f"no run in '{folder}' has metrics yet")
+    sweep = until(sweep, asked)
     y = resolve(y, [*sweep.metrics, *sweep.fields], "--y")
     x = resolve(x, [*sweep.fields, STEP], "--x")
     is_map = y in sweep.fields

@@ -6,23 +6,24 @@ from pathlib import Path
 
 import pandas as pd
 
-from experiments.sweep import columns, frames, report, sweep_folder
+from experiments.sweep import columns, frames, report, sweep_folder, threshold
 from experiments.sweep.columns import Column
 from lib.runtime.files import replacing
 from lib.tables import aligned
 
 
-def show(folder: Path, best: str = "") -> None:
+def show(folder: Path, best: str = "", asked: str = "") -> None:
     """Writes results.csv and report.html into a sweep's folder, and prints its tables.
 
     Args:
       folder: of the sweep.
       best: a metric: each run's values are those of the step where it was best; by default the last ones.
+      asked: METRIC:VALUE: how long each run took to that threshold is among its metrics.
 
     Raises:
       ConfigError: no sweep is in the folder, or no such metric.
     """
-    sweep = sweep_folder.read_sweep(folder)
+    sweep = threshold.until(sweep_folder.read_sweep(folder), asked)
     runs = frames.per_run(sweep, "best" if best else "last", best)
     with replacing(folder / "results.csv") as temporary:
         runs.to_csv(temporary, index=False)

@@ -24,6 +24,7 @@ from lib.runtime.records import (
 from lib.runtime.run_folder import RunFolder
 
 _SOURCES = {"eval": read_scores, "test": read_held_out, "train": read_training}  # in the order of tables
+UNTIL = "until"  # the source of what threshold.py makes of the others
 _CURVES = (TRAINING, HELD_OUT, "scores")  # pictures that are not of samples
 
 
@@ -108,7 +109,7 @@ class Sweep:
         """Lists the names of metrics, by source."""
         names = {name: None for run in self.runs for record in run.records for name in record}
         names.pop("step", None)
-        return sorted(names, key=lambda name: list(_SOURCES).index(name.split("/")[0]))
+        return sorted(names, key=lambda name: [UNTIL, *_SOURCES].index(name.split("/")[0]))
 
 
 def read_sweep(folder: Path) -> Sweep:

@@ -51,8 +51,8 @@ def dal(
       p: how much the rate follows the curvature; 0: plain SGD at learning_rate, if the cap is above.
       cap: the largest rate, also where H ghat is 0.
       hvp: "exact" Hessian-vector products, or by "finite_differences" of two gradients.
-      plain_rate: of the updates before `start` and from `stop` on, needed if there are any. The product is
-        computed there too.
+      plain_rate: of the updates before `start` and from `stop` on, needed if there are any: `static_lr` of
+        the published code.
       start, stop: which updates are DAL's, counted from 0; None: all from `start` on.
 
     Raises:
@@ -73,14 +73,20 @@ def dal(
         del extra
         check_given("dal", params=params, value_fn=value_fn)
         _check_whole(params)
-        _, direction = polar(grads)
-        curvature, _ = polar(PRODUCTS[hvp](value_fn, params, direction))
-        bend = curvature**p
-        rate = jnp.where(bend > 0, jnp.minimum(learning_rate / jnp.where(bend > 0, bend, 1), cap), cap)
-        if plain_rate is not None:
+
+        def adapted() -> jax.Array:
+            _, direction = polar(grads)
+            curvature, _ = polar(PRODUCTS[hvp](value_fn, params, direction))
+            bend = curvature**p
+            rate = jnp.minimum(learning_rate / jnp.where(bend > 0, bend, 1), cap)
+            return jnp.where(bend > 0, rate, cap).astype(float)
+
+        if plain_rate is None:
+            rate = adapted()
+        else:  # no product is computed for the other updates
             ended = False if stop is None else state.count >= stop
-            rate = jnp.where((state.count < start) | ended, plain_rate, rate)
-        rate = rate.astype(float)
+            others = (state.count < start) | ended
+            rate = jax.lax.cond(others, lambda: jnp.asarray(plain_rate, float), adapted)
         return downhill(rate, grads), DalState(optax.safe_increment(state.count), rate)
 
     return optax.GradientTransformationExtraArgs(init, update)

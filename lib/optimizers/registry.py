@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import optax
 
 from lib.errors import ConfigError, nearest
-from lib.optimizers import alig, bpgrad, dal, dfw, hypergradient, l4, polyak
+from lib.optimizers import alig, bpgrad, dal, dfw, hypergradient, l4, polyak, ultimate
 from lib.optimizers.contrib import contrib_kinds, factories
 from lib.optimizers.kind import Kind
 
@@ -15,6 +15,8 @@ OWN: dict[str, Kind] = {
     "sgd_hd": hypergradient.SGD_HD,
     "sgdn_hd": hypergradient.SGDN_HD,
     "adam_hd": hypergradient.ADAM_HD,
+    "sgd_ultimate": ultimate.SGD_ULTIMATE,
+    "adam_ultimate": ultimate.ADAM_ULTIMATE,
     "alig": alig.ALIG,
     "bpgrad": bpgrad.BPGRAD,
     "dal": dal.DAL,

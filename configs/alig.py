@@ -1,0 +1,65 @@
+"""The methods of the ALI-G paper's tables as overrides of a classifier's config.
+
+Berrada, Zisserman, Kumar, 'Training Neural Networks for and by Interpolation', ICML 2020; the rates, decays
+and radii that the sweeps give are its published ones.
+"""
+
+_OPTIMIZER = "classifier.optimizer"
+_KEEP_MOMENTUM = ("alig", "bpgrad", "dfw", "sgd")
+
+
+def method(
+    name: str,
+    eta: float,
+    weight_decay: float = 0.0,
+    max_norm: float | None = None,
+    momentum: float | None = 0.9,
+) -> dict:
+    """Returns the overrides of one method.
+
+    Args:
+      name: alig, dfw, bpgrad, l4_adam, l4_mom, sgd, adam, adamw, amsgrad, adagrad or yogi.
+      eta: its learning rate; of ALI-G, DFW and BPGrad the largest one, of L4 alpha.
+      weight_decay: of L2 in the gradient; of AdamW and DFW their own.
+      max_norm: of ALI-G, which has no decay: the radius of the ball for all parameters.
+      momentum: of those that have it.
+    """
+    kwargs = {"momentum": momentum} if name in _KEEP_MOMENTUM and momentum is not None else {}
+    if name == "sgd":
+        kwargs["nesterov"] = momentum is not None
+    if name in ("adamw", "dfw"):
+        kwargs["weight_decay"] = weight_decay
+    if max_norm is not None:
+        kwargs["max_norm"] = max_norm
+    return {
+        f"{_OPTIMIZER}.name": name,
+        f"{_OPTIMIZER}.learning_rate": eta,
+        f"{_OPTIMIZER}.kwargs": kwargs,
+        "classifier.l2": 0.0 if name in ("adamw", "dfw", "alig") else weight_decay,
+    }
+
+
+def hinge(smooth: bool) -> dict:
+    """Returns the overrides of the loss that DFW is for."""
+    return {"classifier.loss.name": "hinge", "classifier.loss.kwargs": {"smooth": smooth}}
+
+
+def length(epochs: int, batch_size: int, train: int) -> dict:
+    """Returns the overrides of a run of whole epochs, each logged, measured and saved.
+
+    Args:
+      train: how many examples there are to train on.
+    """
+    epoch = -(-train // batch_size)
+    every = dict.fromkeys(("log_every", "eval_every", "checkpoint_every"), epoch)
+    return {"batch_size": batch_size, "num_steps": epochs * epoch, **every}
+
+
+def decayed(epochs: tuple[int, ...], factor: float, batch_size: int, train: int) -> dict:
+    """Returns the overrides of a rate that is multiplied by a factor after some epochs."""
+    epoch = -(-train // batch_size)
+    pairs = tuple((e * epoch, factor) for e in epochs)
+    return {
+        f"{_OPTIMIZER}.schedule.name": "piecewise_constant_schedule",
+        f"{_OPTIMIZER}.schedule.kwargs": {"boundaries_and_scales": pairs},
+    }
