@@ -3,7 +3,7 @@
     ./run.sh sweep --config=configs/dnc/repeat_copy.py --sweep=configs/sweeps/dnc.py --jobs=2 \
       --config.num_steps=5000 --until=test/bit_error:0.001
 
-78 runs; docs/alig.md has what came out. The published runs take 12 rates from 1e-4 to 30 for each adaptive
+68 runs; docs/alig.md has what came out. The published runs take 12 rates from 1e-4 to 30 for each adaptive
 method, max_lr from 1e2 to 1e7 and none for ALI-G, and alpha from 0.05 to 0.95 for L4.
 """
 
