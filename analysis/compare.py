@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from absl import flags
 
-from analysis import history
+from analysis import history, published_csv
 from analysis.command import define_out, parse_folders, save
 from analysis.curves import Curve, draw_curve, draw_legend, group_by_setting, over_seeds, styles
 from analysis.history import History
@@ -25,7 +25,10 @@ if TYPE_CHECKING:
 
 USAGE = """Draws, and prints, learning rates and losses of runs; runs over seeds are one curve.
 
-  ./run.sh plot compare RUN [RUN ...] [--out=FILE]
+  ./run.sh plot compare RUN [RUN ...] [--out=FILE] [--csv=FOLDER]
+
+RUN is a work directory, or a CSV file of the published code of hypergradient descent; --csv writes such
+files.
 """
 ROWS = {
     "learning_rate": "learning rate",
@@ -34,12 +37,15 @@ ROWS = {
 }
 # Fields of the data that runs must share to be compared.
 _SAME = {"name", "kwargs", "train_split", "eval_split", "validation_size"}
+_CSV = ".csv"
 _SLACK = 0.02  # an epoch's last batch may run on into the next
 
 
 def define(values: flags.FlagValues) -> None:
     """Defines the flags of this picture."""
     define_out(values, "compare.png")
+    text = "A folder: also write each run's curves there, with the published code's columns."
+    flags.DEFINE_string("csv", "", text, flag_values=values)
 
 
 def run(argv: list[str]) -> None:
@@ -52,6 +58,8 @@ def run(argv: list[str]) -> None:
     curves = read_curves(folders)
     print(table(curves))
     save(draw(curves), Path(values.out))
+    if values.csv:
+        write_csv(folders, Path(values.csv))
 
 
 def read_curves(paths: Sequence[str | Path]) -> list[Curve]:
@@ -59,19 +67,32 @@ def read_curves(paths: Sequence[str | Path]) -> list[Curve]:
 
     Returns:
       Tables with the columns step, epoch, seconds, those of ROWS, and held_out_accuracy where a run has
-      one.
+      one. Published files are curves of their own.
 
     Raises:
       ConfigError: a run has no learning rate or loss of its own, several players', or other data than the
         first.
     """
-    runs = [history.read(path) for path in paths]
+    files = [path for path in paths if str(path).endswith(_CSV)]
+    runs = [history.read(path) for path in paths if path not in files]
     for other in runs:
         if _data(other) != _data(runs[0]):
             raise ConfigError(
                 f"'{other.path}' has other data than '{runs[0].path}'; compare like with like"
             )
-    return group_by_setting(runs, _records)
+    published = [Curve(f"{Path(file).stem} (published)", [published_csv.read(file)]) for file in files]
+    return (group_by_setting(runs, _records) if runs else []) + published
+
+
+def write_csv(paths: Sequence[str | Path], folder: Path) -> None:
+    """Writes the curves of each run, FOLDER/<the run's name>.csv."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in paths:
+        if not str(path).endswith(_CSV):
+            run = history.read(path)
+            beta = next((v for name, v in run.fields.items() if name.endswith("kwargs.beta")), 0.0)
+            published_csv.write(_records(run), beta, folder / f"{run.path.name}{_CSV}")
+    print(f"curves in {folder}")
 
 
 def _data(run: History) -> dict:

@@ -1,6 +1,7 @@
 """Learning rates and losses of runs in one table and one picture."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from conftest import refusal, small_config
 from small_runs import write_run
@@ -64,3 +65,35 @@ def test_what_cannot_be_compared_is_refused(record, capsys, tmp_path):
         ([run, "--hue=x"], "flag 'hue'"),
     ):
         assert message in refusal(main, capsys, "compare", *args)
+
+
+def test_curves_are_written_and_read_with_the_published_columns(record, tmp_path, capsys):
+    run = record("run", "classifier.optimizer.name=sgd_hd", "classifier.optimizer.kwargs.beta=0.5")
+    assert main(["compare", run, f"--csv={tmp_path / 'csv'}", f"--out={tmp_path / 'x.png'}"]) == 0
+    file = tmp_path / "csv" / "run.csv"
+    frame = pd.read_csv(file)
+    columns = "Epoch,Iteration,Time,Loss,LossEpoch,ValidLossEpoch,Alpha,AlphaEpoch,Beta"
+    assert list(frame) == columns.split(",")
+    assert frame["Epoch"].tolist() == [1, 1, 2, 2]
+    assert frame["Iteration"].tolist() == [25, 50, 75, 100]
+    np.testing.assert_allclose(frame["Time"], [5, 10, 15, 20])
+    np.testing.assert_allclose(frame["LossEpoch"], [np.nan, 0.75, np.nan, (1 / 3 + 1 / 4) / 2])
+    np.testing.assert_allclose(frame["ValidLossEpoch"], [np.nan, 2, np.nan, 1])
+    np.testing.assert_allclose(frame["AlphaEpoch"], [np.nan, 0.15, np.nan, 0.35])
+    assert set(frame["Beta"]) == {0.5}
+    ours, theirs = compare.read_curves([run, str(file)])
+    assert theirs.label == "run (published)"
+    rows = [compare.table([curve]).splitlines()[1].split() for curve in (ours, theirs)]
+    assert rows[0][-7:-2] == rows[1][-7:-2] == ["1", "0.4", "0.2917", "1", "1"]  # without accuracy, speed
+    capsys.readouterr()
+    assert main(["compare", run, str(file), f"--out={tmp_path / 'y.png'}"]) == 0
+    assert "run (published)" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("text", "message"), [("", "cannot read"), ("Epoch,Loss\n1,2\n", "has no column Iter")]
+)
+def test_files_that_are_no_curves_are_refused(tmp_path, capsys, text, message):
+    file = tmp_path / "x.csv"
+    file.write_text(text)
+    assert message in refusal(main, capsys, "compare", str(file))
