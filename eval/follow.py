@@ -120,7 +120,8 @@ class Follower:
             return True
         last = self._folder.read_config().num_steps  # it may have been raised meanwhile
         reached = self._folder.newest_step() >= last
-        return not reached and self._folder.status().get("status") != "failed"
+        status = self._folder.status()
+        return not (reached or status.get("status") == "failed" or status.get("reached"))
 
     def _mention_dropped(self, known: set[int], scored: dict[int, dict]) -> None:
         """Prints the steps that were seen, and are gone before they were scored."""

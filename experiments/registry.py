@@ -16,6 +16,7 @@ from lib.optimizers.registry import RENAMED
 from lib.runtime import processes
 from lib.runtime.programs import Programs
 from lib.runtime.run_folder import RunFolder, check_same_run, find, find_run
+from lib.runtime.threshold import StopAt
 from lib.schema import DatasetSection, Run
 
 
@@ -64,7 +65,7 @@ def own_config(folder: RunFolder) -> ConfigDict:
       ConfigError: the folder has no config, or a damaged one.
     """
     config = folder.read_config()
-    values = {"log_per_decade": 0} | config.to_dict()  # runs may be older than this field
+    values = {"log_per_decade": 0, "stop_at": ""} | config.to_dict()  # runs may be older than these
     if isinstance(values.get("eval"), dict):  # fields of the evaluator may be younger than the run
         values["eval"] = common.base().eval.to_dict() | _younger(values["eval"]) | values["eval"]
     try:
@@ -108,6 +109,7 @@ def check_inputs(raw: ConfigDict, config: Run, folder: RunFolder) -> None:
         later step, or one of this very run.
     """
     catalogue.classifier_file(config.eval.classifier)
+    StopAt(config.stop_at)
     field = "config.restore_path"
     if config.restore_path and not folder.newest_step():
         source, at = find(config.restore_path)

@@ -75,7 +75,7 @@ class Training:
     @property
     def is_finished(self) -> bool:
         """Tells whether there is nothing left to train."""
-        return self.step >= self.trainer.programs.config.num_steps
+        return self._reached or self.step >= self.trainer.programs.config.num_steps
 
     def run(self) -> int:
         """Trains to the end, or until a signal, and says how it ended; returns the exit code."""
@@ -99,17 +99,21 @@ class Training:
             how = f"continuing at step {self.step:,}" if self.step else "training"
             print(f"{how} in {self.folder.path}")
             return
-        print(f"already trained to step {self.step:,}; raise config.num_steps to go on")
-        self.folder.set_status("finished", self.step)
+        config = self.trainer.programs.config
+        how = "set another config.stop_at" if self._reached else "raise config.num_steps"
+        print(f"already trained to step {self.step:,}; {how} to go on")
+        self.folder.set_status("finished", self.step, reached=config.stop_at if self._reached else "")
         report(self.folder)
 
     def end(self, stopped: Stopped) -> int:
         """Writes down that the run is finished, or was stopped; returns the exit code."""
-        self.folder.set_status("stopped" if stopped.signal else "finished", stopped.step)
+        reached = self.trainer.programs.config.stop_at if stopped.has_reached else ""
+        self.folder.set_status("stopped" if stopped.signal else "finished", stopped.step, reached=reached)
         if stopped.signal:
             print(f"stopped and saved at step {stopped.step:,}; the same command continues")
             return 128 + stopped.signal
-        print(f"trained {stopped.step - self.step:,} steps in {time.monotonic() - self._begun:.0f} s")
+        at = f" and reached {reached}" if reached else ""
+        print(f"trained {stopped.step - self.step:,} steps in {time.monotonic() - self._begun:.0f} s{at}")
         report(self.folder)
         return 0
 
@@ -133,7 +137,7 @@ class Training:
 
     def _first(self, raw_config: ConfigDict) -> tuple[int, State]:
         """Opens the run's folder for training; returns (step, state) to begin with."""
-        folder, programs = self.folder, self.trainer.programs
+        folder, programs, self._reached = self.folder, self.trainer.programs, False
         if not folder.ours:
             return 0, programs.abstract_state()
         if folder.config.exists():
@@ -142,6 +146,8 @@ class Training:
             step, state = warm_start.first_state(programs, raw_config)
         else:
             step, state = first_state(programs, folder)
+        before, stop_at = folder.status(), programs.config.stop_at
+        self._reached = bool(stop_at) and (before.get("reached"), before.get("step")) == (stop_at, step)
         folder.clean_up(programs.config.keep_checkpoints)
         folder.write_config(raw_config)
         folder.set_status("training", step)

@@ -100,6 +100,7 @@ class Run(Section):
     figures_every: NonNegativeInt
     checkpoint_every: PositiveInt
     keep_checkpoints: PositiveInt
+    stop_at: str
     restore_path: str
     dataset: DatasetSection
     eval: EvaluationSection
@@ -126,6 +127,7 @@ MAY_DIFFER = (
     "figures_every",
     "checkpoint_every",
     "keep_checkpoints",
+    "stop_at",
     "restore_path",
     "*.diagnostics",
     "dataset.eval_split",

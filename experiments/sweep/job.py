@@ -35,13 +35,11 @@ class JobRun(NamedTuple):
 
     Attributes:
       folder: of the run.
-      num_steps: its last step.
       programs: command lines, `(module, *arguments)`, one after another until one fails: the first trains,
         a second one scores.
     """
 
     folder: str
-    num_steps: int
     programs: tuple[tuple[str, ...], ...]
 
 
@@ -175,7 +173,9 @@ def last_word(folder: Path) -> int | None:
 
 def _left_to_do(run: JobRun) -> tuple[tuple[str, ...], ...]:
     """Returns the programs of a run that was trained with others: those that score it, if it is to be."""
-    return () if _status(run) != "finished" or is_scored(run.folder, run.num_steps) else run.programs[1:]
+    folder = RunFolder(run.folder)
+    scored = is_scored(run.folder, folder.newest_step())
+    return () if _status(run) != "finished" or scored else run.programs[1:]
 
 
 def is_scored(folder: str | Path, step: int) -> bool:

@@ -147,7 +147,7 @@ class Launcher:
     def _job(
         self, batch: Batch, cores: tuple[int, ...] = (), env: Mapping[str, str | None] | None = None
     ) -> Job:
-        runs = tuple(JobRun(str(run.folder.path), run.num_steps, run.programs) for run in batch.runs)
+        runs = tuple(JobRun(str(run.folder.path), run.programs) for run in batch.runs)
         log = self._folder / "jobs" / f"{batch.name}.txt"
         return Job(runs, str(log), self._resources.lanes, cores, env or {})
 

@@ -28,6 +28,7 @@ class Planned:
       folder: of the run.
       overrides: {field of the config: value}.
       num_steps: its last step.
+      stop_at: `config.stop_at`.
       evaluate: whether it is scored when it is trained.
       programs: as of `experiments.sweep.job.JobRun`.
       structure: of its config, see structure.py.
@@ -36,6 +37,7 @@ class Planned:
     folder: RunFolder
     overrides: sweeps.Overrides
     num_steps: int
+    stop_at: str
     evaluate: bool
     programs: tuple[tuple[str, ...], ...]
     structure: Mapping[str, str]
@@ -49,9 +51,10 @@ class Planned:
         """Returns RunFolder.status, "new" if it never began, and "trained" if it is not scored yet."""
         written = self.folder.status()
         status = written.get("status", "new")
-        if status == "finished" and written["step"] < self.num_steps:
+        reached = bool(self.stop_at) and written.get("reached") == self.stop_at
+        if status == "finished" and written["step"] < self.num_steps and not reached:
             return "stopped"  # config.num_steps was raised
-        if status == "finished" and self.evaluate and not is_scored(self.folder.path, self.num_steps):
+        if status == "finished" and self.evaluate and not is_scored(self.folder.path, written["step"]):
             return "trained"
         return status
 
@@ -128,4 +131,5 @@ def _planned(
     train = ("experiments.main", file, place, *overrides, *_arguments(run))
     score = ("eval.main", f"--config.restore_path={folder.path}")
     programs = (train, score) if values.eval else (train,)
-    return Planned(folder, run, config.num_steps, values.eval, programs, structure.structure(config))
+    end = config.num_steps, config.stop_at
+    return Planned(folder, run, *end, values.eval, programs, structure.structure(config))

@@ -1,12 +1,11 @@
 """How long the runs of a sweep took to a threshold: `--until=METRIC:VALUE`."""
 
 import dataclasses
-import math
 
 from experiments.sweep.names import resolve
 from experiments.sweep.sweep_folder import UNTIL, Sweep, SweepRun
 from lib.errors import ConfigError
-from lib.runtime.records import lower_is_better
+from lib.runtime.threshold import Threshold
 
 STEPS, SECONDS = f"{UNTIL}/steps", f"{UNTIL}/seconds"
 _RATE = "train/steps_per_second"
@@ -27,24 +26,19 @@ def until(sweep: Sweep, asked: str) -> Sweep:
     """
     if not asked:
         return sweep
-    name, colon, text = asked.rpartition(":")
     try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not colon or math.isnan(value):
-        raise ConfigError(f"'{asked}' is no METRIC:VALUE, such as train/model_loss:0.29", "--until")
-    metric = resolve(name.removeprefix("-"), sweep.metrics, "--until")
-    falls = lower_is_better(metric) != name.startswith("-")
-    runs = [_with_record(run, metric, value, falls) for run in sweep.runs]
+        threshold = Threshold.parse(asked)
+    except ConfigError as error:
+        raise ConfigError(error.message, "--until") from error
+    threshold = threshold._replace(metric=resolve(threshold.metric, sweep.metrics, "--until"))
+    runs = [_with_record(run, threshold) for run in sweep.runs]
     return dataclasses.replace(sweep, runs=runs)
 
 
-def _with_record(run: SweepRun, metric: str, value: float, falls: bool) -> SweepRun:
+def _with_record(run: SweepRun, threshold: Threshold) -> SweepRun:
     """Returns a run with one more record, of how long it took."""
-    sign = 1 if falls else -1
-    reached = (r for r in run.records if metric in r and sign * r[metric] <= sign * value)
-    first = next(reached, None)
+    name = threshold.metric
+    first = next((r for r in run.records if name in r and threshold.is_reached(r[name])), None)
     if first is None:
         return run
     record = {"step": run.records[-1]["step"], STEPS: float(first["step"])}

@@ -14,7 +14,10 @@ from lib.runtime.programs import Programs
 from lib.runtime.records import HELD_OUT, TRAINING, first_not_finite
 from lib.runtime.results import write_results
 from lib.runtime.run_folder import RunFolder
+from lib.runtime.threshold import StopAt
 from lib.runtime.writers import Writers
+
+_ON_HELD_OUT = "test"  # what thresholds and sweeps call the run's own held-out metrics
 
 
 class Recorder:
@@ -22,6 +25,7 @@ class Recorder:
 
     Attributes:
       done: how many steps the run has made.
+      has_reached: whether `config.stop_at` is reached, and the run is to stop.
     """
 
     def __init__(
@@ -44,7 +48,8 @@ class Recorder:
         self._first, self._epochs_per_step = first, epochs_per_step
         self._writers = Writers(folder, programs.config, first)
         self._means, self._clock, self._timed = IntervalMeans(), _StepClock(), timed
-        self.done = first
+        self._stop_at = StopAt(programs.config.stop_at)
+        self.done, self.has_reached = first, False
 
     def after(
         self, k: int, metrics: Mapping[str, Any], state: Callable[[], State], stopping: bool = False
@@ -102,19 +107,23 @@ class Recorder:
         metrics = {"epoch": done * self._epochs_per_step} | self._means.means()
         metrics |= self._clock.rate(done) if self._timed else {}
         writers.progress.show({n: metrics[n] for n in programs.experiment.main_metrics})
+        if self._intervals.logs(done):
+            self.has_reached = self._stop_at.is_reached(TRAINING, metrics)
         due, means, placed = self._intervals.is_due, None, None
         if self._intervals.logs(done):
             writers.log(TRAINING, done, metrics)
-        evaluates = due(config.eval_every, done)
-        saves = due(config.checkpoint_every, done) or stopping
-        draws = due(config.figures_every, done) or done == config.num_steps
-        if evaluates or saves or draws:
-            placed = state()
+        evaluates = due(config.eval_every, done) or self.has_reached
         if evaluates:
+            placed = state()
             means = programs.means(placed)
             held_out = programs.metrics(placed, means)
             _check_metrics(held_out, done)
             writers.log(HELD_OUT, done, held_out)
+            self.has_reached |= self._stop_at.is_reached(_ON_HELD_OUT, held_out)
+        saves = due(config.checkpoint_every, done) or stopping or self.has_reached
+        draws = due(config.figures_every, done) or done == config.num_steps or self.has_reached
+        if placed is None and (saves or draws):
+            placed = state()
         whole = programs.whole(placed) if saves or draws else None
         if saves:
             _check_state(whole, done)

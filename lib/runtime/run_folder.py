@@ -33,6 +33,7 @@ class _Status(Section):
     status: Literal["training", "stopped", "failed", "finished"]
     step: NonNegativeInt
     error: str
+    reached: str = ""
 
 
 class RunFolder:
@@ -121,12 +122,17 @@ class RunFolder:
         """Tells whether a process holds the lock."""
         return files.is_locked(self.path / ".lock")
 
-    def set_status(self, status: str, step: int, error: str = "") -> None:
-        """Writes how far training is: "training", "stopped" (by a signal), "failed" or "finished"."""
+    def set_status(self, status: str, step: int, error: str = "", reached: str = "") -> None:
+        """Writes how far training is: "training", "stopped" (by a signal), "failed" or "finished".
+
+        Args:
+          reached: `config.stop_at` of a run that is finished because it was reached.
+        """
         if not self.ours:
             return
         path = self.path / "status.json"
         written = {"status": status, "step": step, "error": error[:_LONGEST_ERROR]}
+        written |= {"reached": reached} if reached else {}
         try:
             write_json(path, written)
         except OSError as error:
@@ -147,9 +153,10 @@ class RunFolder:
             written = read_json(path, _Status)
         except DamagedFile:
             written = self._derived_status(newest)
+        status = written.model_dump(exclude_defaults=True)  # without what is of few runs
         if written.status == "training" and not self.is_training():
-            return {**written.model_dump(), "status": "killed", "step": max(newest, written.step)}
-        return written.model_dump()
+            return status | {"status": "killed", "step": max(newest, written.step)}
+        return status
 
     def _derived_status(self, step: int) -> "_Status":
         """Returns the status that the newest checkpoint and the config speak for."""

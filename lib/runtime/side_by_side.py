@@ -87,7 +87,7 @@ class _Rider:
     @property
     def is_done(self) -> bool:
         """Tells whether the run has made its last step."""
-        return self.recorder.done >= self._last
+        return self.recorder.done >= self._last or self.recorder.has_reached
 
     def begin(self, lanes: int, asked: Callable[[], int | None]) -> tuple[State, int | None]:
         """Opens the records, and makes the steps up to a multiple of those of a call.
@@ -120,7 +120,7 @@ class _Rider:
     def end(self, signal: int | None) -> None:
         """Ends a run that is finished or stopped."""
         self.recorder.finish()
-        self.run.end(Stopped(self.recorder.done, signal))
+        self.run.end(Stopped(self.recorder.done, signal, self.recorder.has_reached))
         self.has_ended = True
 
     def close(self) -> None:

@@ -23,16 +23,24 @@ from lib.runtime.programs import Programs
 from lib.runtime.recorder import Recorder
 from lib.runtime.run_folder import RunFolder
 from lib.runtime.signals import stop_requests
+from lib.runtime.threshold import StopAt
 
 _STEPS_PER_CALL = 100
 _OPERATIONS_PER_CALL = 1e9  # on a CPU, where they take a tenth of a second: signals wait for a call's end
 
 
 class Stopped(NamedTuple):
-    """How a call of `Trainer.train` ended: at which step, by which signal (None: it is finished)."""
+    """How a call of `Trainer.train` ended.
+
+    Attributes:
+      step: at which step.
+      signal: by which signal; None: it is finished.
+      has_reached: whether it is finished because `config.stop_at` was reached.
+    """
 
     step: int
     signal: int | None
+    has_reached: bool = False
 
 
 def first_state(programs: Programs, folder: RunFolder) -> tuple[int, State]:
@@ -95,6 +103,15 @@ class Trainer:
                     f"figures_every, checkpoint_every; use {best}, or 0 for the best",
                     "config.steps_per_dispatch",
                 )
+        self._check_stop_at()
+
+    def _check_stop_at(self) -> None:
+        """Checks that what the run is to stop at is measured."""
+        stop_at = StopAt(self._config.stop_at)
+        if stop_at.source == "test":
+            if not self._config.eval_every:
+                raise ConfigError("needs held-out metrics; set config.eval_every", "config.stop_at")
+            stop_at.check(self.programs.metric_names())
 
     def recorder(self, first: int, timed: bool = True) -> Recorder:
         """Opens the run's records, from step `first` on; `timed` says whether steps per second are one."""
@@ -122,7 +139,7 @@ class Trainer:
                 recorder.finish()
         finally:
             recorder.close()
-        return Stopped(recorder.done, stop)
+        return Stopped(recorder.done, stop, recorder.has_reached)
 
     def advance(
         self,
@@ -151,7 +168,7 @@ class Trainer:
                 jax.block_until_ready(metrics)
             stop = asked()
             recorder.after(k, metrics, lambda state=state: state, bool(stop))
-            if stop:
+            if stop or recorder.has_reached:
                 break
         return state, stop
 

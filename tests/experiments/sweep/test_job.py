@@ -19,7 +19,7 @@ def runs(tmp_path):
     made = []
     for name in "abcd":
         folder = str(tmp_path / name)
-        made.append(JobRun(folder, 6, (("experiments.main", f"--workdir={folder}"), (SCORE, folder))))
+        made.append(JobRun(folder, (("experiments.main", f"--workdir={folder}"), (SCORE, folder))))
     return tuple(made)
 
 

@@ -163,7 +163,7 @@ def test_a_run_that_another_launcher_left_going_is_not_started_twice(tmp_path):
     with files.lock(job.lock_of(tmp_path)) as lock:
         assert lock
         assert files.is_locked(job.lock_of(tmp_path))
-        ran = job.Job((job.JobRun(str(tmp_path), 6, (("this_is_no_module",),)),))()
+        ran = job.Job((job.JobRun(str(tmp_path), (("this_is_no_module",),)),))()
         assert ran == 0
         assert not (tmp_path / job.LOG).exists()
     assert not files.is_locked(job.lock_of(tmp_path))
@@ -195,7 +195,7 @@ def test_a_run_that_dies_soon_after_its_launcher_is_started_again(tmp_path, monk
 @pytest.mark.program
 def test_a_program_outlives_its_killed_job_and_is_known_to_be_alive(tmp_path):
     program = ("timeit", "-n1", "-r1", "import time; time.sleep(3)")
-    left = job.Job((job.JobRun(str(tmp_path), 6, (program,)),))
+    left = job.Job((job.JobRun(str(tmp_path), (program,)),))
     worker = multiprocessing.get_context("spawn").Process(target=left)
     worker.start()
     while not (tmp_path / job.LOG).exists():

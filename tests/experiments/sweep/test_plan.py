@@ -16,15 +16,22 @@ def folder(tmp_path) -> RunFolder:
     return run
 
 
-def status(folder: RunFolder, num_steps: int = 6, evaluate: bool = False) -> str:
+def status(folder: RunFolder, num_steps: int = 6, evaluate: bool = False, stop_at: str = "") -> str:
     """Returns the status of a run that is planned in a folder."""
-    return Planned(folder, {}, num_steps, evaluate, (), {}).status()
+    return Planned(folder, {}, num_steps, stop_at, evaluate, (), {}).status()
 
 
 def test_a_finished_run_goes_on_only_where_its_steps_were_raised(folder):
     assert status(folder) == "finished"
     assert status(folder, num_steps=5) == "finished"
     assert status(folder, num_steps=7) == "stopped"
+
+
+def test_a_run_that_reached_its_threshold_is_finished_until_that_is_another_one(folder):
+    folder.set_status("finished", 6, reached="train/model_loss:0.3")
+    assert status(folder, num_steps=9, stop_at="train/model_loss:0.3") == "finished"
+    for other in ("train/model_loss:0.2", ""):
+        assert status(folder, num_steps=9, stop_at=other) == "stopped"
 
 
 def test_a_run_that_never_began_is_new_and_a_failed_one_stays_failed(folder, tmp_path):
