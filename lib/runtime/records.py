@@ -26,7 +26,7 @@ from lib.runtime.files import naming, open_file, replacing
 TRAINING, HELD_OUT = "train", "eval"  # names of the files
 _LONG_LINE = 1000  # bytes
 _BY, _EVALUATOR = "by", "eval"  # the mark of the evaluator's records
-_LOWER_IS_BETTER = ("frechet", "FID", "kernel", "KID", "loss", "until/steps", "until/seconds")
+_LOWER_IS_BETTER = ("frechet", "FID", "kernel", "KID", "loss", "error", "until/steps", "until/seconds")
 _HIGHER_IS_BETTER = (
     *("score", "IS", "precision", "recall", "density", "coverage"),
     *("accuracy", "captured_modes", "high_quality"),

@@ -110,7 +110,7 @@ def test_a_signal_ends_the_step_and_saves(trainer, monkeypatch):
 
     monkeypatch.setattr(trainer, "_dispatches", with_signal)
     stopped = trainer.train(trainer.programs.init(), 0)
-    assert stopped == (3, signal.SIGTERM)
+    assert stopped == (3, signal.SIGTERM, False)
     assert checkpoints.steps(trainer.folder.checkpoints) == [3]
     assert signal.getsignal(signal.SIGTERM) == before
 
