@@ -4,6 +4,7 @@ Laid out as the figures of Baydin et al., 'Online Learning Rate Adaptation with 
 2018: the learning rate, the training loss and the held-out loss, against epochs and against iterations.
 """
 
+import inspect
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,6 +18,7 @@ from analysis.command import define_out, parse_folders, save
 from analysis.curves import Curve, draw_curve, draw_legend, group_by_setting, over_seeds, styles
 from analysis.history import History
 from lib.errors import ConfigError
+from lib.optimizers.registry import kind_of
 from lib.pictures.figures import hide_upper_spines, new_figure
 from lib.tables import aligned
 
@@ -86,13 +88,22 @@ def read_curves(paths: Sequence[str | Path]) -> list[Curve]:
 
 def write_csv(paths: Sequence[str | Path], folder: Path) -> None:
     """Writes the curves of each run, FOLDER/<the run's name>.csv."""
+    runs = [history.read(path) for path in paths if not str(path).endswith(_CSV)]
+    names = [run.path.name for run in runs]
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise ConfigError(f"two runs are called '{twice[0]}'; write their curves one at a time", "--csv")
     folder.mkdir(parents=True, exist_ok=True)
-    for path in paths:
-        if not str(path).endswith(_CSV):
-            run = history.read(path)
-            beta = next((v for name, v in run.fields.items() if name.endswith("kwargs.beta")), 0.0)
-            published_csv.write(_records(run), beta, folder / f"{run.path.name}{_CSV}")
+    for run in runs:
+        published_csv.write(_records(run), _beta(run), folder / f"{run.path.name}{_CSV}")
     print(f"curves in {folder}")
+
+
+def _beta(run: History) -> float:
+    """Returns the rate of a run's rate; 0 where its optimiser has none."""
+    name = next(v for field, v in run.fields.items() if field.endswith(".optimizer.name"))
+    given = {f.rpartition(".")[2]: v for f, v in run.fields.items() if ".optimizer.kwargs." in f}
+    default = inspect.signature(kind_of(name).factory).parameters.get("beta")
+    return given.get("beta", default.default if default else 0.0)
 
 
 def _data(run: History) -> dict:

@@ -1,6 +1,6 @@
 """Curves of learning rates and losses as the published code of hypergradient descent writes them.
 
-One line an iteration, and what is of an epoch on its last line alone:
+One line a record (of every iteration with log_every=1), and means of an epoch on its last line alone:
 Epoch, Iteration, Time, Loss, LossEpoch, ValidLossEpoch, Alpha, AlphaEpoch, Beta. The code of Baydin et al.,
 ICLR 2018, has such files of its own runs.
 """
@@ -31,11 +31,13 @@ def read(path: str | Path) -> pd.DataFrame:
     """
     try:
         frame = pd.read_csv(path)
+        if missing := [name for name in _COLUMNS if name not in frame]:
+            raise ConfigError(f"'{path}' has no column {', '.join(missing)}", "plot compare")
+        records = frame[list(_COLUMNS)].rename(columns=_COLUMNS).apply(pd.to_numeric)
+    except ConfigError:
+        raise
     except Exception as error:  # pandas has an error for every kind of damage
         raise ConfigError(f"cannot read '{path}': {one_line(error)[:200]}", "plot compare") from error
-    if missing := [name for name in _COLUMNS if name not in frame]:
-        raise ConfigError(f"'{path}' has no column {', '.join(missing)}", "plot compare")
-    records = frame[list(_COLUMNS)].rename(columns=_COLUMNS)
     return records[records["step"] > 0].reset_index(drop=True)  # line 0 is before the first step
 
 
@@ -51,7 +53,7 @@ def write(records: pd.DataFrame, beta: float, path: Path) -> None:
     epoch = np.ceil(train["epoch"].to_numpy() - 1e-6).astype(int)
     last = np.append(epoch[1:] != epoch[:-1], True)
     means = train.groupby(epoch)[["loss", "learning_rate"]].transform("mean")
-    held_out = records.dropna(subset="held_out_loss") if "held_out_loss" in records else records[:0]
+    held_out = records.reindex(columns=["epoch", "held_out_loss"]).dropna()
     at_end = held_out.groupby(np.ceil(held_out["epoch"] - 1e-6).astype(int))["held_out_loss"].last()
     frame = pd.DataFrame(
         {

@@ -5,6 +5,7 @@ and radii that the sweeps give are its published ones.
 """
 
 _OPTIMIZER = "classifier.optimizer"
+_PUBLISHED = {"adagrad": {"initial_accumulator_value": 0.0, "eps": 1e-10}, "yogi": {"eps": 1e-8}}
 _KEEP_MOMENTUM = ("alig", "bpgrad", "dfw", "sgd")
 
 
@@ -18,7 +19,7 @@ def method(
     """Returns the overrides of one method.
 
     Args:
-      name: alig, dfw, bpgrad, l4_adam, l4_mom, sgd, adam, adamw, amsgrad, adagrad or yogi.
+      name: of an optimiser.
       eta: its learning rate; of ALI-G, DFW and BPGrad the largest one, of L4 alpha.
       weight_decay: of L2 in the gradient; of AdamW and DFW their own.
       max_norm: of ALI-G, which has no decay: the radius of the ball for all parameters.
@@ -37,6 +38,12 @@ def method(
         f"{_OPTIMIZER}.kwargs": kwargs,
         "classifier.l2": 0.0 if name in ("adamw", "dfw", "alig") else weight_decay,
     }
+
+
+def as_published(overrides: dict) -> dict:
+    """Returns the overrides of a method with what its published code sets otherwise than optax."""
+    kwargs = _PUBLISHED.get(overrides[f"{_OPTIMIZER}.name"], {})
+    return overrides | {f"{_OPTIMIZER}.kwargs": overrides[f"{_OPTIMIZER}.kwargs"] | kwargs}
 
 
 def hinge(smooth: bool) -> dict:

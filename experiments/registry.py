@@ -110,6 +110,7 @@ def check_inputs(raw: ConfigDict, config: Run, folder: RunFolder) -> None:
     """
     catalogue.classifier_file(config.eval.classifier)
     StopAt(config.stop_at)
+    config.check_training()
     field = "config.restore_path"
     if config.restore_path and not folder.newest_step():
         source, at = find(config.restore_path)

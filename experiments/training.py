@@ -11,22 +11,34 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from experiments import registry, warm_start
+from lib.config import flatten
 from lib.errors import ConfigError, explained, one_line
 from lib.experiment import State
+from lib.optimizers.registry import kind_of
 from lib.runtime import checkpoints, processes
 from lib.runtime.interval_means import NotFiniteError
 from lib.runtime.programs import Programs
 from lib.runtime.run_folder import RunFolder, check_same_run
+from lib.runtime.threshold import StopAt
 from lib.runtime.trainer import Stopped, Trainer, first_state
 from lib.schema import Run
 
 
-def _with_hint(error: NotFiniteError) -> str:
-    """Returns an error's text, and what to do where nothing but a learning rate is not finite."""
-    found = re.search(r"not finite: ((?:\w+_learning_rate(?:, )?)+)(?:;|$)", str(error))
-    if not found:
+def _with_hint(error: NotFiniteError, config: Run) -> str:
+    """Returns an error's text, and what to do where a learning rate that is made of the loss is NaN."""
+    of_rates = re.search(r"not finite: (?:\w+_learning_rate(?:, )?)+(?:;|$)", str(error))
+    fields = flatten(config.model_dump()).items()
+    bounded = [
+        f"config.{field.removesuffix('name')}kwargs.{kind_of(name).bound}"
+        for field, name in fields
+        if _OPTIMIZER.search(field) and kind_of(name).bound
+    ]
+    if not (of_rates and bounded):
         return str(error)
-    return f"{error}; the loss fell below what {found[1]} is measured from: set the optimiser's lower_bound"
+    return f"{error}; the loss fell below what its rate is measured from: set {' or '.join(bounded)} lower"
+
+
+_OPTIMIZER = re.compile(r"\.optimizer(s\.\w+)?\.name$")
 
 
 class Training:
@@ -60,11 +72,12 @@ class Training:
                 folder.create()
                 self._held.enter_context(folder.lock())
                 step, state = self._first(raw_config)
-            at, self.state = processes.from_first((np.int64(step), state))
+            start = np.int64(step), np.bool_(self._reached), state
+            at, reached, self.state = processes.from_first(start)
         except BaseException:
             self._held.close()
             raise
-        self.step = int(at)
+        self.step, self._reached = int(at), bool(reached)
         self._begun = time.monotonic()
 
     @property
@@ -108,8 +121,9 @@ class Training:
     def end(self, stopped: Stopped) -> int:
         """Writes down that the run is finished, or was stopped; returns the exit code."""
         reached = self.trainer.programs.config.stop_at if stopped.has_reached else ""
-        self.folder.set_status("stopped" if stopped.signal else "finished", stopped.step, reached=reached)
-        if stopped.signal:
+        is_cut = stopped.signal and not reached
+        self.folder.set_status("stopped" if is_cut else "finished", stopped.step, reached=reached)
+        if is_cut:
             print(f"stopped and saved at step {stopped.step:,}; the same command continues")
             return 128 + stopped.signal
         at = f" and reached {reached}" if reached else ""
@@ -121,7 +135,7 @@ class Training:
         """Writes down why the run failed, and says it; returns the exit code."""
         text = explained(error) or one_line(error)
         if isinstance(error, NotFiniteError):
-            text = _with_hint(error)
+            text = _with_hint(error, self.trainer.programs.config)
         if isinstance(error, checkpoints.WriteError | OSError):
             kept = self.folder.newest_step()
             last = f"the checkpoint of step {kept:,} is kept" if kept else "there is no checkpoint yet"
@@ -146,8 +160,7 @@ class Training:
             step, state = warm_start.first_state(programs, raw_config)
         else:
             step, state = first_state(programs, folder)
-        before, stop_at = folder.status(), programs.config.stop_at
-        self._reached = bool(stop_at) and (before.get("reached"), before.get("step")) == (stop_at, step)
+        self._reached = StopAt(programs.config.stop_at).was_reached(folder.metrics, step)
         folder.clean_up(programs.config.keep_checkpoints)
         folder.write_config(raw_config)
         folder.set_status("training", step)

@@ -81,7 +81,8 @@ def _carried(
             else choose(f"the state of {name}", net_state.get(name), fresh[name])
             for name in fresh
         }
-    state = programs.experiment.game.rule.init(old.params, net_state)
+    params = {x: _starting_point(old, x, _optimizer(theirs, x), _optimizer(ours, x)) for x in old.params}
+    state = programs.experiment.game.rule.init(params, net_state)
     opt_state = {}
     for x, new in state.opt_state.items():
         before, after = _optimizer(theirs, x), _optimizer(ours, x)
@@ -96,6 +97,14 @@ def _carried(
     same_averages = not differences(theirs.averages, ours.averages)
     averages = choose("the averages", old.averages, state.averages, same_averages)
     return state._replace(opt_state=opt_state, memory=memory, averages=averages), anew
+
+
+def _starting_point(old: GameState, player: str, before: ConfigDict, after: ConfigDict) -> Any:
+    """Returns a player's parameters: what was evaluated of them, where another optimiser goes on."""
+    evaluated, params = kind_of(before.name).evaluated, old.params[player]
+    if evaluated is None or before.name == after.name:
+        return params
+    return evaluated(old.opt_state[player], params)
 
 
 def _optimizer(section: ConfigDict, player: str) -> ConfigDict:

@@ -110,6 +110,13 @@ class Run(Section):
         """Returns the config of an older run in today's form; each experiment says what changed."""
         return config
 
+    def check_training(self) -> None:
+        """Checks what matters to a run that is yet to be trained, and not to one that is read.
+
+        Raises:
+          ConfigError: an experiment cannot be trained so.
+        """
+
     @pydantic.field_validator("seed")
     @classmethod
     def _fits_a_key(cls, seed: int) -> int:

@@ -20,7 +20,7 @@ def base() -> ConfigDict:
     dnc.heads = 4  # that read; one writes
     dnc.clip = 20.0  # the largest magnitude of the controller's state and of the outputs
 
-    dnc.sequences = 16  # in a training step, on each device
+    dnc.sequences = 16  # in a training step
     dnc.bits = 4  # of each vector of a pattern
     dnc.min_length, dnc.max_length = 1, 2  # vectors of a pattern
     dnc.min_repeats, dnc.max_repeats = 1, 2  # of the pattern in the answer

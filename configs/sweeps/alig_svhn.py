@@ -23,7 +23,7 @@ TABLE = [
 def get_sweep(h):
     runs = []
     for name, *numbers in TABLE:
-        overrides = alig.method(name, *numbers, momentum=None)
+        overrides = alig.as_published(alig.method(name, *numbers, momentum=None))
         if name == "dfw":
             overrides |= alig.hinge(smooth=False)
         runs.append(overrides)

@@ -53,6 +53,7 @@ def classifier_run(config: Run, data: Dataset) -> UnloadedNetwork:
             score_names(name), _num_features(programs), lambda: _network(name, programs, state)
         )
     raw = load_file(catalogue.classifier_file(section.classifier))
+    raw.stop_at = ""  # the network that is kept is that of the last step
     programs = _programs(raw, config, data, _CLASSIFIER)
     name = f"{section.classifier.replace('classifier/', '').replace('/', '_')}_cnn"
 

@@ -42,21 +42,20 @@ class GanSection(Play, Observed):
         check_players(optimizers, PLAYERS)
         return {x: optimizers[x] for x in PLAYERS}
 
-    @pydantic.model_validator(mode="after")
-    def _losses_are_measured_from_their_bounds(self):
-        """Checks that an optimiser that reads its loss takes none for negative by mistake."""
-        least = {"disc": losses.LEAST_DISC.get(self.disc_loss), "gen": losses.LEAST_GEN.get(self.gen_loss)}
-        for x, optimizer in self.optimizers.items():
-            with within(f"optimizers.{x}"):
-                kind_of(optimizer.name).check_bound(optimizer.kwargs, least[x] or 0.0)
-        return self
-
     def turns(self) -> dict[str, int]:
         return {"num_disc_updates": self.num_disc_updates, "num_gen_updates": self.num_gen_updates}
 
 
 class GanConfig(Run):
     gan: GanSection
+
+    def check_training(self) -> None:
+        """Checks that an optimiser that reads its loss takes none for negative by mistake."""
+        gan = self.gan
+        least = {"disc": losses.LEAST_DISC.get(gan.disc_loss), "gen": losses.LEAST_GEN.get(gan.gen_loss)}
+        for x, optimizer in gan.optimizers.items():
+            with within(f"config.gan.optimizers.{x}"):
+                kind_of(optimizer.name).check_bound(optimizer.kwargs, least[x] or 0.0)
 
     @classmethod
     def upgraded(cls, config: dict[str, Any]) -> dict[str, Any]:

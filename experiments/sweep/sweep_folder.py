@@ -1,6 +1,7 @@
 """What the runs of a sweep have written: sweep.json, and each run's work directory beside it."""
 
 import collections
+import dataclasses
 import functools
 import json
 from collections.abc import Mapping
@@ -60,18 +61,19 @@ class SweepRun:
     program: str
     records: list[dict]
     samples: Path | None  # the newest picture of samples
+    facts: Mapping[str, float] = dataclasses.field(default_factory=dict)  # metrics of the whole run
 
     def last(self) -> dict:
         """Returns {"step": how far the run is, metric: its last value}."""
-        return {"step": self.step} | _merged(self.records)
+        return {"step": self.step} | _merged(self.records) | self.facts
 
     def best(self, metric: str) -> dict:
         """Returns `last` as of the step with the best value of a metric; no metrics if there is none."""
         having = [record for record in self.records if metric in record]
         if not having:
-            return {"step": self.step}
+            return {"step": self.step} | self.facts
         at_best = best(having, metric)
-        return _merged([r for r in self.records if r["step"] <= at_best["step"]]) | at_best
+        return _merged([r for r in self.records if r["step"] <= at_best["step"]]) | at_best | self.facts
 
 
 @dataclass(frozen=True)
@@ -107,7 +109,7 @@ class Sweep:
     @functools.cached_property
     def _recorded(self) -> list[str]:
         """Lists the names of metrics, by source."""
-        names = {name: None for run in self.runs for record in run.records for name in record}
+        names = {n: None for run in self.runs for record in (*run.records, run.facts) for n in record}
         names.pop("step", None)
         return sorted(names, key=lambda name: [UNTIL, *_SOURCES].index(name.split("/")[0]))
 

@@ -31,20 +31,20 @@ def until(sweep: Sweep, asked: str) -> Sweep:
     except ConfigError as error:
         raise ConfigError(error.message, "--until") from error
     threshold = threshold._replace(metric=resolve(threshold.metric, sweep.metrics, "--until"))
-    runs = [_with_record(run, threshold) for run in sweep.runs]
+    runs = [_with_facts(run, threshold) for run in sweep.runs]
     return dataclasses.replace(sweep, runs=runs)
 
 
-def _with_record(run: SweepRun, threshold: Threshold) -> SweepRun:
-    """Returns a run with one more record, of how long it took."""
+def _with_facts(run: SweepRun, threshold: Threshold) -> SweepRun:
+    """Returns a run that knows how long it took."""
     name = threshold.metric
     first = next((r for r in run.records if name in r and threshold.is_reached(r[name])), None)
     if first is None:
         return run
-    record = {"step": run.records[-1]["step"], STEPS: float(first["step"])}
+    facts = {STEPS: float(first["step"])}
     if seconds := _seconds(run, first["step"]):
-        record[SECONDS] = seconds
-    return dataclasses.replace(run, records=[*run.records, record])
+        facts[SECONDS] = seconds
+    return dataclasses.replace(run, facts=facts)
 
 
 def _seconds(run: SweepRun, step: int) -> float | None:

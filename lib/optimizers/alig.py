@@ -18,7 +18,7 @@ import optax
 from jax.typing import ArrayLike
 
 from lib.errors import ConfigError
-from lib.optimizers.checks import check, check_given
+from lib.optimizers.checks import check, check_bound, check_given
 from lib.optimizers.kind import Kind
 from lib.optimizers.projection import Projection, l2_ball, projected
 from lib.optimizers.trees import downhill, squared_norm
@@ -70,6 +70,7 @@ def alig(
       ValueError: by its update, without `value`, or with a projection and without `params`.
     """
     _check_numbers(learning_rate, eps, momentum, max_norm)
+    check_bound(lower_bound)
     _check_options(momentum, adjusted, max_norm, projection)
 
     def init(params):

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import optax
 from jax.typing import ArrayLike
 
-from lib.optimizers.checks import check, check_given
+from lib.optimizers.checks import check, check_bound, check_given
 from lib.optimizers.kind import Kind
 from lib.optimizers.trees import downhill, squared_norm
 
@@ -48,6 +48,7 @@ def bpgrad(
     check("learning_rate", learning_rate, lambda x: 0 < x < float("inf"), "a positive one")
     check("momentum", momentum, lambda x: 0 <= x < 1, "0 or more, below 1")
     check("eps", eps, lambda x: x > 0, "a positive one")
+    check_bound(lower_bound)
 
     def init(params):
         buffer = optax.EmptyState() if momentum is None else optax.tree.zeros_like(params)

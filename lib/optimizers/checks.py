@@ -1,5 +1,6 @@
 """What optimisers refuse, one line each."""
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -24,6 +25,15 @@ def check(name: str, value: Any, fits: Callable[[Any], bool], use: str) -> None:
         raise ConfigError(f"a schedule is no number; use optax.inject_hyperparams, or {use}", name)
     if isinstance(value, str) or (isinstance(value, int | float) and not fits(value)):
         raise ConfigError(f"{value!r} does not fit; use {use}", name)
+
+
+def check_bound(value: Any) -> None:
+    """Refuses a `lower_bound` that no loss is measured from.
+
+    Raises:
+      ConfigError: it is infinite or no number; of the field `lower_bound`.
+    """
+    check("lower_bound", value, math.isfinite, "a finite one")
 
 
 def check_given(optimizer: str, **arguments: Any) -> None:

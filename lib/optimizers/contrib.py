@@ -101,12 +101,14 @@ def schedule_free_params(opt_state: Any, params: Any) -> Any:
 def contrib_kinds() -> dict[str, Kind]:
     """Lists the optimisers of optax.contrib, and those of this module, by name."""
     own = {"sam": Kind(sam), "mechanize": Kind(mechanize), "sophia": Kind(sophia)}
-    elsewhere = {"schedule_free_adamw", "schedule_free_sgd"}
-    found = {
-        name: Kind(function, evaluated=schedule_free_params if name in elsewhere else None)
-        for name, function in factories(contrib).items()
-    }
+    found = {name: Kind(function, **_FACTS.get(name, {})) for name, function in factories(contrib).items()}
     return found | own
+
+
+_FACTS = {
+    **dict.fromkeys(("schedule_free_adamw", "schedule_free_sgd"), {"evaluated": schedule_free_params}),
+    **dict.fromkeys(("momo", "momo_adam"), {"bound": "lower_bound"}),
+}
 
 
 def _base(name: str) -> Callable:

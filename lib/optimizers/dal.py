@@ -52,7 +52,7 @@ def dal(
       cap: the largest rate, also where H ghat is 0.
       hvp: "exact" Hessian-vector products, or by "finite_differences" of two gradients.
       plain_rate: of the updates before `start` and from `stop` on, needed if there are any: `static_lr` of
-        the published code.
+        the published code. No product is computed for these, but in lanes, which make one step together.
       start, stop: which updates are DAL's, counted from 0; None: all from `start` on.
 
     Raises:

@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import optax
 from jax.typing import ArrayLike
 
-from lib.optimizers.checks import check, check_given
+from lib.optimizers.checks import check, check_bound, check_given
 from lib.optimizers.kind import Kind
 from lib.optimizers.trees import inner, squared_norm
 
@@ -37,6 +37,7 @@ def dfw(
     learning_rate: ArrayLike,
     momentum: ArrayLike | None = None,
     weight_decay: ArrayLike = 0.0,
+    lower_bound: ArrayLike = 0.0,
     eps: ArrayLike = 1e-5,
 ) -> optax.GradientTransformationExtraArgs:
     """Returns DFW, whose update takes the loss without regularisers: `update(.., params, value=loss)`.
@@ -47,6 +48,7 @@ def dfw(
       learning_rate: eta, the largest rate.
       momentum: mu, in [0, 1); None: no buffer at all.
       weight_decay: of the proximal problem; not in the loss.
+      lower_bound: what the loss is measured from, and never falls below; gamma is NaN where it does.
       eps: keeps gamma finite where the gradient vanishes.
 
     Raises:
@@ -57,6 +59,7 @@ def dfw(
     check("momentum", momentum, lambda x: 0 <= x < 1, "0 or more, below 1")
     check("weight_decay", weight_decay, lambda x: x >= 0, "0 or more")
     check("eps", eps, lambda x: x > 0, "a positive one")
+    check_bound(lower_bound)
 
     def init(params):
         buffer = optax.EmptyState() if momentum is None else optax.tree.zeros_like(params)
@@ -66,8 +69,9 @@ def dfw(
         del extra
         check_given("dfw", params=params, value=value)
         decay = jax.tree.map(lambda w: (weight_decay * w).astype(w.dtype), params)
-        gap = value - learning_rate * inner(grads, decay)
+        gap = value - lower_bound - learning_rate * inner(grads, decay)
         gamma = jnp.clip(gap / (learning_rate * squared_norm(grads) + eps), 0, 1)
+        gamma = jnp.where(value < lower_bound, jnp.nan, gamma)
         rate = jnp.asarray(learning_rate * gamma, float)
         updates = jax.tree.map(lambda g, r: -(learning_rate * r + rate * g).astype(g.dtype), grads, decay)
         if momentum is None:
@@ -81,4 +85,4 @@ def dfw(
     return optax.GradientTransformationExtraArgs(init, update)
 
 
-DFW = Kind(dfw, chooses_rate=True)
+DFW = Kind(dfw, chooses_rate=True, bound="lower_bound")

@@ -1,6 +1,7 @@
 """What is known of an optimiser besides its mathematics: its facts stand beside its code."""
 
 import dataclasses
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -55,11 +56,16 @@ class Kind:
           least: what the loss cannot fall below by its definition, or minus infinity.
 
         Raises:
-          ConfigError: it is measured from 0; of the field `kwargs.<bound>`.
+          ConfigError: it is measured from more than it can be, or from 0 or more where it can be anything;
+            of the field `kwargs.<bound>`.
         """
-        if self.bound is not None and least < 0 and not kwargs.get(self.bound, 0.0):
+        if self.bound is None or least >= 0:
+            return
+        bound, most = kwargs.get(self.bound, 0.0), least if least > -math.inf else 0.0
+        if bound > least and (bound > most or not bound < 0):
+            use = f"{least:g} or less" if least > -math.inf else "what it will not fall below"
             raise ConfigError(
-                "the loss may be negative, and is measured from 0 here; set what it will not fall below",
+                f"the loss may be negative, and is measured from {bound:g} here; set {use}",
                 f"kwargs.{self.bound}",
             )
 

@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import optax
 from jax.typing import ArrayLike
 
-from lib.optimizers.checks import check, check_given
+from lib.optimizers.checks import check, check_bound, check_given
 from lib.optimizers.kind import Kind
 from lib.optimizers.trees import downhill, inner
 
@@ -101,6 +101,7 @@ def _l4(
     check("gamma", gamma, lambda x: 0 < x <= 1, "one above 0, at most 1")
     check("tau", tau, lambda x: x >= 0, "0 or more")
     check("eps", eps, lambda x: x >= 0, "0 or more")
+    check_bound(lower_bound)
     mean = optax.ema(b1, debias=True)
     along = None if b2 is None else optax.scale_by_adam(b1, b2)
 

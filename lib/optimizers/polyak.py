@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import optax
 from jax.typing import ArrayLike
 
-from lib.optimizers.checks import check, check_given
+from lib.optimizers.checks import check, check_bound, check_given
 from lib.optimizers.kind import Kind
 from lib.optimizers.trees import inner, squared_norm
 
@@ -41,6 +41,7 @@ def polyak_sgd(
     """
     check("learning_rate", learning_rate, lambda x: x > 0, "a positive one")
     check("eps", eps, lambda x: x >= 0, "0 or more")
+    check_bound(lower_bound)
     transform = optax.polyak_sgd(learning_rate, 1.0, lower_bound, eps, variant)
     least = lower_bound if variant == "sps" else -jnp.inf  # sps+ takes the rate 0 there
     return _recorded("polyak_sgd", learning_rate, transform, least)
@@ -63,6 +64,7 @@ def sps_max(
     """
     check("learning_rate", learning_rate, lambda x: x > 0, "a positive one")
     check("c", c, lambda x: x > 0, "a positive one")
+    check_bound(lower_bound)
     scaled = optax.scale_by_polyak(f_min=lower_bound, max_learning_rate=c * learning_rate)
     return _recorded("sps_max", learning_rate, optax.chain(scaled, optax.scale(-1 / c)), lower_bound)
 

@@ -57,6 +57,8 @@ def ultimate(
       ConfigError: plain numbers that do not fit.
     """
     check("learning_rate", learning_rate, lambda x: x >= 0, "0 or more")
+    if not isinstance(betas, tuple | list):
+        raise ConfigError(f"{betas!r} is no list of numbers; use such as (1e-3, 1e-6)", "betas")
     if not betas:
         raise ConfigError("names no rate of the rate; give one or more, such as (1e-3, 1e-6)", "betas")
     for beta in betas:
@@ -101,7 +103,7 @@ def sgd_ultimate(
     Raises:
       ConfigError: as `ultimate`.
     """
-    return ultimate(optax.identity(), learning_rate, tuple(betas))
+    return ultimate(optax.identity(), learning_rate, betas)
 
 
 def adam_ultimate(
@@ -122,7 +124,7 @@ def adam_ultimate(
     """
     for name, decay in {"b1": b1, "b2": b2}.items():
         check(name, decay, lambda x: 0 <= x < 1, "0 or more, below 1")
-    return ultimate(optax.scale_by_adam(b1, b2, eps), learning_rate, tuple(betas))
+    return ultimate(optax.scale_by_adam(b1, b2, eps), learning_rate, betas)
 
 
 SGD_ULTIMATE = Kind(sgd_ultimate, chooses_rate=True, scheduled=False)

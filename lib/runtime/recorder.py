@@ -104,15 +104,16 @@ class Recorder:
     def _act(self, state: Callable[[], State], stopping: bool) -> None:
         """Logs, evaluates, saves and draws what is due."""
         programs, config, done, writers = self._programs, self._programs.config, self.done, self._writers
-        metrics = {"epoch": done * self._epochs_per_step} | self._means.means()
+        of_steps = self._means.means()  # the same in all processes, which are to stop at one step
+        if self._intervals.logs(done):
+            self.has_reached = self._stop_at.is_reached(TRAINING, of_steps)
+        metrics = {"epoch": done * self._epochs_per_step} | of_steps
         metrics |= self._clock.rate(done) if self._timed else {}
         writers.progress.show({n: metrics[n] for n in programs.experiment.main_metrics})
-        if self._intervals.logs(done):
-            self.has_reached = self._stop_at.is_reached(TRAINING, metrics)
         due, means, placed = self._intervals.is_due, None, None
         if self._intervals.logs(done):
             writers.log(TRAINING, done, metrics)
-        evaluates = due(config.eval_every, done) or self.has_reached
+        evaluates = due(config.eval_every, done) or (config.eval_every and self.has_reached)
         if evaluates:
             placed = state()
             means = programs.means(placed)
@@ -134,6 +135,8 @@ class Recorder:
 
     def _log_first(self, metrics: Mapping[str, jax.Array]) -> None:
         """Logs what the first step of a run measures, with the parameters that the run begins with."""
+        if self._stop_at.source == TRAINING:
+            self._stop_at.check(metrics)
         means = IntervalMeans()
         means.add(self.done, {name: values[:1] for name, values in metrics.items()})
         epoch = self.done * self._epochs_per_step

@@ -2,10 +2,11 @@
 
 import math
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import NamedTuple
 
 from lib.errors import ConfigError, nearest
-from lib.runtime.records import lower_is_better
+from lib.runtime import records
 
 _FIELD = "config.stop_at"
 SOURCES = ("train", "test")  # what training measures, and what it measures on held-out data
@@ -41,7 +42,7 @@ class Threshold(NamedTuple):
         if not (colon and name) or math.isnan(value):
             raise ConfigError(f"'{text}' is no METRIC:VALUE, such as train/model_loss:0.29")
         metric = name.removeprefix("-")
-        return cls(metric, value, lower_is_better(metric) != name.startswith("-"))
+        return cls(metric, value, records.lower_is_better(metric) != name.startswith("-"))
 
     def is_reached(self, value: float) -> bool:
         """Tells whether a value of the metric is at the threshold or beyond it."""
@@ -86,6 +87,18 @@ class StopAt:
             return False
         self.check(metrics)
         return self._threshold.is_reached(metrics[self._threshold.metric])
+
+    def was_reached(self, folder: Path, step: int) -> bool:
+        """Tells whether a run's records of a step are at the threshold or beyond it.
+
+        Args:
+          folder: of the run's metrics.
+        """
+        if not self.source or step == 0:
+            return False
+        read = records.read_training if self.source == "train" else records.read_held_out
+        metrics = next((r for r in reversed(read(folder)) if r["step"] == step), {})
+        return self._threshold.metric in metrics and self.is_reached(self.source, metrics)
 
     def check(self, names: Iterable[str]) -> None:
         """Checks that the metric is among these of its source.

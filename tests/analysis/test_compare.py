@@ -1,12 +1,14 @@
 """Learning rates and losses of runs in one table and one picture."""
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
 from conftest import refusal, small_config
 from small_runs import write_run
 
-from analysis import compare
+from analysis import compare, published_csv
 from analysis.__main__ import main
 
 EVERY = 25  # steps between records; an epoch has 50
@@ -97,3 +99,12 @@ def test_files_that_are_no_curves_are_refused(tmp_path, capsys, text, message):
     file = tmp_path / "x.csv"
     file.write_text(text)
     assert message in refusal(main, capsys, "compare", str(file))
+
+
+def test_runs_of_one_name_or_without_held_out_data(record, capsys, tmp_path):
+    run = Path(record("run"))
+    args = (str(run), str(run), f"--csv={tmp_path / 'c'}", f"--out={tmp_path / 'x.png'}")
+    assert "two runs are called 'run'" in refusal(main, capsys, "compare", *args)
+    records = compare.read_curves([run])[0].records[0].drop(columns="held_out_loss").dropna(subset="loss")
+    published_csv.write(records, 0.0, tmp_path / "x.csv")
+    assert pd.read_csv(tmp_path / "x.csv")["ValidLossEpoch"].isna().all()

@@ -4,14 +4,15 @@ import dataclasses
 import shutil
 
 import pytest
-from conftest import largest_difference, states_equal, trained
+from conftest import largest_difference, small_config, states_equal, trained
 
-from experiments import training
+from experiments import registry, training
 from lib.errors import ConfigError
 from lib.optimizers.registry import OWN
 from lib.runtime import recorder, records
 from lib.runtime.compiled import Compiled
 from lib.runtime.interval_means import NotFiniteError
+from lib.runtime.run_folder import RunFolder
 
 RING = ("gan/ring8_sgd", "gan.nets.kwargs.num_units=4", "gan.num_latents=4")
 RING += ("gan.grad_regularizes.dd_coeffs_multiplier.disc.other_dot_prod=-1.0",)
@@ -97,16 +98,35 @@ def test_halves_of_a_batch_must_not_be_empty(make):
     make(*RING, "batch_size=2", "gan.grad_regularizes.estimator=biased", num_devices=2).check()
 
 
+NEGATIVE = ("gan.optimizers.gen.name=alig", "gan.optimizers.gen.kwargs.lower_bound=-0.01")
+
+
 @pytest.mark.parametrize(
-    ("text", "hinted"),
+    ("overrides", "text", "hinted"),
     [
-        ("step 3: not finite: gen_learning_rate; nothing was saved", True),
-        ("step 3: not finite: disc_learning_rate, gen_learning_rate; that of step 2 is kept", True),
-        ("step 3: not finite: gen_learning_rate, gen_loss; nothing was saved", False),
-        ("step 3: not finite: gen_loss; nothing was saved", False),
+        (NEGATIVE, "step 3: not finite: gen_learning_rate; nothing was saved", True),
+        (NEGATIVE, "step 3: not finite: disc_learning_rate, gen_learning_rate; that is kept", True),
+        (NEGATIVE, "step 3: not finite: gen_learning_rate, gen_loss; nothing was saved", False),
+        (NEGATIVE, "step 3: not finite: gen_loss; nothing was saved", False),
+        ((), "step 3: not finite: gen_learning_rate; nothing was saved", False),
     ],
 )
-def test_a_rate_alone_that_is_not_finite_is_explained(text, hinted):
-    found = training._with_hint(NotFiniteError(text))
+def test_a_rate_alone_that_is_not_finite_is_explained(overrides, text, hinted):
+    config = registry.validated(small_config("gan/ring8_sgd", *overrides, "gan.allow_unsound=True"))
+    found = training._with_hint(NotFiniteError(text), config)
     assert found.startswith(text)
-    assert found.endswith("is measured from: set the optimiser's lower_bound") == hinted
+    assert ("set config.gan.optimizers.gen.kwargs.lower_bound lower" in found) == hinted
+
+
+def test_a_loss_below_its_bound_stops_the_run_with_the_step_and_what_to_do(tmp_path, capsys):
+    """Trains a generator whose zero-sum loss, about -0.7, is measured from -0.01."""
+    config = small_config("gan/ring8_sgd", *NEGATIVE, "gan.allow_unsound=True")
+    run = training.Training(config, RunFolder(tmp_path / "run"))
+    try:
+        assert run.run() == 1
+    finally:
+        run.close()
+    error = capsys.readouterr().err
+    assert error.startswith("error: step 1: not finite: gen_learning_rate; nothing was saved; the loss")
+    assert error.count("\n") == 1
+    assert run.folder.status()["status"] == "failed"

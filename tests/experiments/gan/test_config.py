@@ -70,7 +70,9 @@ def build(config):
     class Spec:
         image_shape, num_classes, mixture = (8, 8, 1), 10, None
 
-    return registry.build(registry.validated(config), Spec)
+    validated = registry.validated(config)
+    validated.check_training()
+    return registry.build(validated, Spec)
 
 
 @pytest.mark.parametrize(("overrides", "line"), REFUSED)

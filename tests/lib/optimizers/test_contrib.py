@@ -7,10 +7,9 @@ import pytest
 from conftest import largest_difference, small_config, trained
 from tanh_net import THETA, flat, hessian_vector_product, trained_all, value_and_gradient
 
-from experiments import registry
+from experiments import registry, warm_start
 from lib import optimizers
 from lib.errors import ConfigError
-from lib.optimizers.contrib import contrib_kinds
 from lib.optimizers.registry import OWN, kind_of, optax_kinds
 
 STEPS, RATE, RHO, B1 = 20, 0.1, 0.05, 0.8
@@ -126,12 +125,17 @@ def test_a_gan_s_samples_are_of_the_parameters_that_its_optimizers_name(make):
     assert np.isfinite(shown.images).all()
 
 
-@pytest.mark.parametrize("name", [n for n in contrib_kinds() if n != "dpsgd"])
-def test_an_experiment_trains_with_it(name):
-    config = small_config(
-        "classifier/digits", f"classifier.optimizer.name={name}", "classifier.model.name=logistic"
-    )
-    registry.programs(registry.validated(config), jax.local_devices()[:1])
+def test_a_warm_start_with_another_optimizer_begins_where_the_run_was_evaluated(make, tmp_path):
+    args = ("classifier/digits", "classifier.model.name=logistic")
+    trainer = make(*args, *FREE, workdir="first")
+    first = trained(trainer)
+    trainer.folder.write_config(small_config(*args, *FREE))
+    raw = small_config(*args, f"restore_path={trainer.folder.path}", "num_steps=8")
+    programs = registry.programs(registry.validated(raw), jax.local_devices()[:1])
+    _, begun = warm_start.first_state(programs, raw)
+    where = trainer.programs.experiment.game.rule.evaluated(first)
+    assert largest_difference(begun.params, where.params) == 0
+    assert largest_difference(begun.params, first.params) > 1e-4
 
 
 @pytest.mark.parametrize(

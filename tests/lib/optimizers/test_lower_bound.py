@@ -6,9 +6,11 @@ from tanh_net import THETA, flat, loss, trained
 
 from lib import optimizers
 from lib.errors import ConfigError
+from lib.optimizers.registry import OWN
 
 CAP = 0.5
 POLYAK = ("alig", "polyak_sgd", "sps_max")
+BOUNDED = (*POLYAK, "bpgrad", "dfw", "l4_mom", "l4_adam", "momo", "momo_adam")
 
 
 @pytest.mark.usefixtures("float64")
@@ -29,11 +31,36 @@ def test_the_loss_is_measured_from_its_bound_and_never_stepped_uphill(name):
     assert np.isnan(flat(theta)).all()
 
 
-def test_what_a_loss_cannot_fall_below_is_compared_with_its_bound():
-    for kind in map(optimizers.kind_of, POLYAK):
-        for kwargs, least in (({}, -np.inf), ({"lower_bound": 0.0}, -1.0)):
-            with pytest.raises(ConfigError, match=r"^kwargs.lower_bound: the loss may be negative"):
-                kind.check_bound(kwargs, least)
-        kind.check_bound({"lower_bound": -5.0}, -np.inf)
-        kind.check_bound({}, 0.0)
+@pytest.mark.parametrize("name", BOUNDED)
+@pytest.mark.parametrize(
+    ("kwargs", "least", "fits"),
+    [
+        ({}, 0.0, True),
+        ({"lower_bound": 0.5}, 0.0, True),
+        ({}, -1.0, False),
+        ({"lower_bound": -0.5}, -1.0, False),
+        ({"lower_bound": -1.0}, -1.0, True),
+        ({}, -np.inf, False),
+        ({"lower_bound": 0.5}, -np.inf, False),
+        ({"lower_bound": -5.0}, -np.inf, True),
+    ],
+)
+def test_what_a_loss_cannot_fall_below_is_compared_with_its_bound(name, kwargs, least, fits):
+    kind = optimizers.kind_of(name)
+    if fits:
+        kind.check_bound(kwargs, least)
+        return
+    with pytest.raises(ConfigError, match=r"^kwargs.lower_bound: the loss may be negative"):
+        kind.check_bound(kwargs, least)
+
+
+def test_others_have_no_bound():
     optimizers.kind_of("adam").check_bound({}, -np.inf)
+
+
+@pytest.mark.parametrize("name", [n for n in BOUNDED if n in OWN])
+@pytest.mark.parametrize("bound", [np.inf, -np.inf, np.nan])
+def test_bounds_that_are_no_numbers_are_refused(name, bound):
+    with pytest.raises(ConfigError) as error:
+        optimizers.make(name, 0.1, {"lower_bound": float(bound)})
+    assert error.value.field == "kwargs.lower_bound"

@@ -107,7 +107,7 @@ def test_dfw_s_step_is_the_best_of_the_proximal_problem():
     assert float(optimizer.used_rate(before, after)) / eta == pytest.approx(gammas[dual.argmax()], abs=1e-5)
 
 
-@pytest.mark.parametrize("name", ["bpgrad", "l4_mom", "l4_adam"])
+@pytest.mark.parametrize("name", ["bpgrad", "dfw", "l4_mom", "l4_adam"])
 def test_a_loss_below_its_bound_gives_no_rate(name):
     assert OWN[name].bound == "lower_bound"
     optimizer = optimizers.make(name, 0.1, {})
@@ -118,7 +118,7 @@ def test_a_loss_below_its_bound_gives_no_rate(name):
 
 
 @pytest.mark.parametrize("name", ["dfw", "bpgrad", "l4_mom", "l4_adam"])
-def test_a_gradient_of_zero_moves_nothing_but_decay(name):
+def test_a_gradient_of_zero_moves_nothing(name):
     optimizer = optimizers.make(name, 0.1, {})
     params = {"w": jnp.ones(3)}
     zero = {"w": jnp.zeros(3)}

@@ -101,7 +101,8 @@ def test_slopes_are_minus_the_derivatives_of_the_loss(level):
 
 
 @pytest.mark.parametrize(
-    ("kwargs", "field"), [({"betas": ()}, "kwargs.betas"), ({"betas": (1e-3, -1.0)}, "kwargs.betas")]
+    ("kwargs", "field"),
+    [({"betas": b}, "kwargs.betas") for b in ((), (1e-3, -1.0), "1e-3", 1e-3, ("x",))],
 )
 def test_rates_that_do_not_fit_are_refused(kwargs, field):
     with pytest.raises(ConfigError) as error:
