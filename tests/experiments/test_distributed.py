@@ -219,3 +219,15 @@ def test_without_a_launcher_addresses_are_asked_for(tmp_path, env):
     [(code, _, err)] = ended([program(env, "--distributed", f"--workdir={tmp_path}/run")])
     assert code == 2
     assert lines(err)[0].startswith("error: --distributed: no launcher tells where")
+
+
+def test_two_processes_stop_at_a_threshold_together_and_find_it_reached(tmp_path, env):
+    args = [*CLASSIFIER, "--config.num_steps=40", "--config.stop_at=-train/model_loss:0.0"]
+    for _ in range(2):  # the second time there is nothing left to do
+        with started(env, *args, f"--workdir={tmp_path}/two") as processes:
+            results = ended(processes)
+        assert codes(results) == [0, 0], results
+    status = json.loads((tmp_path / "two" / "status.json").read_text())
+    assert (status["status"], status["step"]) == ("finished", 2)
+    assert "set another config.stop_at to go on" in results[0][1]
+    assert list(checksums(tmp_path / "two")) == [2]

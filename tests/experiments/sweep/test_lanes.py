@@ -173,3 +173,16 @@ def test_memory_is_bounded_by_lanes_not_by_runs(tmp_path, monkeypatch, lanes):
     assert len(most) == 8
     assert max(most) <= lanes + 2  # the first one, which gives its programs, and the one that is opened
     assert max(bytes_live[4:]) <= max(bytes_live[:4])
+
+
+def test_a_run_in_a_lane_stops_at_its_threshold_and_the_others_go_on(tmp_path):
+    """Stops where the loss is below that of the last step of one of the runs alone."""
+    settings = [{**setting, "stop_at": "-train/model_loss:0.0"} for setting in rates(0.1)] + rates(0.2)
+    with one_device():
+        assert batch.train(commands(tmp_path, *settings), 2) == 0
+    first, second = (RunFolder(tmp_path / str(i)) for i in range(2))
+    assert first.status()["reached"] == "-train/model_loss:0.0"
+    logged = [record["step"] for record in records.read_training(first.metrics)]
+    assert first.status()["step"] == logged[-1] == logged[1] < STEPS  # the first record after step 0
+    assert second.status() == {"status": "finished", "step": STEPS, "error": ""}
+    assert first.newest_step() == first.status()["step"]
