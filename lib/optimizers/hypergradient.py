@@ -103,9 +103,10 @@ def hypergradient(
         before = jnp.where(state.count == 0, learning_rate, state.step_size)
         alpha = jnp.clip(RATE_RULES[rule](before, beta, grads, state.last), min_rate, max_rate)
         u, inner_state = direction.update(grads, state.direction, params, **extra)
-        return downhill(alpha, u), HypergradientState(
-            optax.safe_increment(state.count), alpha, u, inner_state
-        )
+        # As a choice between the two, XLA writes the new direction where the old one is, without a copy.
+        kept = jax.tree.map(lambda new, old: jnp.where(alpha == alpha, new, old), u, state.last)
+        count = optax.safe_increment(state.count)
+        return downhill(alpha, u), HypergradientState(count, alpha, kept, inner_state)
 
     return optax.GradientTransformationExtraArgs(init, update)
 

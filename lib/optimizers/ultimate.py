@@ -86,8 +86,10 @@ def ultimate(
         alpha = (alpha + above * slopes[0]).astype(float)
         u, inner_state = direction.update(grads, state.direction, params, **extra)
         rates, kept = (jnp.stack(x) if first else state.rates for x in (rates, slopes[:-1]))
+        # As of hypergradient descent: a choice needs no copy of the new direction.
+        last = jax.tree.map(lambda new, old: jnp.where(alpha == alpha, new, old), u, state.last)
         count = optax.safe_increment(state.count)
-        return downhill(alpha, u), UltimateState(count, alpha, rates, kept, u, inner_state)
+        return downhill(alpha, u), UltimateState(count, alpha, rates, kept, last, inner_state)
 
     return optax.GradientTransformationExtraArgs(init, update)
 
