@@ -143,3 +143,15 @@ def test_scoring_imports_no_tensorflow(run, program_env):
     assert done.returncode == 0, done.stderr
     assert "alexnet_frechet" in done.stdout
     assert done.stdout.splitlines()[-1] == "False"
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (["--final_split=test"], "--final_split: is of the best of all checkpoints; add --follow"),
+        (["--follow", "--final_split=tst"], "has no split 'tst'"),
+    ],
+)
+def test_a_final_split_that_does_not_fit_is_refused_before_anything_is_scored(run, capsys, args, message):
+    assert message in refusal(main, capsys, f"--workdir={run.path}", *args)
+    assert not (run.metrics / "eval.jsonl").exists()

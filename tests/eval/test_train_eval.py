@@ -58,7 +58,16 @@ def test_an_evaluator_follows_a_live_run_and_reads_nothing_half(tmp_path, progra
     kept = RunFolder(folder.path / "best")
     assert checkpoints.steps(kept.checkpoints) == [best]
     assert main([f"--config.restore_path={kept.path}"]) == 0  # it is a work directory like any other
-    assert steps_of(records.read_scores(kept.metrics)) == [best]
+    capsys.readouterr()
+    assert main([f"--workdir={folder.path}", "--follow", "--final_split=train[:100]"]) == 0
+    printed = capsys.readouterr().out
+    assert f"best by accuracy: step {best} with" in printed
+    assert printed.count("on the train[:100] split of digits") == 1
+    assert f"recorded in {kept.metrics}" in printed
+    last = records.read_scores(kept.metrics)[-1]
+    assert (last["step"], last["split"]) == (best, "train[:100]")
+    assert steps_of(records.read_scores(folder.metrics)) == [10, 20, 30, 40]
+    assert steps_of(records.read_scores(kept.metrics)) == [best, best]
 
 
 @pytest.mark.program
