@@ -5,19 +5,17 @@ import zlib
 from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
-from absl import flags
 from scipy.ndimage import gaussian_filter
 
+from benchmarks.command import read_config
 from eval import sampling
 from eval.image_scorer import ImageScorer
 from eval.networks import scoring_network
 from eval.report import table
-from experiments import catalogue, registry
-from lib.command_line import parse
-from lib.config import apply_overrides, load_file
+from experiments import registry
 from lib.data import Dataset
 from lib.errors import ConfigError, one_line_errors
-from lib.runtime import cache, records
+from lib.runtime import records
 from lib.schema import Run
 
 _USAGE = """Scores real images that are blurred, noised, posterised, or lose classes, against held-out ones.
@@ -104,16 +102,8 @@ def measure(config: Run) -> None:
     print("\n".join(misranked(rows, distances)) or "every degradation raises every distance")
 
 
-def _define(values: flags.FlagValues) -> None:
-    """Defines the benchmark's flag."""
-    flags.DEFINE_string("config", str(catalogue.DEFAULT), "The config file.", flag_values=values)
-
-
 def main(argv: list[str]) -> int:
     """Scores degraded images of the config that a command line names; returns the exit code."""
     with one_line_errors():
-        values, overrides = parse(argv, _define, _USAGE)
-        config = apply_overrides(load_file(values.config), overrides)
-        cache.use_compilation_cache()
-        measure(registry.validated(config))
+        measure(read_config(argv, _USAGE))
     return 0

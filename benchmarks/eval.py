@@ -7,18 +7,15 @@ from collections.abc import Callable
 
 import jax
 import numpy as np
-from absl import flags
 
+from benchmarks.command import read_config
 from benchmarks.timing import timed
 from eval import distances, sampling, scores, tfgan
 from eval.neighbours import neighbour_scores, squared_radii
 from eval.networks import Network, scoring_network
 from eval.networks.network import Array
-from experiments import catalogue, registry
-from lib.command_line import parse
-from lib.config import apply_overrides, load_file
+from experiments import registry
 from lib.errors import ConfigError, one_line_errors
-from lib.runtime import cache
 from lib.runtime.programs import Programs
 from lib.schema import Run
 
@@ -108,16 +105,8 @@ def _print_time(name: str, work: Callable[[], object]) -> None:
     print(f"{name:39} {timed(work):12.2f} s", flush=True)
 
 
-def _define(values: flags.FlagValues) -> None:
-    """Defines the benchmark's flag."""
-    flags.DEFINE_string("config", str(catalogue.DEFAULT), "The config file.", flag_values=values)
-
-
 def main(argv: list[str]) -> int:
     """Measures the evaluation of the config that a command line names; returns the exit code."""
     with one_line_errors():
-        values, overrides = parse(argv, _define, _USAGE)
-        config = apply_overrides(load_file(values.config), overrides)
-        cache.use_compilation_cache()
-        measure(registry.validated(config))
+        measure(read_config(argv, _USAGE))
     return 0

@@ -7,15 +7,13 @@ from pydantic import NonNegativeFloat, NonNegativeInt
 
 from experiments.classifier.losses import LOSSES
 from experiments.classifier.models import MODELS
-from lib import optimizers
 from lib.config import Section
 from lib.data.normalization import Normalization
 from lib.errors import lookup
-from lib.games.config import Observed
+from lib.games.config import PLAYER, Alone, Observed
 from lib.nets.options import choose
-from lib.schema import Named, OptimizerSection, Run
+from lib.schema import Named, Run
 
-PLAYER = "model"  # the one player of the game
 # {model: the section that held its options in older configs, where each model had one}
 _OLDER_SECTIONS = {
     "mlp": "mlp",
@@ -31,22 +29,12 @@ class Augmentation(Section):
     flip: bool
 
 
-class ClassifierSection(Observed):
+class ClassifierSection(Alone):
     model: Named
     normalization: Normalization
     augmentation: Augmentation
     loss: Named
     l2: NonNegativeFloat
-    optimizer: OptimizerSection
-
-    @property
-    def players(self) -> tuple[str, ...]:
-        """Returns the one player."""
-        return (PLAYER,)
-
-    def why_no_drift_theory(self) -> str | None:
-        """Returns what there is no theory of the drift of; None where there is one."""
-        return None if optimizers.is_plain_sgd(self.optimizer) else f"the optimiser '{self.optimizer.name}'"
 
     @pydantic.field_validator("loss")
     @classmethod

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from experiments.classifier import losses, models
-from experiments.classifier.config import PLAYER, Augmentation, ClassifierConfig
+from experiments.classifier.config import Augmentation, ClassifierConfig
 from experiments.classifier.losses import ClassifierLoss
 from experiments.classifier.models import Model
 from lib import optimizers
@@ -15,6 +15,7 @@ from lib.data.pipeline import to_signed
 from lib.errors import ConfigError, within
 from lib.experiment import Batch, Experiment, GameView
 from lib.games import updates
+from lib.games.config import PLAYER
 from lib.games.game import Aux, Game
 from lib.games.updates import GameState, Regularizers
 from lib.losses import hidden_l2

@@ -5,16 +5,13 @@ from typing import Any
 import pydantic
 from pydantic import PositiveFloat, PositiveInt
 
-from lib import optimizers
 from lib.data import NOTHING
 from lib.errors import ConfigError
-from lib.games.config import Observed
-from lib.schema import OptimizerSection, Run
-
-PLAYER = "model"  # the one player of the game
+from lib.games.config import PLAYER, Alone, Observed
+from lib.schema import Run
 
 
-class DncSection(Observed):
+class DncSection(Alone):
     hidden: PositiveInt
     slots: PositiveInt
     width: PositiveInt
@@ -26,16 +23,6 @@ class DncSection(Observed):
     max_length: PositiveInt
     min_repeats: PositiveInt
     max_repeats: PositiveInt
-    optimizer: OptimizerSection
-
-    @property
-    def players(self) -> tuple[str, ...]:
-        """Returns the one player."""
-        return (PLAYER,)
-
-    def why_no_drift_theory(self) -> str | None:
-        """Returns what there is no theory of the drift of; None where there is one."""
-        return None if optimizers.is_plain_sgd(self.optimizer) else f"the optimiser '{self.optimizer.name}'"
 
     @pydantic.model_validator(mode="after")
     def _ranges_are_in_order(self):
@@ -53,8 +40,6 @@ class DncConfig(Run):
         if self.dataset.name != NOTHING:
             reason = f"the sequences are made as they are needed; set it to '{NOTHING}'"
             raise ConfigError(reason, "dataset.name")
-        if self.batch_size != 1:
-            raise ConfigError("must be 1 here; config.dnc.sequences says what a step sees", "batch_size")
         return self
 
     @classmethod

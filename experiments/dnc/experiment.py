@@ -6,13 +6,14 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from experiments.dnc.config import PLAYER, DncConfig, DncSection
+from experiments.dnc.config import DncConfig, DncSection
 from experiments.dnc.task import Sequences, repeat_copy
 from lib import optimizers
 from lib.data import DataSpec
 from lib.errors import within
 from lib.experiment import Batch, Experiment, GameView
 from lib.games import updates
+from lib.games.config import PLAYER
 from lib.games.game import Aux, Game
 from lib.games.updates import GameState, Regularizers
 from lib.nets.dnc import Dnc

@@ -20,6 +20,7 @@ from lib.games.regularizers import Estimator, active_terms
 from lib.games.updates import UPDATE_RULES, BoundRule, Options, Regularizers, Weights, make
 from lib.schema import OptimizerSection
 
+PLAYER = "model"  # the player of games that have one
 PerPlayer = dict[str, Coefficients]
 
 
@@ -66,6 +67,21 @@ class Observed(Section):
         with within("diagnostics"):
             diagnostics.check(self.diagnostics, self.players, self.why_no_drift_theory)
         return self
+
+
+class Alone(Observed):
+    """Base of the sections of games with one player, `model`, and its optimiser."""
+
+    optimizer: OptimizerSection
+
+    @property
+    def players(self) -> tuple[str, ...]:
+        """Returns the one player."""
+        return (PLAYER,)
+
+    def why_no_drift_theory(self) -> str | None:
+        """Returns what there is no theory of the drift of; None where there is one."""
+        return None if optimizers.is_plain_sgd(self.optimizer) else f"the optimiser '{self.optimizer.name}'"
 
 
 class Play(Section):

@@ -76,7 +76,6 @@ def test_it_learns_a_short_copy(make):
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        (["batch_size=2"], "config.batch_size: must be 1 here; config.dnc.sequences"),
         (["dataset.name=digits"], "config.dataset.name: the sequences are made as they are needed"),
         (["dnc.min_length=3"], "config.dnc.min_length: 3 is above max_length 2"),
         (["dnc.optimizer.name=adm"], "config.dnc.optimizer.name: unknown optimiser 'adm'"),
