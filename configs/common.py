@@ -43,30 +43,36 @@ def base() -> ConfigDict:
     config.dataset.validation_seed = 0  # which ones: the same for every config.seed
     config.dataset.device_limit_gb = 4.0  # a larger set is streamed from disk, with the same batches
 
-    config.eval = ConfigDict()
+    config.eval = _evaluation()
+    return config
+
+
+def _evaluation() -> ConfigDict:
+    """Returns the section of the evaluator."""
+    section = ConfigDict()
     # What computes logits and features: checkpoint (a classifier trained here), vgg16 or alexnet (of
     # ImageNet, the same everywhere; installed on first use), inception (TF-GAN's; its scores alone are
     # called IS, FID and KID; vgg16 where its file is not found), saved_model (any TensorFlow SavedModel).
-    config.eval.network = "checkpoint"
+    section.network = "checkpoint"
     # Where that is: a classifier run's work directory, a file of weights, or a SavedModel's folder.
-    config.eval.network_path = ""
-    config.eval.classifier = "classifier/digits"  # its config; trained once, then cached
-    config.eval.num_samples = 50_000  # generated samples to score, over all splits
-    config.eval.num_splits = 5  # scores are means over so many equal parts, with their spread
+    section.network_path = ""
+    section.classifier = "classifier/digits"  # its config; trained once, then cached
+    section.num_samples = 50_000  # generated samples to score, over all splits
+    section.num_splits = 5  # scores are means over so many equal parts, with their spread
     # Images of each kind in the kernel distance and in the scores by nearest neighbours.
-    config.eval.kernel_samples = 2_000
-    config.eval.neighbours = 5  # k of precision, recall, density and coverage
-    config.eval.batch_size = 500  # samples per call of the device
+    section.kernel_samples = 2_000
+    section.neighbours = 5  # k of precision, recall, density and coverage
+    section.batch_size = 500  # samples per call of the device
     # What samples are compared with: a split, also train, as papers often have it; empty:
     # dataset.eval_split.
-    config.eval.reference_split = ""
+    section.reference_split = ""
     # Or statistics that another tool has computed with the same network: an npz with mu and sigma. Then
     # there is a Frechet distance, and no score that needs features of single images.
-    config.eval.reference_statistics = ""
+    section.reference_statistics = ""
     # What --follow keeps the best checkpoint by; empty: the first score. Distances and losses are better
     # when they are lower; say so of any other metric with a minus before its name.
-    config.eval.best_metric = ""
-    return config
+    section.best_metric = ""
+    return section
 
 
 def named(name: str, **kwargs) -> ConfigDict:
