@@ -81,7 +81,7 @@ def edited(edit, name: str = "gan/digits"):
         ),
         (
             lambda c: c.__delattr__("experiment"),
-            "config.experiment: missing; known: cca, classifier, eigengame, games, gan",
+            "config.experiment: missing; known: cca, classifier, dnc, eigengame, games, gan",
         ),
         (
             lambda c: c.gan.optimizers.gen.kwargs.update(momentm=0.9),
