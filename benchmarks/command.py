@@ -5,7 +5,9 @@ from absl import flags
 from experiments import catalogue, registry
 from lib.command_line import parse
 from lib.config import apply_overrides, load_file
+from lib.errors import ConfigError
 from lib.runtime import cache
+from lib.runtime.programs import Programs
 from lib.schema import Run
 
 
@@ -24,6 +26,18 @@ def read_config(argv: list[str], usage: str) -> Run:
     config = apply_overrides(load_file(values.config), overrides)
     cache.use_compilation_cache()
     return registry.validated(config)
+
+
+def image_programs(config: Run) -> Programs:
+    """Returns the programs of a config that makes images.
+
+    Raises:
+      ConfigError: its experiment makes none.
+    """
+    programs = registry.programs(config)
+    if "samples" not in programs.experiment.outputs:
+        raise ConfigError(f"'{config.experiment}' makes no images to score; use a GAN's", "--config")
+    return programs
 
 
 def _define(values: flags.FlagValues) -> None:

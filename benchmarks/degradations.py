@@ -7,14 +7,13 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 from scipy.ndimage import gaussian_filter
 
-from benchmarks.command import read_config
+from benchmarks.command import image_programs, read_config
 from eval import sampling
 from eval.image_scorer import ImageScorer
 from eval.networks import scoring_network
 from eval.report import table
-from experiments import registry
 from lib.data import Dataset
-from lib.errors import ConfigError, one_line_errors
+from lib.errors import one_line_errors
 from lib.runtime import records
 from lib.schema import Run
 
@@ -87,9 +86,7 @@ def measure(config: Run) -> None:
     Raises:
       ConfigError: the config's experiment makes no images.
     """
-    programs = registry.programs(config)
-    if "samples" not in programs.experiment.outputs:
-        raise ConfigError(f"'{config.experiment}' makes no images to score; use a GAN's", "--config")
+    programs = image_programs(config)
     network, train = scoring_network(config, programs.data.train).load(), programs.data.train
     scorer = ImageScorer(programs, network, programs.data.held_out)
     # Of all rows equally many: the Frechet distance is biased in the number of images.

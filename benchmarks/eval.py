@@ -8,14 +8,13 @@ from collections.abc import Callable
 import jax
 import numpy as np
 
-from benchmarks.command import read_config
+from benchmarks.command import image_programs, read_config
 from benchmarks.timing import timed
 from eval import distances, sampling, scores, tfgan
 from eval.neighbours import neighbour_scores, squared_radii
 from eval.networks import Network, scoring_network
 from eval.networks.network import Array
-from experiments import registry
-from lib.errors import ConfigError, one_line_errors
+from lib.errors import one_line_errors
 from lib.runtime.programs import Programs
 from lib.schema import Run
 
@@ -34,9 +33,7 @@ def measure(config: Run) -> None:
     Raises:
       ConfigError: the config's experiment makes no images.
     """
-    programs = registry.programs(config)
-    if "samples" not in programs.experiment.outputs:
-        raise ConfigError(f"'{config.experiment}' makes no images to score; use a GAN's", "--config")
+    programs = image_programs(config)
     devices = programs.devices
     print(f"{len(devices)} x {devices[0].device_kind}, batches of {config.eval.batch_size}")
     _measure_images(programs, config)

@@ -15,6 +15,7 @@ def method(
     weight_decay: float = 0.0,
     max_norm: float | None = None,
     momentum: float | None = 0.9,
+    smooth: bool = False,
 ) -> dict:
     """Returns the overrides of one method.
 
@@ -24,6 +25,7 @@ def method(
       weight_decay: of L2 in the gradient; of AdamW and DFW their own.
       max_norm: of ALI-G, which has no decay: the radius of the ball for all parameters.
       momentum: of those that have it.
+      smooth: whether the hinge loss, which DFW has and is for, is smoothed.
     """
     kwargs = {"momentum": momentum} if name in _KEEP_MOMENTUM and momentum is not None else {}
     if name == "sgd":
@@ -32,23 +34,21 @@ def method(
         kwargs["weight_decay"] = weight_decay
     if max_norm is not None:
         kwargs["max_norm"] = max_norm
-    return {
+    overrides = {
         f"{_OPTIMIZER}.name": name,
         f"{_OPTIMIZER}.learning_rate": eta,
         f"{_OPTIMIZER}.kwargs": kwargs,
         "classifier.l2": 0.0 if name in ("adamw", "dfw", "alig") else weight_decay,
     }
+    if name == "dfw":
+        overrides |= {"classifier.loss.name": "hinge", "classifier.loss.kwargs": {"smooth": smooth}}
+    return overrides
 
 
 def as_published(overrides: dict) -> dict:
     """Returns the overrides of a method with what its published code sets otherwise than optax."""
     kwargs = _PUBLISHED.get(overrides[f"{_OPTIMIZER}.name"], {})
     return overrides | {f"{_OPTIMIZER}.kwargs": overrides[f"{_OPTIMIZER}.kwargs"] | kwargs}
-
-
-def hinge(smooth: bool) -> dict:
-    """Returns the overrides of the loss that DFW is for."""
-    return {"classifier.loss.name": "hinge", "classifier.loss.kwargs": {"smooth": smooth}}
 
 
 def length(epochs: int, batch_size: int, train: int) -> dict:

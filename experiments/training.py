@@ -23,10 +23,12 @@ from lib.runtime.threshold import StopAt
 from lib.runtime.trainer import Stopped, Trainer, first_state
 from lib.schema import Run
 
+_OPTIMIZER = re.compile(r"\.optimizer(s\.\w+)?\.name$")
+
 
 def _with_hint(error: NotFiniteError, config: Run) -> str:
     """Returns an error's text, and what to do where a learning rate that is made of the loss is NaN."""
-    of_rates = re.search(r"not finite: (?:\w+_learning_rate(?:, )?)+(?:;|$)", str(error))
+    of_rates = error.names and all(name.endswith("_learning_rate") for name in error.names)
     fields = flatten(config.model_dump()).items()
     bounded = [
         f"config.{field.removesuffix('name')}kwargs.{kind_of(name).bound}"
@@ -36,9 +38,6 @@ def _with_hint(error: NotFiniteError, config: Run) -> str:
     if not (of_rates and bounded):
         return str(error)
     return f"{error}; the loss fell below what its rate is measured from: set {' or '.join(bounded)} lower"
-
-
-_OPTIMIZER = re.compile(r"\.optimizer(s\.\w+)?\.name$")
 
 
 class Training:

@@ -68,10 +68,8 @@ def run(data: str, model: str, name: str, batch_size: int, *numbers) -> dict:
         "classifier.model.name": model,
         "classifier.model.kwargs": options,
         **alig.length(epochs, batch_size, TRAIN),
-        **alig.as_published(alig.method(name, *numbers)),
+        **alig.as_published(alig.method(name, *numbers, smooth=True)),
     }
-    if name == "dfw":
-        overrides |= alig.hinge(smooth=True)
     if name == "sgd":
         overrides |= alig.decayed(*DECAYS[model], batch_size, TRAIN)
     return overrides

@@ -32,6 +32,5 @@ def get_sweep(h):
     for name, low in RATES.items():
         for rate in (low, 10 * low, 100 * low, 1000 * low):
             momentum = 0.9 if name == "sgd" else None
-            overrides = alig.method(name, float(f"{rate:.3g}"), momentum=momentum)
-            runs.append(overrides | (alig.hinge(smooth=False) if name == "dfw" else {}))
+            runs.append(alig.method(name, float(f"{rate:.3g}"), momentum=momentum))
     return h.product(runs, h.seeds(3))

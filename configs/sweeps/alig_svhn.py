@@ -21,10 +21,4 @@ TABLE = [
 
 
 def get_sweep(h):
-    runs = []
-    for name, *numbers in TABLE:
-        overrides = alig.as_published(alig.method(name, *numbers, momentum=None))
-        if name == "dfw":
-            overrides |= alig.hinge(smooth=False)
-        runs.append(overrides)
-    return runs
+    return [alig.as_published(alig.method(*row, momentum=None)) for row in TABLE]

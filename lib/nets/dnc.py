@@ -11,31 +11,8 @@ import jax.numpy as jnp
 from lib.nets.memory import Interface, Memory, step
 
 
-class _Cell(nn.Module):
-    """One step: the LSTM sees the input and what was read before; the output sees what is read now."""
-
-    hidden: int
-    slots: int
-    width: int
-    heads: int
-    outputs: int
-    clip: float
-
-    @nn.compact
-    def __call__(self, carry: tuple, x: jax.Array) -> tuple[tuple, jax.Array]:
-        lstm, memory, reads = carry
-        seen = jnp.concatenate([x, reads.reshape(len(x), -1)], -1)
-        lstm, h = nn.OptimizedLSTMCell(self.hidden)(lstm, seen)
-        lstm, h = jax.tree.map(lambda a: jnp.clip(a, -self.clip, self.clip), (lstm, h))
-        xi = nn.Dense(Interface.width(self.width, self.heads))(h)
-        interface = jax.vmap(lambda row: Interface.of(row, self.width, self.heads))(xi)
-        memory, reads = jax.vmap(step)(memory, interface)
-        y = nn.Dense(self.outputs)(jnp.concatenate([h, reads.reshape(len(x), -1)], -1))
-        return (lstm, memory, reads), jnp.clip(y, -self.clip, self.clip)
-
-
-class Dnc(nn.Module):
-    """Maps sequences [b, t, inputs] to [b, t, outputs].
+class _Sized(nn.Module):
+    """The sizes of the networks and of the memory.
 
     Attributes:
       hidden: units of the LSTM.
@@ -51,6 +28,26 @@ class Dnc(nn.Module):
     heads: int
     outputs: int
     clip: float
+
+
+class _Cell(_Sized):
+    """One step: the LSTM sees the input and what was read before; the output sees what is read now."""
+
+    @nn.compact
+    def __call__(self, carry: tuple, x: jax.Array) -> tuple[tuple, jax.Array]:
+        lstm, memory, reads = carry
+        seen = jnp.concatenate([x, reads.reshape(len(x), -1)], -1)
+        lstm, h = nn.OptimizedLSTMCell(self.hidden)(lstm, seen)
+        lstm, h = jax.tree.map(lambda a: jnp.clip(a, -self.clip, self.clip), (lstm, h))
+        xi = nn.Dense(Interface.width(self.width, self.heads))(h)
+        interface = jax.vmap(lambda row: Interface.of(row, self.width, self.heads))(xi)
+        memory, reads = jax.vmap(step)(memory, interface)
+        y = nn.Dense(self.outputs)(jnp.concatenate([h, reads.reshape(len(x), -1)], -1))
+        return (lstm, memory, reads), jnp.clip(y, -self.clip, self.clip)
+
+
+class Dnc(_Sized):
+    """Maps sequences [b, t, inputs] to [b, t, outputs]."""
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:

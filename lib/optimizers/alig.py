@@ -18,10 +18,10 @@ import optax
 from jax.typing import ArrayLike
 
 from lib.errors import ConfigError
-from lib.optimizers.checks import check, check_bound, check_given
+from lib.optimizers.checks import above_bound, check, check_bound, check_decays, check_given
 from lib.optimizers.kind import Kind
 from lib.optimizers.projection import Projection, l2_ball, projected
-from lib.optimizers.trees import downhill, squared_norm
+from lib.optimizers.trees import downhill, momentum_buffer, squared_norm
 
 
 class AligState(NamedTuple):
@@ -74,7 +74,7 @@ def alig(
     _check_options(momentum, adjusted, max_norm, projection)
 
     def init(params):
-        buffer = optax.EmptyState() if momentum is None else optax.tree.zeros_like(params)
+        buffer = momentum_buffer(params, momentum)
         return AligState(jnp.asarray(learning_rate, float), buffer)
 
     def update(grads, state, params=None, *, value=None, **extra):
@@ -103,9 +103,9 @@ def polyak_rate(
 
     It is 0 where that divides by 0, and NaN where the loss is below its bound.
     """
-    denominator, gap = squared_norm(grads) + eps, loss - lower_bound
-    rate = jnp.where(denominator > 0, gap / jnp.where(denominator > 0, denominator, 1), 0)
-    return jnp.where(gap < 0, jnp.nan, rate)
+    denominator = squared_norm(grads) + eps
+    rate = jnp.where(denominator > 0, (loss - lower_bound) / jnp.where(denominator > 0, denominator, 1), 0)
+    return above_bound(rate, loss, lower_bound)
 
 
 def momentum_step(
@@ -130,7 +130,7 @@ def _check_numbers(
     """Refuses plain numbers that do not fit."""
     check("learning_rate", learning_rate, lambda x: 0 < x < float("inf"), "a positive one, or capped=False")
     check("eps", eps, lambda x: x >= 0, "0 or more")
-    check("momentum", momentum, lambda x: 0 <= x < 1, "0 or more, below 1")
+    check_decays(momentum=momentum)
     check("max_norm", max_norm, lambda x: x > 0, "a positive one, or None for any")
 
 

@@ -15,9 +15,9 @@ import jax.numpy as jnp
 import optax
 from jax.typing import ArrayLike
 
-from lib.optimizers.checks import check, check_bound, check_given
+from lib.optimizers.checks import above_bound, check, check_bound, check_decays, check_given
 from lib.optimizers.kind import Kind
-from lib.optimizers.trees import downhill, squared_norm
+from lib.optimizers.trees import downhill, momentum_buffer, squared_norm
 
 
 class BpgradState(NamedTuple):
@@ -46,19 +46,19 @@ def bpgrad(
       ValueError: by its update, without `value`.
     """
     check("learning_rate", learning_rate, lambda x: 0 < x < float("inf"), "a positive one")
-    check("momentum", momentum, lambda x: 0 <= x < 1, "0 or more, below 1")
+    check_decays(momentum=momentum)
     check("eps", eps, lambda x: x > 0, "a positive one")
     check_bound(lower_bound)
 
     def init(params):
-        buffer = optax.EmptyState() if momentum is None else optax.tree.zeros_like(params)
+        buffer = momentum_buffer(params, momentum)
         return BpgradState(jnp.asarray(learning_rate, float), buffer)
 
     def update(grads, state, params=None, *, value=None, **extra):
         del params, extra
         check_given("bpgrad", value=value)
         rate = learning_rate * (value - lower_bound) / (jnp.sqrt(squared_norm(grads)) + eps)
-        rate = jnp.where(value < lower_bound, jnp.nan, rate).astype(float)
+        rate = above_bound(rate, value, lower_bound).astype(float)
         updates = downhill(rate, grads)
         if momentum is None:
             return updates, BpgradState(rate, state.buffer)

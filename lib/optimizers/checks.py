@@ -4,6 +4,10 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+import jax
+import jax.numpy as jnp
+from jax.typing import ArrayLike
+
 from lib.errors import ConfigError
 
 
@@ -34,6 +38,21 @@ def check_bound(value: Any) -> None:
       ConfigError: it is infinite or no number; of the field `lower_bound`.
     """
     check("lower_bound", value, math.isfinite, "a finite one")
+
+
+def check_decays(**decays: Any) -> None:
+    """Refuses decays of means, and momenta, that are not in [0, 1).
+
+    Raises:
+      ConfigError: one is not; of the field of its name.
+    """
+    for name, decay in decays.items():
+        check(name, decay, lambda x: 0 <= x < 1, "0 or more, below 1")
+
+
+def above_bound(rate: jax.Array, loss: jax.Array, lower_bound: ArrayLike) -> jax.Array:
+    """Returns the rate; NaN where the loss is below its bound, so that a run stops there."""
+    return jnp.where(loss < lower_bound, jnp.nan, rate)
 
 
 def check_given(optimizer: str, **arguments: Any) -> None:

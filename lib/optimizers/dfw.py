@@ -16,9 +16,9 @@ import jax.numpy as jnp
 import optax
 from jax.typing import ArrayLike
 
-from lib.optimizers.checks import check, check_bound, check_given
+from lib.optimizers.checks import above_bound, check, check_bound, check_decays, check_given
 from lib.optimizers.kind import Kind
-from lib.optimizers.trees import inner, squared_norm
+from lib.optimizers.trees import inner, momentum_buffer, squared_norm
 
 
 class DfwState(NamedTuple):
@@ -56,13 +56,13 @@ def dfw(
       ValueError: by its update, without `value` or `params`.
     """
     check("learning_rate", learning_rate, lambda x: 0 < x < float("inf"), "a positive one")
-    check("momentum", momentum, lambda x: 0 <= x < 1, "0 or more, below 1")
+    check_decays(momentum=momentum)
     check("weight_decay", weight_decay, lambda x: x >= 0, "0 or more")
     check("eps", eps, lambda x: x > 0, "a positive one")
     check_bound(lower_bound)
 
     def init(params):
-        buffer = optax.EmptyState() if momentum is None else optax.tree.zeros_like(params)
+        buffer = momentum_buffer(params, momentum)
         return DfwState(jnp.asarray(learning_rate, float), buffer)
 
     def update(grads, state, params=None, *, value=None, **extra):
@@ -71,7 +71,7 @@ def dfw(
         decay = jax.tree.map(lambda w: (weight_decay * w).astype(w.dtype), params)
         gap = value - lower_bound - learning_rate * inner(grads, decay)
         gamma = jnp.clip(gap / (learning_rate * squared_norm(grads) + eps), 0, 1)
-        gamma = jnp.where(value < lower_bound, jnp.nan, gamma)
+        gamma = above_bound(gamma, value, lower_bound)
         rate = jnp.asarray(learning_rate * gamma, float)
         updates = jax.tree.map(lambda g, r: -(learning_rate * r + rate * g).astype(g.dtype), grads, decay)
         if momentum is None:

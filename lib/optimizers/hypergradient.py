@@ -22,9 +22,9 @@ import optax
 from jax.typing import ArrayLike
 
 from lib.errors import ConfigError, nearest
-from lib.optimizers.checks import check
+from lib.optimizers.checks import check, check_decays
 from lib.optimizers.kind import Kind
-from lib.optimizers.trees import downhill, inner, squared_norm
+from lib.optimizers.trees import downhill, inner, squared_norm, written_over
 
 
 class HypergradientState(NamedTuple):
@@ -103,8 +103,7 @@ def hypergradient(
         before = jnp.where(state.count == 0, learning_rate, state.step_size)
         alpha = jnp.clip(RATE_RULES[rule](before, beta, grads, state.last), min_rate, max_rate)
         u, inner_state = direction.update(grads, state.direction, params, **extra)
-        # As a choice between the two, XLA writes the new direction where the old one is, without a copy.
-        kept = jax.tree.map(lambda new, old: jnp.where(alpha == alpha, new, old), u, state.last)
+        kept = written_over(state.last, u, alpha)
         count = optax.safe_increment(state.count)
         return downhill(alpha, u), HypergradientState(count, alpha, kept, inner_state)
 
@@ -181,8 +180,7 @@ def adam_hd(
     Raises:
       ConfigError: as `hypergradient`.
     """
-    for name, decay in {"b1": b1, "b2": b2}.items():
-        check(name, decay, lambda x: 0 <= x < 1, "0 or more, below 1")
+    check_decays(b1=b1, b2=b2)
     check("eps", eps, lambda x: x >= 0, "0 or more")
     direction = optax.scale_by_adam(b1, b2, eps)
     return _decayed(weight_decay, hypergradient(direction, learning_rate, beta, rule, min_rate, max_rate))

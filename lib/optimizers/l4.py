@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import optax
 from jax.typing import ArrayLike
 
-from lib.optimizers.checks import check, check_bound, check_given
+from lib.optimizers.checks import above_bound, check, check_bound, check_decays, check_given
 from lib.optimizers.kind import Kind
 from lib.optimizers.trees import downhill, inner
 
@@ -55,7 +55,7 @@ def l4_mom(
       ConfigError: plain numbers that do not fit.
       ValueError: by its update, without `value`.
     """
-    check("momentum", momentum, lambda x: 0 <= x < 1, "0 or more, below 1")
+    check_decays(momentum=momentum)
     return _l4("l4_mom", learning_rate, momentum, None, gamma, tau, lower_bound, eps)
 
 
@@ -77,8 +77,7 @@ def l4_adam(
     Raises:
       ConfigError, ValueError: as `l4_mom`.
     """
-    for name, decay in {"b1": b1, "b2": b2}.items():
-        check(name, decay, lambda x: 0 <= x < 1, "0 or more, below 1")
+    check_decays(b1=b1, b2=b2)
     return _l4("l4_adam", learning_rate, b1, b2, gamma, tau, lower_bound, eps)
 
 
@@ -119,7 +118,7 @@ def _l4(
         least = jnp.minimum(jnp.where(state.count == 0, _FIRST * loss, state.least), loss)
         slope = inner(g, v) + eps
         rate = jnp.where(slope > 0, alpha * (loss - gamma * least) / jnp.where(slope > 0, slope, 1), 0)
-        rate = jnp.where(loss < 0, jnp.nan, rate).astype(float)
+        rate = above_bound(rate, value, lower_bound).astype(float)
         forgotten = ((1 + tau) * least).astype(float)
         count = optax.safe_increment(state.count)
         return downhill(rate, v), L4State(rate, count, forgotten, (of_mean, of_along))

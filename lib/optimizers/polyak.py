@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import optax
 from jax.typing import ArrayLike
 
-from lib.optimizers.checks import check, check_bound, check_given
+from lib.optimizers.checks import above_bound, check, check_bound, check_given
 from lib.optimizers.kind import Kind
 from lib.optimizers.trees import inner, squared_norm
 
@@ -92,7 +92,7 @@ def _recorded(
         updates, inner_state = transform.update(grads, state.inner_state, params, value=value, **extra)
         squared = squared_norm(grads)
         gamma = -inner(updates, grads) / jnp.where(squared > 0, squared, 1)
-        gamma = jnp.where(value < lower_bound, jnp.nan, gamma)
+        gamma = above_bound(gamma, value, lower_bound)
         updates = jax.tree.map(lambda u: jnp.where(jnp.isnan(gamma), gamma.astype(u.dtype), u), updates)
         return updates, PolyakState(gamma.astype(float), inner_state)
 

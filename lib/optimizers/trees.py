@@ -31,6 +31,19 @@ def polar(tree: Any) -> tuple[jax.Array, Any]:
     return length * largest, direction
 
 
+def momentum_buffer(params: Any, momentum: Any) -> Any:
+    """Returns the buffer to begin with: zeros like the parameters; empty where there is no momentum."""
+    return optax.EmptyState() if momentum is None else optax.tree.zeros_like(params)
+
+
+def written_over(old: Any, new: Any, rate: jax.Array) -> Any:
+    """Returns the new direction, to be kept in the place of the old one; the old one where the rate is NaN.
+
+    As a choice between the two, XLA writes the new direction where the old one is, without a copy.
+    """
+    return jax.tree.map(lambda new, old: jnp.where(rate == rate, new, old), new, old)
+
+
 def downhill(rate: jax.Array, grads: Any) -> Any:
     """Returns -rate g, in the types of g, a gradient or another direction."""
     return jax.tree.map(lambda g: (-rate).astype(g.dtype) * g, grads)

@@ -18,9 +18,9 @@ import optax
 from jax.typing import ArrayLike
 
 from lib.errors import ConfigError
-from lib.optimizers.checks import check
+from lib.optimizers.checks import check, check_decays
 from lib.optimizers.kind import Kind
-from lib.optimizers.trees import downhill, inner
+from lib.optimizers.trees import downhill, inner, written_over
 
 
 class UltimateState(NamedTuple):
@@ -86,8 +86,7 @@ def ultimate(
         alpha = (alpha + above * slopes[0]).astype(float)
         u, inner_state = direction.update(grads, state.direction, params, **extra)
         rates, kept = (jnp.stack(x) if first else state.rates for x in (rates, slopes[:-1]))
-        # As of hypergradient descent: a choice needs no copy of the new direction.
-        last = jax.tree.map(lambda new, old: jnp.where(alpha == alpha, new, old), u, state.last)
+        last = written_over(state.last, u, alpha)
         count = optax.safe_increment(state.count)
         return downhill(alpha, u), UltimateState(count, alpha, rates, kept, last, inner_state)
 
@@ -124,8 +123,7 @@ def adam_ultimate(
     Raises:
       ConfigError: as `ultimate`.
     """
-    for name, decay in {"b1": b1, "b2": b2}.items():
-        check(name, decay, lambda x: 0 <= x < 1, "0 or more, below 1")
+    check_decays(b1=b1, b2=b2)
     return ultimate(optax.scale_by_adam(b1, b2, eps), learning_rate, betas)
 
 

@@ -1,6 +1,6 @@
 """Means of a run's training metrics over the steps between two lines of its records."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import jax
 import numpy as np
@@ -9,7 +9,16 @@ from lib.runtime.records import first_not_finite
 
 
 class NotFiniteError(Exception):
-    """A metric or the state became NaN or infinite. The text says when, and what is kept."""
+    """A metric or the state became NaN or infinite. The text says when, and what is kept.
+
+    Attributes:
+      names: of metrics of training steps that did, if any.
+    """
+
+    def __init__(self, text: str, names: Sequence[str] = ()):
+        """Remembers the names."""
+        super().__init__(text)
+        self.names = tuple(names)
 
 
 class IntervalMeans:
@@ -43,7 +52,7 @@ class IntervalMeans:
             k = len(next(iter(metrics.values())))
             steps = [(first + i, {n: v[i] for n, v in metrics.items()}) for i in range(k)]
             if bad := first_not_finite(steps):
-                raise NotFiniteError(f"step {bad[0] + 1}: not finite: {', '.join(bad[1])}")
+                raise NotFiniteError(f"step {bad[0] + 1}: not finite: {', '.join(bad[1])}", bad[1])
             for name, values in metrics.items():
                 self._sums[name] = self._sums.get(name, 0.0) + float(values.sum())
             self._count += k

@@ -70,7 +70,7 @@ class Recorder:
         except NotFiniteError as error:
             saved = self._writers.saved
             kept = f"the checkpoint of step {saved} is kept" if saved else "nothing was saved"
-            raise NotFiniteError(f"{error}; {kept}") from error
+            raise NotFiniteError(f"{error}; {kept}", error.names) from error
 
     def finish(self) -> None:
         """Waits until the last checkpoint is written.
