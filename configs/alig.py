@@ -4,7 +4,7 @@ Berrada, Zisserman, Kumar, 'Training Neural Networks for and by Interpolation', 
 and radii that the sweeps give are its published ones.
 """
 
-_OPTIMIZER = "classifier.optimizer"
+OPTIMIZER = "classifier.optimizer"
 _PUBLISHED = {"adagrad": {"initial_accumulator_value": 0.0, "eps": 1e-10}, "yogi": {"eps": 1e-8}}
 _KEEP_MOMENTUM = ("alig", "bpgrad", "dfw", "sgd")
 
@@ -35,20 +35,23 @@ def method(
     if max_norm is not None:
         kwargs["max_norm"] = max_norm
     overrides = {
-        f"{_OPTIMIZER}.name": name,
-        f"{_OPTIMIZER}.learning_rate": eta,
-        f"{_OPTIMIZER}.kwargs": kwargs,
+        f"{OPTIMIZER}.name": name,
+        f"{OPTIMIZER}.learning_rate": eta,
+        f"{OPTIMIZER}.kwargs": kwargs,
         "classifier.l2": 0.0 if name in ("adamw", "dfw", "alig") else weight_decay,
     }
-    if name == "dfw":
-        overrides |= {"classifier.loss.name": "hinge", "classifier.loss.kwargs": {"smooth": smooth}}
-    return overrides
+    return overrides | (hinge(smooth) if name == "dfw" else {})
+
+
+def hinge(smooth: bool = False) -> dict:
+    """Returns the overrides of the multi-class hinge loss."""
+    return {"classifier.loss.name": "hinge", "classifier.loss.kwargs": {"smooth": smooth}}
 
 
 def as_published(overrides: dict) -> dict:
     """Returns the overrides of a method with what its published code sets otherwise than optax."""
-    kwargs = _PUBLISHED.get(overrides[f"{_OPTIMIZER}.name"], {})
-    return overrides | {f"{_OPTIMIZER}.kwargs": overrides[f"{_OPTIMIZER}.kwargs"] | kwargs}
+    kwargs = _PUBLISHED.get(overrides[f"{OPTIMIZER}.name"], {})
+    return overrides | {f"{OPTIMIZER}.kwargs": overrides[f"{OPTIMIZER}.kwargs"] | kwargs}
 
 
 def length(epochs: int, batch_size: int, train: int) -> dict:
@@ -67,6 +70,6 @@ def decayed(epochs: tuple[int, ...], factor: float, batch_size: int, train: int)
     epoch = -(-train // batch_size)
     pairs = tuple((e * epoch, factor) for e in epochs)
     return {
-        f"{_OPTIMIZER}.schedule.name": "piecewise_constant_schedule",
-        f"{_OPTIMIZER}.schedule.kwargs": {"boundaries_and_scales": pairs},
+        f"{OPTIMIZER}.schedule.name": "piecewise_constant_schedule",
+        f"{OPTIMIZER}.schedule.kwargs": {"boundaries_and_scales": pairs},
     }

@@ -21,15 +21,16 @@ from lib.schema import DatasetSection, Run
 
 
 class Entry(NamedTuple):
-    """An experiment's config class, and what builds it."""
+    """An experiment's config class, what builds it, and whether it takes sentences instead of images."""
 
     config: type[Run]
     build: Callable[[Run, DataSpec], Experiment]
+    takes_sentences: bool = False
 
 
 EXPERIMENTS = {
     "cca": Entry(cca.CcaConfig, cca.build),
-    "classifier": Entry(classifier.ClassifierConfig, classifier.build),
+    "classifier": Entry(classifier.ClassifierConfig, classifier.build, takes_sentences=True),
     "dnc": Entry(dnc.DncConfig, dnc.build),
     "eigengame": Entry(eigengame.EigenGameConfig, eigengame.build),
     "games": Entry(games.GamesConfig, games.build),
@@ -133,8 +134,16 @@ def _warm_start_fields(config: Run) -> tuple[str, ...]:
 
 
 def build(config: Run, spec: DataSpec) -> Experiment:
-    """Builds the experiment that a validated config names."""
-    return EXPERIMENTS[config.experiment].build(config, spec)
+    """Builds the experiment that a validated config names.
+
+    Raises:
+      ConfigError: anything of the config that does not fit the data.
+    """
+    chosen = EXPERIMENTS[config.experiment]
+    if spec.vocabulary and not chosen.takes_sentences:
+        text = f"'{config.dataset.name}' has sentences, which '{config.experiment}' does not take"
+        raise ConfigError(text, "config.dataset.name")
+    return chosen.build(config, spec)
 
 
 def programs(

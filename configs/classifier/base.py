@@ -20,6 +20,9 @@ def base() -> ConfigDict:
     # vgg16 (from 32x32): hidden (512, 512), widths of the dense layers before the logits; dropout 0.5
     #   before each of them; batch_norm True.
     # wide_resnet: depth 40, which is 6 n + 4; width 4; dropout 0.0, inside the blocks.
+    # sentence_pairs (of snli): hidden 2048, units of the LSTM in each direction; dense (512, 512), widths
+    #   of the linear layers; embedding 300, length of the word vectors that it learns where the data have
+    #   none.
     # densenet: depth 40, which is 6 n + 4 with bottlenecks (DenseNet-BC) and 3 n + 4 without; growth 40;
     #   bottleneck True.
     classifier.model = common.named("cnn")

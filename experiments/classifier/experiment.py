@@ -1,4 +1,7 @@
-"""An image classifier as a game of one player, `model`, so that any update rule and optimiser apply."""
+"""A classifier of images or of pairs of sentences, as a game of one player, `model`.
+
+So any update rule and optimiser apply.
+"""
 
 from typing import NamedTuple
 
@@ -27,10 +30,11 @@ def build(config: ClassifierConfig, spec: DataSpec) -> Experiment:
     """Builds the experiment of a validated config.
 
     Raises:
-      ConfigError: unknown names, points instead of images, or images that do not fit the config.
+      ConfigError: unknown names, points instead of images, or data that do not fit the config.
     """
-    if len(spec.image_shape) != 3:
-        raise ConfigError(f"'{config.dataset.name}' has no images to classify", "config.dataset.name")
+    if len(spec.image_shape) != 3 and not spec.vocabulary:
+        text = f"'{config.dataset.name}' has no images or sentences to classify"
+        raise ConfigError(text, "config.dataset.name")
     section = config.classifier
     with within("config.classifier"):
         _check_augmentation(section.augmentation, spec)
@@ -54,8 +58,8 @@ def build(config: ClassifierConfig, spec: DataSpec) -> Experiment:
         return model.init(key, to_signed(batch["image"][:2]))
 
     def begin(drawn: tuple[dict, dict]) -> GameState:
-        params, net_state = drawn
-        return rule.init({PLAYER: params}, net_state)
+        params, stats = drawn
+        return rule.init({PLAYER: params}, {"inputs": dict(model.constants), **stats})
 
     def train_step(state: GameState, batch: Batch, key: jax.Array):
         image = augment(batch["image"], streams.augmentation_key(key), section.augmentation)
@@ -109,7 +113,7 @@ class ClassifierGame(NamedTuple):
 
 
 def examples(batch: Batch) -> Batch:
-    """Returns what the update rule takes of a batch: images [b, h, w, c] in [-1, 1], and labels [b]."""
+    """Returns what the update rule takes of a batch: images in [-1, 1] or words, and labels [b]."""
     return {"image": to_signed(batch["image"]), "label": batch["label"]}
 
 
@@ -122,8 +126,11 @@ def augment(image: jax.Array, key: jax.Array, section: Augmentation) -> jax.Arra
 
 
 def _check_augmentation(section: Augmentation, spec: DataSpec) -> None:
+    if spec.vocabulary and (section.crop_padding or section.flip):
+        field = "crop_padding" if section.crop_padding else "flip"
+        raise ConfigError("is for images; leave it off", f"augmentation.{field}")
     side = min(spec.image_shape[:2])
-    if section.crop_padding >= side:
+    if section.crop_padding and section.crop_padding >= side:
         raise ConfigError(
             f"{section.crop_padding} may leave nothing of images of {side} pixels; use at most {side - 1}",
             "augmentation.crop_padding",

@@ -1,4 +1,4 @@
-"""A split of labelled images or points, in memory or mapped from disk, and some rows of one."""
+"""A split of labelled images, points or sentences, in memory or mapped from disk, and some rows of one."""
 
 from typing import Any, NamedTuple
 
@@ -49,16 +49,30 @@ class Rows:
         return np.asarray(self[:], dtype)
 
 
+class Vocabulary(NamedTuple):
+    """The words of a set of sentences, which have numbers from 1; 0 is no word.
+
+    Attributes:
+      size: how many there are.
+      vectors: float32 [size + 1, d] of each number; None where networks learn their own.
+    """
+
+    size: int
+    vectors: np.ndarray | None
+
+
 class Dataset(NamedTuple):
     """One split.
 
     Attributes:
-      image: uint8 [n, h, w, c], or points [n, d] of any real type. May be a memory map, or `Rows` of one.
+      image: uint8 [n, h, w, c], points [n, d] of any real type, or words int32 [n, 2, t] of pairs of
+        sentences. May be a memory map, or `Rows` of one.
       label: int32 [n].
       num_classes: labels are 0 .. num_classes - 1.
       mixture: what the points are drawn from, where that is known.
       source: what training draws points from without end; `image` is then one sample of it.
       name: for messages.
+      vocabulary: of sentences.
     """
 
     image: np.ndarray | Rows
@@ -67,6 +81,7 @@ class Dataset(NamedTuple):
     mixture: Mixture | None = None
     source: Normal | None = None
     name: str = "the data"
+    vocabulary: Vocabulary | None = None
 
     @property
     def size(self) -> int:
@@ -74,7 +89,7 @@ class Dataset(NamedTuple):
 
     @property
     def image_shape(self) -> tuple[int, ...]:
-        """Returns (h, w, c), or (d,) of points."""
+        """Returns (h, w, c), (d,) of points, or (2, t) of pairs of sentences."""
         return self.image.shape[1:]
 
     def take(self, rows: np.ndarray) -> "Dataset":

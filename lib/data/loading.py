@@ -7,7 +7,7 @@ import numpy as np
 
 from lib import schema
 from lib.config import validate
-from lib.data import digits, gaussian, matrix, mixtures, tfds_images
+from lib.data import digits, gaussian, matrix, mixtures, sentence_pairs, tfds_images
 from lib.data.dataset import Dataset, unlabelled
 from lib.errors import ConfigError
 from lib.runtime import streams
@@ -45,6 +45,9 @@ def load(name: str, split: str, data_dir: str = "", kwargs: Mapping[str, Any] | 
         return gaussian.load(
             name, split, validate(gaussian.Arguments, kwargs or {}, "config.dataset.kwargs")
         )
+    if sentence_pairs.is_one(name):
+        arguments = validate(sentence_pairs.Arguments, kwargs or {}, "config.dataset.kwargs")
+        return sentence_pairs.load(name, split, data_dir, arguments)
     if kwargs:
         raise ConfigError(
             f"'{name}' takes no arguments; leave it out (only {' and '.join(gaussian.SPECTRA)} take some)",

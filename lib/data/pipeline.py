@@ -5,7 +5,8 @@ All kinds have the same three parts, and the same seed gives the same batches on
 - `feed(step)`: what the host hands over to its own devices for that step, leaves [local, ...];
 - `batch(constants, feed)`: pure, inside the step: this device's share, {image, label}.
 
-Images are uint8 [b, h, w, c]; points are float32 [b, d], whatever type the set keeps them in.
+Images are uint8 [b, h, w, c]; points are float32 [b, d], whatever type the set keeps them in; pairs of
+sentences are int32 [b, 2, t].
 """
 
 import collections
@@ -174,7 +175,7 @@ def make(dataset: Dataset, order: Order, device_limit_gb: float) -> Batches:
     """
     if dataset.source:
         return Generated(dataset, order)
-    bytes_each = 1 if _are_images(dataset.image) else 4
+    bytes_each = 1 if _are_images(dataset.image) else 4  # points and words
     kind = Resident if dataset.image.size * bytes_each <= device_limit_gb * 1e9 else Streamed
     return kind(dataset, order)
 
@@ -217,13 +218,13 @@ def eval_batches(
 
 
 def _are_images(array: np.ndarray | jax.Array) -> bool:
-    """Tells whether an array holds images, [n, h, w, c] in 0 .. 255; all others are points of any size."""
+    """Tells whether an array holds images, [n, h, w, c] in 0 .. 255."""
     return array.ndim == 4
 
 
 def _as_batch(rows: np.ndarray) -> np.ndarray:
-    """Returns images as they are, and points as float32."""
-    return np.asarray(rows) if _are_images(rows) else np.asarray(rows, np.float32)
+    """Returns images and words as they are, and points as float32."""
+    return np.asarray(rows, np.float32) if rows.ndim == 2 else np.asarray(rows)
 
 
 def to_rows(image: Any, dtype: Any = np.float32) -> Any:
@@ -233,7 +234,7 @@ def to_rows(image: Any, dtype: Any = np.float32) -> Any:
 
 
 def to_signed(image: jax.Array) -> jax.Array:
-    """Scales uint8 in 0 .. 255 to float32 in [-1, 1]; points, which are floats, stay what they are."""
-    if jnp.issubdtype(image.dtype, jnp.floating):
+    """Scales uint8 in 0 .. 255 to float32 in [-1, 1]; points and words stay what they are."""
+    if image.dtype != jnp.uint8:
         return image
     return image.astype(jnp.float32) * (2 / 255) - 1

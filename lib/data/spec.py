@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from lib.data.dataset import Dataset
+from lib.data.dataset import Dataset, Vocabulary
 from lib.data.distributions import Mixture
 from lib.data.normalization import channel_moments
 from lib.data.principal_components import PrincipalComponents, exact_pca_for_training
@@ -17,13 +17,14 @@ class DataSpec:
     """Facts about the training split.
 
     Attributes:
-      image_shape: (h, w, c), or (d,) of points.
+      image_shape: (h, w, c), (d,) of points, or (2, t) of pairs of sentences.
       num_classes: labels are 0 .. num_classes - 1.
       train_size: examples in the training split.
       mixture: what the points are drawn from, where that is known.
       principal_components: `(k, ...) -> PrincipalComponents` of the training split, all of which it reads
         if the answer is not cached: `lib.data.principal_components.exact_pca_for_training`. None where
         there are no data, as in benchmarks.
+      vocabulary: of sentences.
       channel_moments: `() -> (mean [c], std [c])`: `lib.data.normalization.channel_moments` of the training
         images, all of which it reads. None likewise.
     """
@@ -32,6 +33,7 @@ class DataSpec:
     num_classes: int
     train_size: int
     mixture: Mixture | None = None
+    vocabulary: Vocabulary | None = dataclasses.field(default=None, compare=False)
     principal_components: Callable[..., PrincipalComponents] | None = dataclasses.field(
         default=None, compare=False
     )
@@ -47,6 +49,7 @@ class DataSpec:
             train.num_classes,
             train.size,
             train.mixture,
+            train.vocabulary,
             functools.partial(exact_pca_for_training, train),
             functools.cache(functools.partial(channel_moments, train)),
         )

@@ -17,6 +17,7 @@ from experiments.catalogue import catalogue
 from lib import sweeps
 from lib.config import apply_overrides, load_file
 from lib.data import NOTHING, Dataset, DataSpec, Splits, load
+from lib.data.dataset import Vocabulary
 from lib.data.gaussian import SPECTRA
 from lib.data.mixtures import MIXTURES
 from lib.runtime import checkpoints
@@ -45,8 +46,12 @@ def fake_data(name: str, kwargs: Mapping | None = None) -> Dataset:
     if name in MIXTURES or name in SPECTRA:
         points = load(name, "train", kwargs=kwargs)
         return points._replace(image=points.image[:20], label=points.label[:20])
-    image = np.random.default_rng(0).integers(0, 256, (20, *SHAPES[name]), np.uint8)
-    return Dataset(image, np.arange(20, dtype=np.int32) % 10, 10)
+    generator, label = np.random.default_rng(0), np.arange(20, dtype=np.int32)
+    if name == "snli":
+        words, vectors = generator.integers(0, 9, (20, 2, 5), np.int32), np.ones((9, 300), np.float32)
+        return Dataset(words, label % 3, 3, vocabulary=Vocabulary(8, vectors))
+    image = generator.integers(0, 256, (20, *SHAPES[name]), np.uint8)
+    return Dataset(image, label % 10, 10)
 
 
 def own_config(name: str) -> Run:
