@@ -124,9 +124,7 @@ def _of_sentences(
     if inputs != "signed":
         raise ConfigError(f"'{inputs}' is of images; sentences need 'signed'", "normalization")
     vocabulary = spec.vocabulary
-    net = entry.module(
-        num_classes=spec.num_classes, num_words=vocabulary.size, **options.model_dump()
-    )
+    net = entry.module(num_classes=spec.num_classes, num_words=vocabulary.size, **options.model_dump())
     return Model(net, {} if vocabulary.vectors is None else {"vectors": vocabulary.vectors})
 
 
