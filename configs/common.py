@@ -33,12 +33,19 @@ def base() -> ConfigDict:
 
     config.dataset = ConfigDict()
     # Built in: digits, ring8, grid16, linear_spectrum, exponential_spectrum; none, where none are read. On
-    # disk: a matrix (FILE.npy, FILE.npz, or FILE.npz:KEY where it holds several), or any TFDS image set.
+    # disk: a matrix (FILE.npy, FILE.npz, or FILE.npz:KEY where it holds several), any TFDS image set, or snli.
     config.dataset.name = "digits"
-    config.dataset.kwargs = ConfigDict()  # of the spectra: d, largest, smallest, seed; other sets take none
+    # Of the spectra: d, largest, smallest, seed. Of TFDS's image sets: size, the side of the square that is
+    # kept of each image, which sets with images of several sizes need; resize, the shorter side of an image
+    # before the square is cut out of its centre (default: size). Of snli: vectors, a text file of word
+    # vectors (GloVe's), without which networks learn their own; max_words of a sentence (0: all). Other sets
+    # take none.
+    config.dataset.kwargs = ConfigDict()
     config.dataset.data_dir = ""  # of TFDS; empty: TFDS_DATA_DIR, or TFDS's own default
     config.dataset.train_split = "train"  # or a slice of a split, such as train[:1000] or train[-10%:]
-    config.dataset.eval_split = "test"  # validation: the examples that validation_size holds out
+    # validation: the examples that validation_size holds out. A set's own split of that name is then
+    # validation[:].
+    config.dataset.eval_split = "test"
     config.dataset.validation_size = 0  # how many examples of train_split are held out of training
     config.dataset.validation_seed = 0  # which ones: the same for every config.seed
     config.dataset.device_limit_gb = 4.0  # a larger set is streamed from disk, with the same batches

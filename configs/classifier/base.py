@@ -12,7 +12,7 @@ def base() -> ConfigDict:
     config.experiment = "classifier"
     config.classifier = classifier = ConfigDict()
     # lib/nets. Options that kwargs do not name have these values:
-    # logistic, resnet18: none.
+    # logistic: none.
     # mlp: hidden (1000, 1000), widths of the hidden layers; activation "relu", or "tanh", which has
     #   all derivatives.
     # cnn: channels (32, 64) of the 3x3 convolutions, each followed by 2x2 max pooling; hidden 128, the
@@ -25,6 +25,8 @@ def base() -> ConfigDict:
     #   none.
     # densenet: depth 40, which is 6 n + 4 with bottlenecks (DenseNet-BC) and 3 n + 4 without; growth 40;
     #   bottleneck True.
+    # resnet18: stem "small", a 3x3 convolution, or "imagenet" (from 32x32), a 7x7 convolution and max
+    #   pooling, both with stride 2.
     classifier.model = common.named("cnn")
 
     # What the network sees, in training and after: signed ([-1, 1]), unit ([0, 1]), standard (mean 0 and

@@ -32,9 +32,7 @@ def build(config: ClassifierConfig, spec: DataSpec) -> Experiment:
     Raises:
       ConfigError: unknown names, points instead of images, or data that do not fit the config.
     """
-    if len(spec.image_shape) != 3 and not spec.vocabulary:
-        text = f"'{config.dataset.name}' has no images or sentences to classify"
-        raise ConfigError(text, "config.dataset.name")
+    _check_examples(config, spec)
     section = config.classifier
     with within("config.classifier"):
         _check_augmentation(section.augmentation, spec)
@@ -123,6 +121,12 @@ def augment(image: jax.Array, key: jax.Array, section: Augmentation) -> jax.Arra
     if section.crop_padding:
         image = augmentation.pad_and_crop(image, key_crop, section.crop_padding)
     return augmentation.flip(image, key_flip) if section.flip else image
+
+
+def _check_examples(config: ClassifierConfig, spec: DataSpec) -> None:
+    if len(spec.image_shape) != 3 and not spec.vocabulary:
+        text = f"'{config.dataset.name}' has no images or sentences to classify"
+        raise ConfigError(text, "config.dataset.name")
 
 
 def _check_augmentation(section: Augmentation, spec: DataSpec) -> None:

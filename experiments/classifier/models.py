@@ -14,7 +14,7 @@ from lib.nets.cnn import CNN, CNNOptions
 from lib.nets.densenet import DenseNet, DenseNetOptions
 from lib.nets.mlp import MLP, MLPOptions
 from lib.nets.options import NetOptions, choose
-from lib.nets.resnet import ResNet
+from lib.nets.resnet import ResNet, ResNetOptions
 from lib.nets.sentence_pairs import SentencePairs, SentencePairsOptions
 from lib.nets.vgg import VGG, VGGOptions
 from lib.nets.wide_resnet import WideResNet, WideResNetOptions
@@ -42,7 +42,7 @@ MODELS = {
     "vgg16": ModelEntry(VGG, VGGOptions),
     "wide_resnet": ModelEntry(WideResNet, WideResNetOptions),
     "densenet": ModelEntry(DenseNet, DenseNetOptions),
-    "resnet18": ModelEntry(ResNet, NetOptions),
+    "resnet18": ModelEntry(ResNet, ResNetOptions),
     "sentence_pairs": ModelEntry(SentencePairs, SentencePairsOptions, reads="sentences"),
 }
 

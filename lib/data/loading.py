@@ -36,7 +36,7 @@ def load(name: str, split: str, data_dir: str = "", kwargs: Mapping[str, Any] | 
         meaning.
       split: train or test, or what TFDS knows; also slices like `train[:1000]`.
       data_dir: of TFDS; empty for TFDS_DATA_DIR or TFDS's own default.
-      kwargs: of a spectrum; other sets take none.
+      kwargs: of a spectrum or of a TFDS set; other sets take none.
 
     Raises:
       ConfigError: unknown name, split or argument, or data that is not prepared here.
@@ -48,9 +48,10 @@ def load(name: str, split: str, data_dir: str = "", kwargs: Mapping[str, Any] | 
     if sentence_pairs.is_one(name):
         arguments = validate(sentence_pairs.Arguments, kwargs or {}, "config.dataset.kwargs")
         return sentence_pairs.load(name, split, data_dir, arguments)
-    if kwargs:
+    if kwargs and _takes_no_arguments(name):
         raise ConfigError(
-            f"'{name}' takes no arguments; leave it out (only {' and '.join(gaussian.SPECTRA)} take some)",
+            f"'{name}' takes no arguments; leave it out (only {', '.join(gaussian.SPECTRA)} and TFDS's "
+            "sets take some)",
             f"config.dataset.kwargs.{next(iter(kwargs))}",
         )
     if name == NOTHING:
@@ -61,7 +62,12 @@ def load(name: str, split: str, data_dir: str = "", kwargs: Mapping[str, Any] | 
         return mixtures.load(name, split)
     if matrix.is_matrix(name):
         return matrix.load(name, split)
-    return tfds_images.load(name, split, data_dir)
+    return tfds_images.load(name, split, data_dir, kwargs)
+
+
+def _takes_no_arguments(name: str) -> bool:
+    """Tells whether a name is that of a set without arguments."""
+    return name in (NOTHING, digits.NAME, *mixtures.MIXTURES) or matrix.is_matrix(name)
 
 
 def load_splits(section: schema.DatasetSection) -> Splits:

@@ -62,10 +62,9 @@ def load(name: str, split: str, data_dir: str, arguments: Arguments) -> Dataset:
     """
     root = tfds.root(data_dir)
     what = f"words-{arguments.max_words}-{word_vectors.stamp(arguments.vectors)}"
-    folder = tfds.cache_folder(root, name, what)
-    if folder is None:
+    if not tfds.is_here(name, root):
         _builder(name, root)  # downloads it
-        folder = tfds.cache_folder(root, name, what)
+    folder = tfds.cache_folder(name, root, what)
     # Written last, it says that the arrays beside it are whole.
     meta = kept(
         folder / "meta.json", _read, lambda path: _prepare(_builder(name, root), name, arguments, path)

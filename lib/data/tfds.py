@@ -30,32 +30,40 @@ def root(data_dir: str) -> Path:
     return Path(data_dir or os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets").expanduser()
 
 
-def cache_folder(root: Path, name: str, what: str) -> Path | None:
-    """Returns where the arrays of a set are kept; None if TFDS holds nothing of that name.
-
-    The key is the set's name, `what`, and a digest of where TFDS keeps the set and of the names, sizes and
-    times of its files: a set that is written again is read again.
-
-    Args:
-      root: TFDS's folder.
-      name: of the set, for instance `mnist`, or `cifar10:3.0.2` for one version.
-      what: of the set: a split, or the arguments with which it is prepared.
+def is_here(name: str, root: Path) -> bool:
+    """Tells whether TFDS's folder holds a set.
 
     Raises:
       ConfigError: no set can have that name.
     """
     if not re.fullmatch(r"[\w./:+-]{1,120}", name):
         raise _unknown_set(name, [])
-    set_name = name.split(":")[0]
-    files = sorted(p for p in (root / set_name).rglob("*") if p.is_file())
-    if not any(p.name == "dataset_info.json" for p in files):
-        return None
+    return bool(_files(name, root))
+
+
+def cache_folder(name: str, root: Path, what: str) -> Path:
+    """Returns where the arrays of a set are kept.
+
+    The key is the set's name, `what`, and a digest of where TFDS keeps the set and of the names, sizes and
+    times of its files: a set that is written again is read again.
+
+    Args:
+      name: of the set, for instance `mnist`, or `cifar10:3.0.2` for one version.
+      root: TFDS's folder.
+      what: of the set: a split, or the arguments with which it is prepared.
+    """
     digest = hashlib.sha256(str((root.resolve(), name)).encode())
-    for file in files:
+    for file in _files(name, root):
         stat = file.stat()
         digest.update(str((file.relative_to(root), stat.st_size, stat.st_mtime_ns)).encode())
     key = f"{name}-{what}-{digest.hexdigest()[:16]}"
     return cache_dir() / "datasets" / key.replace("/", "_").replace(":", "_")
+
+
+def _files(name: str, root: Path) -> list[Path]:
+    """Lists the files in which TFDS holds a set; none where it does not."""
+    files = sorted(p for p in (root / name.split(":")[0]).rglob("*") if p.is_file())
+    return files if any(p.name == "dataset_info.json" for p in files) else []
 
 
 def builder(name: str, root: Path) -> Any:
@@ -99,7 +107,7 @@ def download(builder: Any, name: str, root: Path) -> None:
 
 @contextlib.contextmanager
 def reading(builder: Any, name: str) -> Iterator[None]:
-    """Runs a block that reads a set's files; what TensorFlow raises there says that they are damaged.
+    """Says of what TensorFlow raises in a block that reads a set's files that they are damaged.
 
     Raises:
       ConfigError: they are. Full disks and the block's own errors stay what they are.

@@ -14,9 +14,11 @@ _HE_FAN_OUT = nn.initializers.variance_scaling(2.0, "fan_out", "normal")
 _HE_FAN_IN = nn.initializers.variance_scaling(2.0, "fan_in", "normal")
 
 
-def conv(features: int, kernel: int = 3, stride: int = 1, use_bias: bool = False) -> Conv:
+def conv(
+    features: int, kernel: int = 3, stride: int = 1, use_bias: bool = False, symmetric: bool = False
+) -> Conv:
     """Returns a convolution; without a bias, because batch normalisation has its own."""
-    return Conv(features, kernel, stride, use_bias, _HE_FAN_OUT)
+    return Conv(features, kernel, stride, use_bias, _HE_FAN_OUT, symmetric)
 
 
 def dense(features: int) -> nn.Dense:

@@ -1,4 +1,6 @@
-"""Convolutions that are fast on CPUs as well, to any derivative; 'SAME' padding, images [b, h, w, c].
+"""Convolutions that are fast on CPUs as well, to any derivative; images [b, h, w, c].
+
+Padding is 'SAME', or symmetric as PyTorch's.
 
 On accelerators these are XLA's convolutions. On CPUs XLA is slow at their gradients (and twenty times
 slower inside a scan), and a matrix product is neither. So there each derivative has a form of its own
@@ -51,7 +53,13 @@ class _Layer(nn.Module):
 
 
 class Conv(_Layer):
-    """Convolution: [b, h, w, channels] to [b, h/stride, w/stride, features]."""
+    """Convolution: [b, h, w, channels] to [b, h/stride, w/stride, features].
+
+    Attributes:
+      symmetric: whether it pads as PyTorch's networks do: `lib.nets.trilinear_conv.padding`.
+    """
+
+    symmetric: bool = False
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
@@ -59,7 +67,7 @@ class Conv(_Layer):
         bands = prefers_bands(x.shape[2], weights.shape)
         on_cpu = band_conv if bands else trilinear_conv.convolve
         convolve = on_cpu if _is_cpu() else xla_conv
-        return self.plus_bias(convolve(x, weights, self.stride))
+        return self.plus_bias(convolve(x, weights, self.stride, self.symmetric))
 
 
 class ConvTranspose(_Layer):
@@ -118,12 +126,12 @@ def xla_conv_transpose(x: jax.Array, weights: jax.Array, stride: int) -> jax.Arr
     )
 
 
-def band_conv(x: jax.Array, weights: jax.Array, stride: int) -> jax.Array:
+def band_conv(x: jax.Array, weights: jax.Array, stride: int, symmetric: bool = False) -> jax.Array:
     """Convolves row by row with the band matrix: x [b, p, u, c], weights [i, j, c, f] to [b, q, v, f]."""
     b, _, width, c = x.shape
     kernel, features = weights.shape[0], weights.shape[-1]
-    matrix = jnp.einsum("uvj,ijcf->iucvf", selector(width, kernel, stride), weights)
-    rows = gather_rows(x.reshape(*x.shape[:2], width * c), kernel, stride)
+    matrix = jnp.einsum("uvj,ijcf->iucvf", selector(width, kernel, stride, symmetric), weights)
+    rows = gather_rows(x.reshape(*x.shape[:2], width * c), kernel, stride, symmetric)
     y = rows @ matrix.reshape(rows.shape[-1], -1)
     return y.reshape(b, y.shape[1], -1, features)
 
@@ -140,17 +148,17 @@ def band_conv_transpose(x: jax.Array, weights: jax.Array, stride: int) -> jax.Ar
     return jax.linear_transpose(gather, image)(rows)[0].reshape(b, height * stride, width * stride, c)
 
 
-def gather_rows(x: jax.Array, kernel: int, stride: int) -> jax.Array:
+def gather_rows(x: jax.Array, kernel: int, stride: int, symmetric: bool = False) -> jax.Array:
     """Gathers the rows that the kernel covers at every output row: [b, p, n] to [b, q, (i n)]."""
-    before, after, out = padding(x.shape[1], kernel, stride)
+    before, after, out = padding(x.shape[1], kernel, stride, symmetric)
     x = jnp.pad(x, ((0, 0), (before, after), (0, 0)))
     last = stride * (out - 1) + 1
     return jnp.concatenate([x[:, i : i + last : stride] for i in range(kernel)], -1)
 
 
 @functools.lru_cache
-def selector(width: int, kernel: int, stride: int) -> np.ndarray:
+def selector(width: int, kernel: int, stride: int, symmetric: bool = False) -> np.ndarray:
     """Returns [u, v, j]: 1 where kernel column j joins columns u and v, else 0."""
-    before, _, out = padding(width, kernel, stride)
+    before, _, out = padding(width, kernel, stride, symmetric)
     u, v, j = np.ogrid[:width, :out, :kernel]
     return (u == v * stride + j - before).astype(np.float32)

@@ -37,17 +37,18 @@ _WHOLE_PATCH = 256
 
 
 class Geometry(NamedTuple):
-    """Sizes of a convolution with 'SAME' padding: of the large image, the kernel, and its stride."""
+    """Sizes of the large image and of the kernel, the stride, and whether padding is symmetric."""
 
     height: int
     width: int
     kernel: int
     stride: int
+    symmetric: bool = False
 
 
-def convolve(x: jax.Array, weights: jax.Array, stride: int) -> jax.Array:
-    """Convolves: x [b, p, u, c], weights [i, j, c, f] to [b, q, v, f]."""
-    geometry = Geometry(*x.shape[1:3], weights.shape[0], stride)
+def convolve(x: jax.Array, weights: jax.Array, stride: int, symmetric: bool = False) -> jax.Array:
+    """Convolves: x [b, p, u, c], weights [i, j, c, f] to [b, q, v, f]; see `padding`."""
+    geometry = Geometry(*x.shape[1:3], weights.shape[0], stride, symmetric)
     return _trilinear.bind(x, weights, product="y", geometry=geometry)
 
 
@@ -58,18 +59,26 @@ def convolve_transpose(y: jax.Array, weights: jax.Array, stride: int) -> jax.Arr
     return _trilinear.bind(weights.swapaxes(2, 3), y, product="x", geometry=geometry)
 
 
-def xla_conv(x: jax.Array, weights: jax.Array, stride: int) -> jax.Array:
-    """Convolves by XLA: x [b, p, u, c], weights [i, j, c, f] to [b, q, v, f]."""
+def xla_conv(x: jax.Array, weights: jax.Array, stride: int, symmetric: bool = False) -> jax.Array:
+    """Convolves by XLA: x [b, p, u, c], weights [i, j, c, f] to [b, q, v, f]; see `padding`."""
+    pads = [padding(size, weights.shape[0], stride, symmetric)[:2] for size in x.shape[1:3]]
     return jax.lax.conv_general_dilated(
-        x, weights, (stride, stride), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")
+        x, weights, (stride, stride), pads, dimension_numbers=("NHWC", "HWIO", "NHWC")
     )
 
 
-def padding(size: int, kernel: int, stride: int) -> tuple[int, int, int]:
-    """Returns (zeros before, zeros after, size of the output) of 'SAME' padding."""
+def padding(size: int, kernel: int, stride: int, symmetric: bool = False) -> tuple[int, int, int]:
+    """Returns (zeros before, zeros after, size of the output) of 'SAME' padding, or of PyTorch's.
+
+    Args:
+      symmetric: (kernel - 1) / 2 zeros before and after, as PyTorch's networks pad for their odd kernels.
+        'SAME' has fewer before where the stride is larger than 1 and divides the size. Zeros after the
+        last window are left out, as they have no effect.
+    """
     out = -(-size // stride)
     total = max((out - 1) * stride + kernel - size, 0)
-    return total // 2, total - total // 2, out
+    before = (kernel - 1) // 2 if symmetric else total // 2
+    return before, max(total - before, 0), out
 
 
 # The three products.
@@ -77,7 +86,7 @@ def padding(size: int, kernel: int, stride: int) -> tuple[int, int, int]:
 
 def _y(x: jax.Array, weights: jax.Array, geometry: Geometry) -> jax.Array:
     """Returns the convolution, by XLA."""
-    return xla_conv(x, weights, geometry.stride)
+    return xla_conv(x, weights, geometry.stride, geometry.symmetric)
 
 
 def _x(weights: jax.Array, y: jax.Array, geometry: Geometry) -> jax.Array:
@@ -151,7 +160,7 @@ def _padded(geometry: Geometry) -> list[tuple[int, int, int]]:
     """Returns, of rows and columns, (zeros before, zeros after, how many blocks of s pixels there are)."""
     more = -(-geometry.kernel // geometry.stride) - 1
     sizes = (geometry.height, geometry.width)
-    pads = [padding(size, geometry.kernel, geometry.stride) for size in sizes]
+    pads = [padding(size, geometry.kernel, geometry.stride, geometry.symmetric) for size in sizes]
     return [(before, after, out + more) for before, after, out in pads]
 
 

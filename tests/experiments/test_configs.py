@@ -29,6 +29,7 @@ from lib.schema import Run
 CONFIGS = [path.removeprefix("configs/").removesuffix(".py") for path, _ in catalogue(ROOT / "configs")]
 SHAPES = {"digits": (8, 8, 1), "mnist": (28, 28, 1), "fashion_mnist": (28, 28, 1)}
 SHAPES |= dict.fromkeys(("cifar10", "cifar100", "svhn_cropped"), (32, 32, 3))
+SHAPES["imagenet2012"] = (224, 224, 3)
 SMALL_MODELS = {"logistic": {}, "mlp": {"hidden": (4,)}, "cnn": {"channels": (4,), "hidden": 4}}
 
 

@@ -145,7 +145,7 @@ def test_what_fills_up_a_batch_counts_neither_in_the_loss_nor_in_the_accuracy():
     assert sums(others, 20)["loss"][0] > sums(right, 20)["loss"][0] + 1e-3
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", [name for name, entry in MODELS.items() if entry.reads == "images"])
 def test_every_model_on_images_of_cifar(name):
     # Traced alone, and those whose depth is an option with few layers: most take long to compile.
     data = images(4, (32, 32, 3))
@@ -177,6 +177,14 @@ WIDE, DENSE, MLP = "model.name=wide_resnet", "model.name=densenet", "model.name=
             ["model.name=vgg16"],
             "model.name: 'vgg16' needs images of at least 32x32, but those of 'digits' are 8x8; use "
             "another, such as 'mlp'",
+        ),
+        (
+            ["model.name=resnet18", "model.kwargs.stem=imagenet"],
+            "model.name: 'resnet18' needs images of at least 32x32, but those of 'digits' are 8x8; use ",
+        ),
+        (
+            ["model.name=resnet18", "model.kwargs.stem=large"],
+            "model.kwargs.stem: unknown name 'large'; known: imagenet, small",
         ),
         (
             ["model.kwargs.channels=(2,2,2,2)"],

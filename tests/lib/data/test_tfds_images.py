@@ -1,5 +1,6 @@
 """Any TFDS set: through a folder that TFDS's own writer makes here, and through real ones."""
 
+import hashlib
 import json
 import subprocess
 import sys
@@ -7,43 +8,24 @@ import sys
 import numpy as np
 import pytest
 from conftest import TFDS_DIR, needs_images
+from tfds_sets import CLASSES, write
 
-from lib.data import load, tfds_images
+from lib.data import load, tfds
 from lib.errors import ConfigError
 from lib.tensorflow import tensorflow_datasets
 
-TRAIN, TEST, CLASSES = 1030, 7, 3  # more than one of the batches that the set is read in
+TRAIN, TEST = 1030, 7  # more than one of the batches that the set is read in
 rng = np.random.default_rng(0)
 IMAGE = rng.integers(0, 256, (TRAIN + TEST, 4, 5, 1), dtype=np.uint8)
 LABEL = rng.integers(0, CLASSES, TRAIN + TEST)
 
 
-def write(root, name: str, splits: dict, shape=(4, 5, 1), version: str = "1.0.0") -> None:
-    """Writes a TFDS set; `splits` are {split: (images, labels)}."""
-    tfds = tensorflow_datasets()
-    features = {"image": tfds.features.Image(shape=shape)}
-    features["label"] = tfds.features.ClassLabel(num_classes=CLASSES)
-    examples = {
-        split: [(i, {"image": x, "label": int(y)}) for i, (x, y) in enumerate(zip(*arrays, strict=True))]
-        for split, arrays in splits.items()
-    }
-    tfds.dataset_builders.store_as_tfds_dataset(
-        name=name,
-        version=version,
-        data_dir=root,
-        features=tfds.features.FeaturesDict(features),
-        split_datasets=examples,
-        disable_shuffling=True,
-    )
-
-
 @pytest.fixture(scope="module")
 def data_dir(tmp_path_factory):
-    """Writes a TFDS folder with the set `tiny`, and one of images of several sizes."""
+    """Writes a TFDS folder with the set `tiny`."""
     root = tmp_path_factory.mktemp("tensorflow_datasets")
     splits = {"train": (IMAGE[:TRAIN], LABEL[:TRAIN]), "test": (IMAGE[TRAIN:], LABEL[TRAIN:])}
     write(root, "tiny", splits)
-    write(root, "ragged", {"train": (IMAGE[:3], LABEL[:3])}, shape=(None, None, 1))
     return root
 
 
@@ -62,7 +44,7 @@ def no_tensorflow(monkeypatch):
     def fail():
         raise AssertionError("TensorFlow is used")
 
-    return lambda: monkeypatch.setattr(tfds_images, "tensorflow_datasets", fail)
+    return lambda: monkeypatch.setattr(tfds, "tensorflow_datasets", fail)
 
 
 def error_of(*args) -> str:
@@ -78,6 +60,7 @@ def error_of(*args) -> str:
         ("tiny", "train", slice(0, TRAIN)),
         ("tiny", "test", slice(TRAIN, None)),
         ("tiny:1.0.0", "test", slice(TRAIN, None)),
+        ("tiny", "test[:]", slice(TRAIN, None)),
         ("tiny", "train[:5]", slice(0, 5)),
         ("tiny", "train[-4:]", slice(TRAIN - 4, TRAIN)),
         ("tiny", "train[50%:]", slice(TRAIN // 2, TRAIN)),
@@ -115,6 +98,22 @@ def test_a_process_that_reads_digits_and_a_cached_set_imports_neither_tensorflow
     assert json.loads(output) == [[], int(dataset.image.sum()), dataset.label.tolist()]
 
 
+def test_the_cache_of_a_set_without_arguments_has_the_key_that_it_always_had(data_dir, cache):
+    load("tiny", "test", str(data_dir))
+    digest = hashlib.sha256(str((data_dir.resolve(), "tiny")).encode())
+    for file in sorted(p for p in (data_dir / "tiny").rglob("*") if p.is_file()):
+        stat = file.stat()
+        digest.update(str((file.relative_to(data_dir), stat.st_size, stat.st_mtime_ns)).encode())
+    (folder,) = (cache / "datasets").iterdir()
+    assert folder.name == f"tiny-test-{digest.hexdigest()[:16]}"
+    assert sorted(json.loads((folder / "meta.json").read_text())) == [
+        "name",
+        "num_classes",
+        "split",
+        "version",
+    ]
+
+
 def test_the_folder_may_come_from_the_environment(data_dir, monkeypatch):
     monkeypatch.setenv("TFDS_DATA_DIR", str(data_dir))
     assert load("tiny", "test").size == TEST
@@ -144,7 +143,7 @@ def test_a_damaged_cache_is_prepared_again(name, content, data_dir, cache, capsy
 
 @pytest.mark.parametrize("name", ["image.npy", "label.npy", "meta.json"])
 def test_a_preparation_that_was_cut_off_is_done_again(name, data_dir, cache, monkeypatch):
-    replace = tfds_images.Path.replace
+    replace = tfds.Path.replace
 
     def stop_before(source, target):
         if target.name == name:
@@ -152,7 +151,7 @@ def test_a_preparation_that_was_cut_off_is_done_again(name, data_dir, cache, mon
         return replace(source, target)
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(tfds_images.Path, "replace", stop_before)
+        patch.setattr(tfds.Path, "replace", stop_before)
         load("tiny", "test", str(data_dir))
     assert not list(cache.rglob("meta.json"))
     dataset = load("tiny", "test", str(data_dir))
@@ -179,16 +178,11 @@ def test_a_name_that_tfds_cannot_parse_is_an_error(data_dir):
     assert error_of("a b!", "train", str(data_dir)).startswith("config.dataset.name: no set 'a b!'")
 
 
-def test_images_of_several_sizes_are_an_error(data_dir):
-    text = error_of("ragged", "train", str(data_dir))
-    assert text == "config.dataset.name: 'ragged' is no image-classification set with images of one size"
-
-
 def test_a_set_that_cannot_be_downloaded_is_an_error_that_says_where_to_put_it(tmp_path, monkeypatch):
     def fail(*args, **kwargs):
         raise ConnectionError("no route\nto the host")
 
-    monkeypatch.setattr(tfds_images, "_check_network", lambda: None)
+    monkeypatch.setattr(tfds, "_check_network", lambda: None)
     monkeypatch.setattr(tensorflow_datasets().core.DatasetBuilder, "download_and_prepare", fail)
     text = error_of("mnist", "train", str(tmp_path))
     assert text.startswith(f"config.dataset: 'mnist' is not in '{tmp_path}' and cannot be downloaded ")

@@ -6,11 +6,11 @@ import pytest
 
 from lib.nets.densenet import DenseNet, DenseNetOptions
 from lib.nets.mlp import MLP, MLPOptions
-from lib.nets.resnet import ResNet
+from lib.nets.resnet import ResNet, ResNetOptions
 from lib.nets.vgg import VGG, VGG_16, VGGOptions
 from lib.nets.wide_resnet import WideResNet, WideResNetOptions
 
-CIFAR, MNIST = (2, 32, 32, 3), (2, 28, 28, 1)
+CIFAR, MNIST, IMAGENET = (2, 32, 32, 3), (2, 28, 28, 1), (2, 224, 224, 3)
 K = 10  # classes
 
 
@@ -53,12 +53,12 @@ def densenet(layers: int, k: int, bottleneck: bool) -> int:
     return total + norm(c) + dense(c, K)
 
 
-def resnet_18() -> int:
-    total, i = conv(3, 64) + norm(64), 64
+def resnet_18(classes: int = K, stem: int = 3) -> int:
+    total, i = conv(3, 64, stem) + norm(64), 64
     for o in (64, 128, 256, 512):
         total += conv(i, o) + 3 * conv(o, o) + 4 * norm(o) + (i != o) * (conv(i, o, kernel=1) + norm(o))
         i = o
-    return total + dense(i, K)
+    return total + dense(i, classes)
 
 
 def fields(options, **changed) -> dict:
@@ -77,11 +77,13 @@ def fields(options, **changed) -> dict:
         (WideResNet(K, **fields(WideResNetOptions, depth=16, dropout=0.4)), CIFAR, wide_resnet(2, 4), 256),
         (DenseNet(K, **fields(DenseNetOptions)), CIFAR, densenet(6, 40, bottleneck=True), 440),
         (DenseNet(K, **fields(DenseNetOptions, bottleneck=False)), CIFAR, densenet(12, 40, False), 860),
-        (ResNet(K), CIFAR, resnet_18(), 512),
+        (ResNet(K, **fields(ResNetOptions)), CIFAR, resnet_18(), 512),
+        (ResNet(1000, **fields(ResNetOptions, stem="imagenet")), IMAGENET, resnet_18(1000, stem=7), 512),
     ],
     ids=str,
 )
 def test_sizes(net, shape, parameters, features):
+    k = net.num_classes
     image = jax.ShapeDtypeStruct(shape, jnp.float32)
     made = jax.eval_shape(lambda x: net.init(jax.random.key(0), x, train=False), image)
     assert sum(x.size for x in jax.tree.leaves(made["params"])) == parameters
@@ -91,7 +93,7 @@ def test_sizes(net, shape, parameters, features):
         return net.apply(variables, x, train=True, mutable=["batch_stats"], rngs=rngs)
 
     (logits, last), stats = jax.eval_shape(train, made, image)
-    assert (logits.shape, last.shape) == ((2, K), (2, features))
+    assert (logits.shape, last.shape) == ((2, k), (2, features))
     assert jax.tree.map(jnp.shape, stats) == jax.tree.map(jnp.shape, {k: made[k] for k in stats})
 
 
@@ -100,4 +102,5 @@ def test_the_closed_forms_are_the_sizes_that_the_literature_has():
     assert wide_resnet(2, 4) == 2_748_890  # 2.7M there, Table 2
     assert densenet(16, 12, bottleneck=True) == 769_162  # DenseNet-BC-100-12: 0.8M in Huang et al., Table 2
     assert resnet_18() == 11_173_962
+    assert resnet_18(classes=1000, stem=7) == 11_689_512  # torchvision's
     assert vgg(batch_norm=True) - 2 * dense(512, 512) == 14_728_266

@@ -34,13 +34,16 @@ class Reader:
         self.new[name] = part.new
         return part
 
-    def conv(self, x, stride=1):
-        """Convolves, with zeros all around for stride 1, and more below and right where they are uneven."""
+    def conv(self, x, stride=1, symmetric=False):
+        """Convolves, with zeros all around for stride 1, and more below and right where they are uneven.
+
+        Symmetric: (kernel - 1) / 2 zeros all around for every stride.
+        """
         _, p = self.take("Conv")
         size, kernel = x.shape[1], p["kernel"].shape[0]
         out = -(-size // stride)
         total = max((out - 1) * stride + kernel - size, 0)
-        pad = (total // 2, total - total // 2)
+        pad = ((kernel - 1) // 2,) * 2 if symmetric else (total // 2, total - total // 2)
         x = np.pad(x, ((0, 0), pad, pad, (0, 0)))
         y = np.zeros((len(x), out, out, p["kernel"].shape[3]))
         for q, v in np.ndindex(out, out):
@@ -69,6 +72,14 @@ def relu(x):
 def pool(x, reduce):
     b, h, w, c = x.shape
     return reduce(x.reshape(b, h // 2, 2, w // 2, 2, c), (2, 4))
+
+
+def max_pool_3x3(x):
+    """Takes the maximum over 3x3 windows with stride 2, which begin outside; for x >= 0 and even sides."""
+    n = x.shape[1] // 2
+    x = np.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
+    rows = [[x[:, 2 * q : 2 * q + 3, 2 * v : 2 * v + 3].max((1, 2)) for v in range(n)] for q in range(n)]
+    return np.moveaxis(np.array(rows), 2, 0)
 
 
 def numpy_mlp(net, r, x):
@@ -110,11 +121,13 @@ def numpy_wide_resnet(net, r, x):
 
 
 def numpy_resnet(net, r, x):
-    x = relu(r.norm(r.conv(x)))
+    large = net.stem == "imagenet"
+    x = relu(r.norm(r.conv(x, 1 + large, large)))
+    x = max_pool_3x3(x) if large else x
     for stage, n in enumerate(net.num_blocks):
         for i in range(n):
             block, stride = r.part("ResidualBlock"), 2 if stage > 0 and i == 0 else 1
-            y = block.norm(block.conv(relu(block.norm(block.conv(x, stride)))))
+            y = block.norm(block.conv(relu(block.norm(block.conv(x, stride, large)))))
             x = relu(y + (block.norm(block.conv(x, stride)) if stage > 0 and i == 0 else x))
     x = x.mean((1, 2))
     return r.dense(x), x
@@ -142,6 +155,7 @@ SMALL = [
     (WideResNet(3, 10, 2, 0.0), numpy_wide_resnet),
     (WideResNet(3, 16, 1, 0.0), numpy_wide_resnet),
     (ResNet(3, (1, 2), 2), numpy_resnet),
+    (ResNet(3, (1, 2), 2, "imagenet"), numpy_resnet),
     (DenseNet(3, 7, 2, bottleneck=False), numpy_densenet),
     (DenseNet(3, 16, 3, bottleneck=True), numpy_densenet),
 ]
@@ -163,7 +177,8 @@ def some_variables(net, x):
 @pytest.mark.parametrize("net, reference", SMALL, ids=lambda x: type(x).__name__)
 def test_a_small_network_is_its_transcription(net, reference):
     # By running statistics, and in training by those of the batch, which the running ones follow.
-    x = np.random.default_rng(0).normal(size=(3, 4, 4, 2))
+    side = 16 if getattr(net, "stem", "") == "imagenet" else 4
+    x = np.random.default_rng(0).normal(size=(3, side, side, 2))
     variables = some_variables(net, x)
 
     # Most of the time is the compiler's: results do not need its optimisations.

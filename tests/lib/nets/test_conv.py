@@ -30,6 +30,9 @@ FORMS = {
     "band": (conv.band_conv, conv.band_conv_transpose),
     "trilinear": (trilinear_conv.convolve, trilinear_conv.convolve_transpose),
 }
+# Symmetric padding, which 'SAME' is not where a stride larger than 1 divides the image.
+SYMMETRIC = [(3, 2, 6, 8, 2, 3), (7, 2, 8, 10, 2, 2), (3, 2, 7, 5, 2, 3), (3, 3, 6, 9, 2, 2)]
+SYMMETRIC += [(1, 2, 4, 6, 2, 3), (3, 1, 5, 6, 2, 3)]
 
 
 pytestmark = pytest.mark.usefixtures("float64")
@@ -87,6 +90,26 @@ def test_a_form_is_xla_s(form, transposed):
     assert len(ours) == len(cases)
     for a, b in zip(ours, xla_s, strict=True):
         assert_same(a, b)
+
+
+@pytest.mark.parametrize("form", ["band", "trilinear"])
+def test_a_form_pads_symmetrically_as_xla_does(form):
+    forms = [functools.partial(f, symmetric=True) for f in (FORMS[form][0], conv.xla_conv)]
+    ours, xla_s = (values_and_derivatives(form, False, SYMMETRIC) for form in forms)
+    for a, b in zip(ours, xla_s, strict=True):
+        assert_same(a, b)
+
+
+def test_symmetric_padding_is_as_many_zeros_before_as_after():
+    for case in SYMMETRIC:
+        kernel, stride, height, width, *_, features = case
+        x, weights = arguments(case, transposed=False)
+        ours = conv.xla_conv(x, weights, stride, symmetric=True)
+        layer = nn.Conv(features, (kernel, kernel), stride, (kernel - 1) // 2, use_bias=False)
+        theirs = layer.apply({"params": {"kernel": weights}}, x)
+        assert_same(ours, theirs, atol=1e-12)
+        as_same = np.allclose(ours, conv.xla_conv(x, weights, stride))
+        assert as_same == (kernel == 1 or stride == 1 or (height % stride > 0 and width % stride > 0))
 
 
 def test_the_trilinear_form_can_be_vmapped_and_differentiated_three_times():
