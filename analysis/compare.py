@@ -112,10 +112,15 @@ def _data(run: History) -> dict:
 
 
 def _records(run: History) -> pd.DataFrame:
-    """Returns the records of training and, below them, of held-out data."""
-    train = run.train.rename(columns={_only_metric(run, end): end for end in ("learning_rate", "loss")})
+    """Returns the records of training and, below them, of held-out data and of means over epochs."""
+    metrics = {_only_metric(run, end): end for end in published_csv.OF_EPOCHS}
     names = {"loss": "held_out_loss", "accuracy": "held_out_accuracy"}
-    return pd.concat([train, run.held_out.rename(columns=names)], ignore_index=True)
+    parts = [run.train.rename(columns=metrics), run.held_out.rename(columns=names)]
+    if not run.epochs.empty:
+        names = {metric: published_csv.OF_EPOCHS[end] for metric, end in metrics.items()}
+        columns = ["step", "epoch", "seconds", *names.values()]
+        parts.append(run.epochs.rename(columns=names).reindex(columns=columns))
+    return pd.concat(parts, ignore_index=True)
 
 
 def _only_metric(run: History, end: str) -> str:
@@ -161,9 +166,13 @@ def _best_held_out_loss(records: pd.DataFrame) -> float:
 
 
 def per_epoch(records: pd.DataFrame) -> pd.DataFrame:
-    """Returns means over the records of each epoch, at its end."""
+    """Returns means over each epoch, at its end: those that a run has recorded, else of its records."""
     epoch = np.ceil(records["epoch"] - _SLACK)
-    return records.drop(columns="epoch").groupby(epoch).mean(numeric_only=True).reset_index()
+    means = records.drop(columns="epoch").groupby(epoch).mean(numeric_only=True).reset_index()
+    for metric, recorded in published_csv.OF_EPOCHS.items():
+        if recorded in means:
+            means[metric] = means[recorded]
+    return means
 
 
 def draw(curves: Sequence[Curve]) -> "Figure":

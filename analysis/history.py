@@ -10,7 +10,7 @@ import pandas as pd
 from experiments import registry
 from lib.config import flatten
 from lib.errors import ConfigError
-from lib.runtime.records import read_held_out, read_training
+from lib.runtime.records import read_epochs, read_held_out, read_training
 from lib.runtime.run_folder import RunFolder
 from lib.schema import MAY_DIFFER, Run
 from lib.sweeps import short_names
@@ -27,6 +27,8 @@ class History(NamedTuple):
       fields: its config, flat.
       train: metrics of training: columns step, epoch, seconds (of training steps alone), and metrics.
       held_out: the experiment's own metrics on held-out data, with the same columns.
+      epochs: means of training metrics over epochs: columns step, epoch (1, 2, ..), seconds, and metrics;
+        empty where the run has recorded none.
     """
 
     path: Path
@@ -34,6 +36,7 @@ class History(NamedTuple):
     fields: dict
     train: pd.DataFrame
     held_out: pd.DataFrame
+    epochs: pd.DataFrame
 
 
 def read(path: str | Path) -> History:
@@ -49,17 +52,19 @@ def read(path: str | Path) -> History:
     config = registry.validated(raw)
     train = pd.DataFrame([record for record in read_training(folder.metrics) if "epoch" in record])
     held_out = pd.DataFrame(read_held_out(folder.metrics))
+    epochs = pd.DataFrame([record for record in read_epochs(folder.metrics) if "epoch" in record])
     if train.empty or train["step"].iloc[-1] == 0:
         raise ConfigError(
             f"the run in '{path}' has recorded nothing yet; wait for its first log_every steps"
         )
     seconds = _seconds(train)
     last = train.iloc[-1]
-    for frame in (train, held_out):
+    for frame in (train, held_out, epochs):
         if not frame.empty:
-            frame["epoch"] = frame["step"] * (last["epoch"] / last["step"])
+            if frame is not epochs:
+                frame["epoch"] = frame["step"] * (last["epoch"] / last["step"])
             frame["seconds"] = np.interp(frame["step"], *seconds)
-    return History(folder.path, config, flatten(raw), train, held_out)
+    return History(folder.path, config, flatten(raw), train, held_out, epochs)
 
 
 def _seconds(train: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:

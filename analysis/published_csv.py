@@ -13,6 +13,8 @@ import pandas as pd
 from lib.errors import ConfigError, one_line
 from lib.runtime.files import replacing
 
+# Of a run's records: the columns of single ones, and of means over epochs where it has recorded these.
+OF_EPOCHS = {"loss": "epoch_loss", "learning_rate": "epoch_learning_rate"}
 _COLUMNS = {
     "Epoch": "epoch",
     "Iteration": "step",
@@ -45,28 +47,47 @@ def write(records: pd.DataFrame, beta: float, path: Path) -> None:
     """Writes a run's records.
 
     Args:
-      records: with epoch (fractional), step, seconds, loss and learning_rate, and below them held_out_loss.
+      records: with epoch (fractional), step, seconds, loss and learning_rate, and below them held_out_loss
+        and the columns of OF_EPOCHS. Without these, means of an epoch are those of its records.
       beta: of its optimiser; 0 of one whose rate stays.
       path: of the file.
     """
     train = records.dropna(subset="loss")
-    epoch = np.ceil(train["epoch"].to_numpy() - 1e-6).astype(int)
+    per_step = train["epoch"].iloc[-1] / train["step"].iloc[-1]
+    epoch = _epochs(train, per_step)
     last = np.append(epoch[1:] != epoch[:-1], True)
-    means = train.groupby(epoch)[["loss", "learning_rate"]].transform("mean")
-    held_out = records.reindex(columns=["epoch", "held_out_loss"]).dropna()
-    at_end = held_out.groupby(np.ceil(held_out["epoch"] - 1e-6).astype(int))["held_out_loss"].last()
+    held_out = records.reindex(columns=["step", "held_out_loss"]).dropna()
+    at_end = held_out.groupby(_epochs(held_out, per_step))["held_out_loss"].last()
+    means = _means(records, train, epoch)
     frame = pd.DataFrame(
         {
             "Epoch": epoch,
             "Iteration": train["step"].to_numpy(),
             "Time": train["seconds"].to_numpy(),
             "Loss": train["loss"].to_numpy(),
-            "LossEpoch": np.where(last, means["loss"], np.nan),
+            "LossEpoch": np.where(last, means["loss"].reindex(epoch), np.nan),
             "ValidLossEpoch": np.where(last, at_end.reindex(epoch), np.nan),
             "Alpha": train["learning_rate"].to_numpy(),
-            "AlphaEpoch": np.where(last, means["learning_rate"], np.nan),
+            "AlphaEpoch": np.where(last, means["learning_rate"].reindex(epoch), np.nan),
             "Beta": beta,
         }
     )
     with replacing(path) as temporary:
         frame.to_csv(temporary, index=False)
+
+
+def _epochs(records: pd.DataFrame, per_step: float) -> np.ndarray:
+    """Returns the epoch, 1, 2, .., of the last step before each record; 0 where there is none.
+
+    A step belongs to the epoch in which it begins: lib/data/epochs.py.
+    """
+    return np.floor((records["step"].to_numpy() - 1) * per_step + 1e-9).astype(int) + 1
+
+
+def _means(records: pd.DataFrame, train: pd.DataFrame, epoch: np.ndarray) -> pd.DataFrame:
+    """Returns means over epochs, indexed by these: as recorded, or else of the records of each."""
+    recorded = records.reindex(columns=["epoch", *OF_EPOCHS.values()]).dropna()
+    if recorded.empty:
+        return train.groupby(epoch)[list(OF_EPOCHS)].mean()
+    names = {column: name for name, column in OF_EPOCHS.items()}
+    return recorded.rename(columns=names).groupby("epoch").last()

@@ -10,6 +10,9 @@ def base() -> ConfigDict:
     config.experiment = ""  # a name in experiments/registry.py; its own section has that name too
     config.seed = 0  # fixes the initial parameters, the order of the data and all samples
     config.num_steps = 10_000  # training steps in all, also when a run is continued
+    # The same in passes over the training examples, such as 10.0 or 0.5: above 0 it sets num_steps, rounded
+    # up to whole steps. Not for data that are drawn without end, or for none.
+    config.num_epochs = 0.0
     # Stop before that where a record of a metric reaches a value: train/model_loss:0.29, or
     # test/accuracy:0.97 of held-out data. Losses fall to it and others rise; a minus turns that round.
     config.stop_at = ""
@@ -22,6 +25,8 @@ def base() -> ConfigDict:
     config.log_every = 100
     # Besides, so many lines for every tenfold of steps, evenly spaced in their logarithm; 0: none.
     config.log_per_decade = 0
+    # Besides, a line of metrics/epochs.jsonl at the end of each epoch: the means over exactly its steps.
+    config.epoch_means = False
     config.eval_every = 1_000  # steps between lines of metrics/eval.jsonl; 0: never
     config.figures_every = 0  # steps between pictures; 0: only at the end
     config.checkpoint_every = 1_000  # steps between checkpoints; the last step always has one
@@ -33,12 +38,12 @@ def base() -> ConfigDict:
 
     config.dataset = ConfigDict()
     # Built in: digits, ring8, grid16, linear_spectrum, exponential_spectrum; none, where none are read. On
-    # disk: a matrix (FILE.npy, FILE.npz, or FILE.npz:KEY where it holds several), any TFDS image set, or snli.
+    # disk: a matrix (FILE.npy, FILE.npz, or FILE.npz:KEY where it holds several), any TFDS image set, snli.
     config.dataset.name = "digits"
     # Of the spectra: d, largest, smallest, seed. Of TFDS's image sets: size, the side of the square that is
     # kept of each image, which sets with images of several sizes need; resize, the shorter side of an image
     # before the square is cut out of its centre (default: size). Of snli: vectors, a text file of word
-    # vectors (GloVe's), without which networks learn their own; max_words of a sentence (0: all). Other sets
+    # vectors (GloVe's), without which networks learn their own; max_words of a sentence (0: all). Others
     # take none.
     config.dataset.kwargs = ConfigDict()
     config.dataset.data_dir = ""  # of TFDS; empty: TFDS_DATA_DIR, or TFDS's own default

@@ -96,6 +96,7 @@ def main(argv: list[str]) -> int:
         registry.check_inputs(raw, config, folder)
         cache.use_compilation_cache()
         programs = registry.programs(config)
+        registry.check_steps(programs.config, folder)
         Trainer(programs, folder).check()
         evaluator = Evaluator(programs, folder)
         evaluator.check()

@@ -1,8 +1,10 @@
 """The command line of `./run.sh train`: what is to be trained, where, and with which other processes."""
 
 import re
+from collections.abc import Sequence
 
 from absl import flags
+from ml_collections import ConfigDict
 
 from experiments import catalogue
 from lib.command_line import parse
@@ -66,6 +68,23 @@ def _address(values: flags.FlagValues) -> processes.Address | None:
     return address
 
 
+def check_length(config: ConfigDict, overrides: Sequence[str]) -> None:
+    """Checks that no number of steps is asked for that would be ignored for a number of epochs.
+
+    Args:
+      config: with the overrides applied.
+      overrides: `--config.FIELD=VALUE`.
+
+    Raises:
+      ConfigError: num_steps is among them, and the config sets num_epochs.
+    """
+    if config.get("num_epochs") and any(text.startswith("--config.num_steps=") for text in overrides):
+        raise ConfigError(
+            f"num_epochs is {config.num_epochs:g} and sets it; leave one of them out, or make that 0",
+            "config.num_steps",
+        )
+
+
 def read_command_line(argv: list[str]):
     """Reads what is to be trained, where, and with which other processes.
 
@@ -78,5 +97,6 @@ def read_command_line(argv: list[str]):
     """
     values, overrides = parse(argv, _define, _USAGE)
     config = apply_overrides(load_file(values.config), overrides)
+    check_length(config, overrides)
     path = values.workdir or catalogue.default_folder(values.config)
     return config, path, _address(values), values.start_timeout

@@ -9,7 +9,7 @@ from ml_collections import ConfigDict
 from configs import common
 from experiments import catalogue, cca, classifier, dnc, eigengame, games, gan
 from lib.config import apply_overrides, validate
-from lib.data import NOTHING, DataSpec, Splits, load_splits
+from lib.data import NOTHING, DataSpec, Splits, epochs, load_splits
 from lib.errors import ConfigError, lookup, one_line
 from lib.experiment import Experiment
 from lib.optimizers.registry import RENAMED
@@ -36,6 +36,10 @@ EXPERIMENTS = {
     "games": Entry(games.GamesConfig, games.build),
     "gan": Entry(gan.GanConfig, gan.build),
 }
+
+
+# Fields that runs may be older than, with what they were before.
+_YOUNGER = {"log_per_decade": 0, "stop_at": "", "num_epochs": 0.0, "epoch_means": False}
 
 
 def entry(config: ConfigDict) -> Entry:
@@ -66,7 +70,7 @@ def own_config(folder: RunFolder) -> ConfigDict:
       ConfigError: the folder has no config, or a damaged one.
     """
     config = folder.read_config()
-    values = {"log_per_decade": 0, "stop_at": ""} | config.to_dict()  # runs may be older than these
+    values = _YOUNGER | config.to_dict()
     if isinstance(values.get("eval"), dict):  # fields of the evaluator may be younger than the run
         values["eval"] = common.base().eval.to_dict() | _younger(values["eval"]) | values["eval"]
     try:
@@ -98,7 +102,7 @@ def _younger(section: dict) -> dict:
 
 
 def check_inputs(raw: ConfigDict, config: Run, folder: RunFolder) -> None:
-    """Checks that a run can begin where its restore_path says, and the config of its scoring network.
+    """Checks that a run can begin with what its restore_path names, and the config of its scoring network.
 
     Args:
       raw: its config.
@@ -106,25 +110,41 @@ def check_inputs(raw: ConfigDict, config: Run, folder: RunFolder) -> None:
       folder: the run's; where it has checkpoints, those count.
 
     Raises:
-      ConfigError: no such config; no such checkpoint, one of a run that this one cannot begin with or of a
-        later step, or one of this very run.
+      ConfigError: no such config; no such checkpoint, one of a run that this one cannot begin with, or one
+        of this very run.
     """
     catalogue.classifier_file(config.eval.classifier)
     StopAt(config.stop_at)
     config.check_training()
     field = "config.restore_path"
     if config.restore_path and not folder.newest_step():
-        source, at = find(config.restore_path)
+        source, _ = find(config.restore_path)
         check_same_run(raw, own_config(source), source, field, _warm_start_fields(config))
-        at = at or source.newest_step()
-        if at >= config.num_steps:
-            raise ConfigError(
-                f"must be larger than {at:,}, where restore_path is already", "config.num_steps"
-            )
     elif config.restore_path and find_run(config.restore_path) == folder.path:
         raise ConfigError(
             "names a checkpoint of this very run; to go on from it, name another --workdir", field
         )
+
+
+def check_steps(config: Run, folder: RunFolder) -> None:
+    """Checks that a run has steps left to make after the one that it begins with.
+
+    Args:
+      config: its config, with the number of its steps: that of `programs`.
+      folder: the run's; where it has checkpoints, there is nothing to check.
+
+    Raises:
+      ConfigError: restore_path names a step that is as late as the run's last one.
+    """
+    if not config.restore_path or folder.newest_step():
+        return
+    source, at = find(config.restore_path)
+    if (at := at or source.newest_step()) < config.num_steps:
+        return
+    if config.num_epochs:
+        text = f"its {config.num_steps:,} steps must be more than {at:,}, where restore_path is already"
+        raise ConfigError(text, "config.num_epochs")
+    raise ConfigError(f"must be larger than {at:,}, where restore_path is already", "config.num_steps")
 
 
 def _warm_start_fields(config: Run) -> tuple[str, ...]:
@@ -153,7 +173,8 @@ def programs(
 ) -> Programs:
     """Builds the experiment of a validated config on its data; on all devices unless some are named.
 
-    Without data there is nothing to divide: such an experiment has one device.
+    Without data there is nothing to divide: such an experiment has one device. The number of steps in the
+    programs' config is the one that num_epochs come to, where these are set: that is known with the data.
 
     Args:
       load: gives the data of a section of the config.
@@ -168,6 +189,7 @@ def programs(
             )
         use_devices = use_devices or jax.local_devices()[:1]
     data = load(config.dataset)
+    config = epochs.resolved(config, data.train)
     return Programs(build(config, DataSpec.of(data.train)), config, data, use_devices)
 
 

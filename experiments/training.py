@@ -67,6 +67,8 @@ class Training:
                 if folder.ours:
                     registry.check_inputs(raw_config, config, folder)
                 self.trainer = Trainer(make_programs(config), folder)
+                if folder.ours:
+                    registry.check_steps(self.trainer.programs.config, folder)
                 self.trainer.check()
                 folder.create()
                 self._held.enter_context(folder.lock())
@@ -112,7 +114,8 @@ class Training:
             print(f"{how} in {self.folder.path}")
             return
         config = self.trainer.programs.config
-        how = "set another config.stop_at" if self._reached else "raise config.num_steps"
+        longer = "num_epochs" if config.num_epochs else "num_steps"
+        how = "set another config.stop_at" if self._reached else f"raise config.{longer}"
         print(f"already trained to step {self.step:,}; {how} to go on")
         self.folder.set_status("finished", self.step, reached=config.stop_at if self._reached else "")
         report(self.folder)
@@ -161,7 +164,7 @@ class Training:
             step, state = first_state(programs, folder)
         self._reached = StopAt(programs.config.stop_at).was_reached(folder.metrics, step)
         folder.clean_up(programs.config.keep_checkpoints)
-        folder.write_config(raw_config)
+        folder.write_config({**raw_config, "num_steps": programs.config.num_steps})
         folder.set_status("training", step)
         return step, state
 

@@ -9,6 +9,7 @@ from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveInt
 from lib.config import Section
 from lib.errors import ConfigError
 
+MOST_STEPS = 2**32 - 1  # steps are counted in 32 bits on the devices
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 Scalar = bool | int | float | str | None
 
@@ -91,11 +92,13 @@ class Run(Section):
 
     experiment: str
     seed: NonNegativeInt
-    num_steps: Annotated[int, Field(gt=0, lt=2**32)]  # steps are counted in 32 bits on the devices
+    num_steps: Annotated[int, Field(gt=0, le=MOST_STEPS)]
+    num_epochs: NonNegativeFloat  # where it is above 0 it sets num_steps: lib/data/epochs.py
     batch_size: PositiveInt
     steps_per_dispatch: NonNegativeInt
     log_every: PositiveInt
     log_per_decade: Annotated[int, Field(ge=0, le=1000)]
+    epoch_means: bool
     eval_every: NonNegativeInt
     figures_every: NonNegativeInt
     checkpoint_every: PositiveInt
@@ -109,6 +112,16 @@ class Run(Section):
     def upgraded(cls, config: dict[str, Any]) -> dict[str, Any]:
         """Returns the config of an older run in today's form; each experiment says what changed."""
         return config
+
+    @property
+    def batches_per_step(self) -> int:
+        """Returns how many batches a step of the experiment takes."""
+        return 1
+
+    @property
+    def counts_epochs(self) -> bool:
+        """Tells whether anything of the run depends on where epochs end."""
+        return bool(self.num_epochs) or self.epoch_means
 
     def check_training(self) -> None:
         """Checks what matters to a run that is yet to be trained, and not to one that is read.
@@ -128,8 +141,10 @@ class Run(Section):
 # A run may be continued, or evaluated, with other values of these.
 MAY_DIFFER = (
     "num_steps",
+    "num_epochs",
     "log_every",
     "log_per_decade",
+    "epoch_means",
     "eval_every",
     "figures_every",
     "checkpoint_every",

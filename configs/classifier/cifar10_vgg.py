@@ -2,7 +2,8 @@
 
     ./run.sh train --config=configs/classifier/cifar10_vgg.py
 
-All six methods: configs/sweeps/hypergradient_vgg.py. It needs an accelerator.
+For another number of epochs: --config.num_epochs=20. All six methods: configs/sweeps/hypergradient_vgg.py.
+It needs an accelerator.
 """
 
 from configs import common

@@ -2,7 +2,8 @@
 
     ./run.sh train --config=configs/classifier/mnist_mlp.py
 
-All six methods: configs/sweeps/hypergradient.py. Results: docs/hypergradient.md.
+For another number of epochs: --config.num_epochs=20. All six methods: configs/sweeps/hypergradient.py.
+Results: docs/hypergradient.md.
 """
 
 from configs import common

@@ -24,6 +24,8 @@ from lib.runtime.run_folder import RunFolder, find
 from lib.runtime.trainer import Trainer, first_state
 from lib.schema import Run
 
+# Fields of a classifier's config that are the same network whatever they say, beside num_steps.
+_WITHOUT_EFFECT = ("eval", "num_epochs", "epoch_means")
 _PATH, _CLASSIFIER = "config.eval.network_path", "config.eval.classifier"
 
 
@@ -55,6 +57,7 @@ def classifier_run(config: Run, data: Dataset) -> UnloadedNetwork:
     raw = load_file(catalogue.classifier_file(section.classifier))
     raw.stop_at = ""  # the network that is kept is that of the last step
     programs = _programs(raw, config, data, _CLASSIFIER)
+    raw.num_steps = programs.config.num_steps
     name = f"{section.classifier.replace('classifier/', '').replace('/', '_')}_cnn"
 
     def load() -> Network:
@@ -112,7 +115,7 @@ def _state_in_cache(programs: Programs, raw: ConfigDict, name: str) -> State:
       ConfigError: it cannot be trained.
       SystemExit: a signal stopped its training.
     """
-    depends_on = {key: value for key, value in to_plain(raw).items() if key != "eval"}
+    depends_on = {key: value for key, value in to_plain(raw).items() if key not in _WITHOUT_EFFECT}
     key = json.dumps([depends_on, checkpoints.layout(programs.abstract_state())], sort_keys=True)
     digest = hashlib.sha256(key.encode()).hexdigest()[:12]
     folder = RunFolder(cache_dir() / "networks" / f"{name}-{digest}")

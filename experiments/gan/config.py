@@ -49,6 +49,11 @@ class GanSection(Play, Observed):
 class GanConfig(Run):
     gan: GanSection
 
+    @property
+    def batches_per_step(self) -> int:
+        """Returns how many batches a step of the update rule takes."""
+        return self.gan.batches_per_step
+
     def check_training(self) -> None:
         """Checks that an optimiser that reads its loss takes none for negative by mistake."""
         gan = self.gan

@@ -10,11 +10,12 @@ from absl import flags
 from ml_collections import ConfigDict
 
 from experiments import catalogue, registry
+from experiments.arguments import check_length
 from experiments.sweep import structure
 from experiments.sweep.job import is_scored
 from lib import sweeps
 from lib.config import apply_overrides, load_file, split_overrides, to_plain
-from lib.data import Dataset, load_splits, pipeline
+from lib.data import Dataset, epochs, load_splits, pipeline
 from lib.errors import ConfigError
 from lib.runtime.run_folder import RunFolder, check_same_run
 from lib.schema import DatasetSection, Run
@@ -79,9 +80,12 @@ def plan(values: flags.FlagValues, overrides: list[str]) -> tuple[Path, list[Pla
         try:
             raw = apply_overrides(base, _arguments(run))
             config = registry.validated(raw)
+            check_length(raw, [*overrides, *_arguments(run)])
             if (text := json.dumps(to_plain(raw), sort_keys=True)) in resolved:
                 raise ConfigError(f"has the same config as run {resolved[text]}; leave one of them out")
             resolved[text] = name
+            if config.counts_epochs:  # else data are not read for runs that are finished
+                config = epochs.resolved(config, training_data(config.dataset.model_dump_json()))
             planned.append(_planned(values, config, overrides, run, RunFolder(folder / name)))
             _check_inputs(raw, config, planned[-1], training_data)
         except ConfigError as error:
@@ -98,18 +102,20 @@ def _check_inputs(raw: ConfigDict, config: Run, run: Planned, training_data: Cal
 
     Args:
       raw: its config.
-      config: the same, validated.
+      config: the same, validated, with the number of its steps.
       run: it.
       training_data: `_training_data`.
 
     Raises:
-      ConfigError: see `registry.check_inputs`; or its data are not here, or fewer than a batch.
+      ConfigError: see `registry.check_inputs` and `check_steps`; or its data are not here, or fewer than a
+        batch.
     """
     if run.folder.config.exists():
         check_same_run(raw, registry.own_config(run.folder), run.folder, "--workdir")
     if run.status() == "finished":
         return
     registry.check_inputs(raw, config, run.folder)
+    registry.check_steps(config, run.folder)
     pipeline.check_batch_size(training_data(config.dataset.model_dump_json()), config.batch_size)
 
 

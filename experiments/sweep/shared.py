@@ -6,7 +6,7 @@ import jax
 
 from experiments import registry
 from experiments.sweep import structure
-from lib.data import DataSpec, Splits, load_splits
+from lib.data import DataSpec, Splits, epochs, load_splits
 from lib.errors import ConfigError
 from lib.runtime.programs import Programs
 from lib.schema import DatasetSection, Run
@@ -49,7 +49,8 @@ class SharedPrograms:
         if self._first is None:
             self._first = registry.programs(config, self._devices, self._data)
             self._spec = DataSpec.of(self._first.data.train)
-        elif different := structure.differing(
+        config = epochs.resolved(config, self._first.data.train)
+        if different := structure.differing(
             [structure.structure(config), structure.structure(self._first.config)]
         ):
             raise ConfigError("differs from the first run of its group", f"config.{different[0]}")

@@ -121,6 +121,11 @@ class Play(Section):
             separate=self.player_batches == "separate",
         )
 
+    @property
+    def batches_per_step(self) -> int:
+        """Returns how many batches a step of the update rule takes."""
+        return UPDATE_RULES[self.updates].batches_per_step(self.as_options())
+
     def as_rule(
         self, game: Game, averaging: Averaging = NO_AVERAGES, measures: Sequence[Diagnostic] = ()
     ) -> BoundRule:

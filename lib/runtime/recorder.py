@@ -7,11 +7,13 @@ from typing import Any
 import jax
 import numpy as np
 
+from lib.data.epochs import Epochs
 from lib.experiment import State
+from lib.runtime.epoch_means import EpochMeans
 from lib.runtime.interval_means import IntervalMeans, NotFiniteError
 from lib.runtime.intervals import Intervals
 from lib.runtime.programs import Programs
-from lib.runtime.records import HELD_OUT, TRAINING, first_not_finite
+from lib.runtime.records import EPOCHS, HELD_OUT, TRAINING, first_not_finite
 from lib.runtime.results import write_results
 from lib.runtime.run_folder import RunFolder
 from lib.runtime.threshold import StopAt
@@ -34,18 +36,19 @@ class Recorder:
         folder: RunFolder,
         intervals: Intervals,
         first: int,
-        epochs_per_step: float,
+        epochs: Epochs,
         timed: bool = True,
     ):
         """Opens the writers.
 
         Args:
           first: the step that training begins with.
-          epochs_per_step: what share of the training split a step sees.
+          epochs: how steps divide into them.
           timed: whether steps per second are among the metrics: not where other runs take turns.
         """
         self._programs, self._folder, self._intervals = programs, folder, intervals
-        self._first, self._epochs_per_step = first, epochs_per_step
+        self._first, self._epochs = first, epochs
+        self._epoch_means = EpochMeans(epochs) if programs.config.epoch_means else None
         self._writers = Writers(folder, programs.config, first)
         self._means, self._clock, self._timed = IntervalMeans(), _StepClock(), timed
         self._stop_at = StopAt(programs.config.stop_at)
@@ -90,6 +93,7 @@ class Recorder:
         if self.done == self._first and self._writers.is_new:
             self._log_first(metrics)
         self._means.add(self.done, metrics)
+        self._log_epochs(metrics)
         self.done += k
         self._writers.progress.advance(k)
         if not (self._intervals.must_act(self.done) or stopping):
@@ -104,10 +108,12 @@ class Recorder:
     def _act(self, state: Callable[[], State], stopping: bool) -> None:
         """Logs, evaluates, saves and draws what is due."""
         programs, config, done, writers = self._programs, self._programs.config, self.done, self._writers
+        if self._epoch_means:
+            self._epoch_means.fetch()
         of_steps = self._means.means()  # the same in all processes, which are to stop at one step
         if self._intervals.logs(done):
             self.has_reached = self._stop_at.is_reached(TRAINING, of_steps)
-        metrics = {"epoch": done * self._epochs_per_step} | of_steps
+        metrics = {"epoch": done * self._epochs.per_step} | of_steps
         metrics |= self._clock.rate(done) if self._timed else {}
         writers.progress.show({n: metrics[n] for n in programs.experiment.main_metrics})
         due, means, placed = self._intervals.is_due, None, None
@@ -133,13 +139,19 @@ class Recorder:
         if saves:
             writers.save(done, whole)
 
+    def _log_epochs(self, metrics: Mapping[str, jax.Array]) -> None:
+        """Logs the means of epochs that end with the next steps, if that is asked for."""
+        if self._epoch_means:
+            for step, means in self._epoch_means.add(self.done, metrics).items():
+                self._writers.log(EPOCHS, step, means)
+
     def _log_first(self, metrics: Mapping[str, jax.Array]) -> None:
         """Logs what the first step of a run measures, with the parameters that the run begins with."""
         if self._stop_at.source == TRAINING:
             self._stop_at.check(metrics)
         means = IntervalMeans()
         means.add(self.done, {name: values[:1] for name, values in metrics.items()})
-        epoch = self.done * self._epochs_per_step
+        epoch = self.done * self._epochs.per_step
         self._writers.log(TRAINING, self.done, {"epoch": epoch} | means.means())
 
 

@@ -1,6 +1,7 @@
 """Metric records of a run: JSON lines for programs, TensorBoard events for people.
 
     metrics/train.jsonl   what training measured
+    metrics/epochs.jsonl  the same, means over the steps of each epoch (config.epoch_means)
     metrics/eval.jsonl    what the run measured on held-out data and, marked as such, the evaluator's scores
 
 A record is a dict with `step`. Who wrote it, and which of two values is better, is known here alone.
@@ -23,7 +24,7 @@ import numpy as np
 from lib.runtime.events import Events
 from lib.runtime.files import naming, open_file, replacing
 
-TRAINING, HELD_OUT = "train", "eval"  # names of the files
+TRAINING, EPOCHS, HELD_OUT = "train", "epochs", "eval"  # names of the files
 _LONG_LINE = 1000  # bytes
 _BY, _EVALUATOR = "by", "eval"  # the mark of the evaluator's records
 _LOWER_IS_BETTER = ("frechet", "FID", "kernel", "KID", "loss", "error", "until/steps", "until/seconds")
@@ -71,6 +72,11 @@ def read_training(folder: Path, about: int = 0) -> list[dict]:
       about: of many records, read only so many, evenly spread: enough for a curve. 0: all.
     """
     return _read(_file(folder, TRAINING), about)
+
+
+def read_epochs(folder: Path) -> list[dict]:
+    """Returns what training has recorded at the ends of epochs: `step`, `epoch` from 1 on, and means."""
+    return _read(_file(folder, EPOCHS))
 
 
 def read_held_out(folder: Path, about: int = 0) -> list[dict]:

@@ -15,6 +15,7 @@ import jax
 import numpy as np
 
 from lib.data import pipeline
+from lib.data.epochs import Epochs
 from lib.errors import ConfigError
 from lib.experiment import State
 from lib.runtime import checkpoints, devices
@@ -79,7 +80,7 @@ class Trainer:
             programs.local,
         )
         self.batches = pipeline.make(programs.data.train, order, self._config.dataset.device_limit_gb)
-        self._epochs_per_step = order.rows_per_step / order.size
+        self._epochs = Epochs(order.size, order.rows_per_step)
         self.intervals = Intervals(self._config)
 
     def check(self) -> None:
@@ -115,7 +116,7 @@ class Trainer:
 
     def recorder(self, first: int, timed: bool = True) -> Recorder:
         """Opens the run's records, from step `first` on; `timed` says whether steps per second are one."""
-        return Recorder(self.programs, self.folder, self.intervals, first, self._epochs_per_step, timed)
+        return Recorder(self.programs, self.folder, self.intervals, first, self._epochs, timed)
 
     def train(self, state: State, first: int, asked: Callable[[], int | None] | None = None) -> Stopped:
         """Trains from step `first` to the end, or until a signal; the last state is saved.

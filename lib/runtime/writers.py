@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from lib.experiment import State
 from lib.runtime import checkpoints, processes
 from lib.runtime.progress import Progress
-from lib.runtime.records import HELD_OUT, TRAINING, MetricWriter
+from lib.runtime.records import EPOCHS, HELD_OUT, TRAINING, MetricWriter, read_epochs
 from lib.runtime.run_folder import RunFolder
 from lib.schema import Run
 
@@ -26,12 +26,15 @@ class Writers:
         self._checkpoints = None
         if folder.ours:
             self._checkpoints = checkpoints.Writer(folder.checkpoints, config.keep_checkpoints)
-            for name in (TRAINING, HELD_OUT):
+            names = [TRAINING, HELD_OUT]
+            if config.epoch_means or read_epochs(folder.metrics):  # older lines may be of steps to come
+                names.append(EPOCHS)
+            for name in names:
                 self._logs[name] = MetricWriter(folder.metrics, name, folder.tensorboard, first)
         self.is_new = bool(self._logs) and self._logs[TRAINING].is_empty  # no line is written yet
 
     def log(self, name: str, step: int, metrics: Mapping[str, float]) -> None:
-        """Writes metrics under a name of `records`: TRAINING or HELD_OUT."""
+        """Writes metrics under a name of `records`: TRAINING, EPOCHS or HELD_OUT."""
         if name in self._logs:
             self._logs[name].write(step, metrics)
 

@@ -8,7 +8,7 @@ import pytest
 from conftest import refusal, small_config
 from small_runs import write_run
 
-from analysis import compare, published_csv
+from analysis import compare, history, published_csv
 from analysis.__main__ import main
 
 EVERY = 25  # steps between records; an epoch has 50
@@ -18,7 +18,9 @@ EVERY = 25  # steps between records; an epoch has 50
 def record(tmp_path):
     """Returns a function that writes four records of two epochs in a folder of that name."""
 
-    def write(name: str, *overrides: str, config: str = "classifier/digits", rate: float = 0.1) -> str:
+    def write(
+        name: str, *overrides: str, config: str = "classifier/digits", rate: float = 0.1, **more: list[dict]
+    ) -> str:
         train = [
             {
                 "step": EVERY * i,
@@ -32,7 +34,7 @@ def record(tmp_path):
         held_out = [{"step": 50 * i, "loss": 2 / i, "accuracy": 0.4 * i} for i in (1, 2)]
         held_out.append({"step": 100, "by": "eval", "loss": 77.0})
         config = small_config(config, *overrides)
-        return str(write_run(tmp_path / name, config, train=train, eval=held_out).path)
+        return str(write_run(tmp_path / name, config, **{"train": train, "eval": held_out, **more}).path)
 
     return write
 
@@ -90,6 +92,44 @@ def test_curves_are_written_and_read_with_the_published_columns(record, tmp_path
     capsys.readouterr()
     assert main(["compare", run, str(file), f"--out={tmp_path / 'y.png'}"]) == 0
     assert "run (published)" in capsys.readouterr().out
+
+
+def lines(*steps: int, per_step: float) -> list[dict]:
+    """Returns training records of some steps; their loss is the step, their rate a thousandth of it."""
+    return [
+        {"step": n, "epoch": n * per_step, "model_loss": float(n), "model_learning_rate": n / 1000}
+        for n in steps
+    ]
+
+
+def test_recorded_means_over_epochs_take_the_place_of_means_of_records(record, tmp_path, capsys):
+    """Reads a run of epochs of 20.5 steps, whose last one is cut off, with a record every 10 steps."""
+    train = lines(0, 10, 20, 21, 30, 40, 41, 50, per_step=1 / 20.5)
+    for line in train:
+        line["steps_per_second"] = 10.0
+    epochs = [
+        {"step": 21, "epoch": 1, "model_loss": 7.0, "model_learning_rate": 0.7},
+        {"step": 41, "epoch": 2, "model_loss": 3.0, "model_learning_rate": 0.3},
+    ]
+    held_out = [{"step": 21, "loss": 5.0}, {"step": 41, "loss": 4.0}]
+    run = record("run", train=train, eval=held_out, epochs=epochs)
+    assert history.read(run).epochs["seconds"].tolist() == pytest.approx([2.1, 4.1])
+    (curve,) = compare.read_curves([run])
+    means = compare.per_epoch(curve.records[0]).set_index("epoch")
+    np.testing.assert_allclose(means.loc[[1, 2], "loss"], [7, 3])
+    np.testing.assert_allclose(means.loc[[1, 2], "learning_rate"], [0.7, 0.3])
+    assert np.isnan(means.loc[3, "loss"])
+    assert main(["compare", run, f"--csv={tmp_path / 'csv'}", f"--out={tmp_path / 'x.png'}"]) == 0
+    assert capsys.readouterr().out.splitlines()[1].split()[2:4] == ["0.05", "3"]
+    frame = pd.read_csv(tmp_path / "csv" / "run.csv").set_index("Iteration")
+    assert frame["Epoch"].tolist() == [0, 1, 1, 1, 2, 2, 2, 3]
+    assert frame["Loss"].tolist() == frame.index.tolist()
+    assert frame["LossEpoch"].dropna().to_dict() == {21: 7.0, 41: 3.0}
+    assert frame["AlphaEpoch"].dropna().to_dict() == {21: 0.7, 41: 0.3}
+    assert frame["ValidLossEpoch"].dropna().to_dict() == {21: 5.0, 41: 4.0}
+    without = record("without", train=train, eval=held_out)
+    means = compare.per_epoch(compare.read_curves([without])[0].records[0]).set_index("epoch")
+    assert means.loc[2, "loss"] == np.mean([21, 30, 40, 41])
 
 
 @pytest.mark.parametrize(

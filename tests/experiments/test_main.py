@@ -99,6 +99,11 @@ def refused(capsys, *args) -> str:
         (["--config.gan.net=x"], "config.gan.net: unknown field; did you mean 'nets'?"),
         (["--workdir={tmp}/file/x"], "--workdir: cannot write"),
         (["--workdir={whole}", *SHORT, "--config.seed=3"], "config.seed: 3 here, 0 there"),
+        (
+            ["--workdir={tmp}/n", *SHORT, "--config.num_epochs=2"],
+            "config.num_steps: num_epochs is 2 and sets it; leave one of them out",
+        ),
+        (["--workdir={tmp}/n", "--config.num_epochs=-2"], "config.num_epochs: should be greater than or"),
         (["--workdir={tmp}/n", "--config.restore_path=/nowhere"], "config.restore_path: no folder"),
         (["--workdir={tmp}/n", "--config.restore_path={tmp}"], "config.restore_path: '"),
         (

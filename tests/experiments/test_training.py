@@ -2,11 +2,13 @@
 
 import dataclasses
 import shutil
+import types
 
 import pytest
 from conftest import largest_difference, small_config, states_equal, trained
 
-from experiments import registry, training
+from eval.follow import Follower
+from experiments import main, registry, training
 from lib.errors import ConfigError
 from lib.optimizers.registry import OWN
 from lib.runtime import recorder, records
@@ -131,3 +133,50 @@ def test_a_loss_below_its_bound_stops_the_run_with_the_step_and_what_to_do(tmp_p
     assert error.startswith("error: step 1: not finite: gen_learning_rate; nothing was saved; the loss")
     assert error.count("\n") == 1
     assert run.folder.status()["status"] == "failed"
+
+
+EPOCHS = (*LOGISTIC, "dataset.validation_size=300", "eval_every=0", "batch_size=8")  # of 150 steps
+OLD = ("num_epochs", "epoch_means")
+
+
+def train_epochs(folder, *overrides: str) -> RunFolder:
+    """Trains a run of so many epochs, as ./run.sh train does."""
+    run = RunFolder(folder)
+    assert main.train(small_config(*EPOCHS, *overrides), run) == 0
+    return run
+
+
+def test_epochs_say_how_long_a_run_is_and_its_folder_holds_the_steps(tmp_path, capsys):
+    run = train_epochs(tmp_path / "run", "num_epochs=0.02")
+    written = run.read_config()
+    assert (written.num_epochs, written.num_steps) == (0.02, 3)
+    assert (run.newest_step(), run.status()["status"], run.status()["step"]) == (3, "finished", 3)
+    assert not Follower(types.SimpleNamespace(folder=run))._unfinished()
+    assert registry.open_run(run).config.num_steps == 3
+    train_epochs(tmp_path / "run", "num_epochs=0.02")
+    assert "already trained to step 3; raise config.num_epochs to go on" in capsys.readouterr().out
+    train_epochs(tmp_path / "run", "num_epochs=0.03")
+    assert "continuing at step 3" in capsys.readouterr().out
+    assert (run.read_config().num_steps, run.newest_step()) == (5, 5)
+    train_epochs(tmp_path / "run", "num_steps=6")
+    assert (run.read_config().num_epochs, run.newest_step()) == (0.0, 6)
+    assert [line["step"] for line in records.read_training(run.metrics)] == list(range(7))
+    assert records.read_training(run.metrics)[-1]["epoch"] == pytest.approx(6 * 8 / 1200)
+
+
+def test_a_warm_start_needs_more_epochs_than_were_trained(tmp_path):
+    source = train_epochs(tmp_path / "source", "num_epochs=0.02")
+    begin = (f"restore_path={source.path}", "num_steps=100")
+    with pytest.raises(ConfigError, match="its 3 steps must be more than 3, where") as error:
+        train_epochs(tmp_path / "run", *begin, "num_epochs=0.02")
+    assert error.value.field == "config.num_epochs"
+    assert train_epochs(tmp_path / "run", *begin, "num_epochs=0.03").newest_step() == 5
+
+
+def test_a_run_that_is_older_than_epochs_goes_on(tmp_path):
+    run = train_epochs(tmp_path / "run", "num_steps=3")
+    older = {name: value for name, value in run.read_config().to_dict().items() if name not in OLD}
+    run.write_config(older)
+    own = registry.own_config(run)
+    assert (own.num_steps, own.num_epochs, own.epoch_means) == (3, 0.0, False)
+    assert train_epochs(tmp_path / "run", "num_epochs=0.03", "epoch_means=True").newest_step() == 5
