@@ -12,10 +12,11 @@ from eval import sampling
 from eval.networks import NETWORKS, UnloadedNetwork, inception, scoring_network
 from eval.networks.inception import ADDRESS, SIZE
 from eval.tfgan import tfgan_eval
-from experiments import registry
+from experiments import catalogue, registry
 from lib.data import Dataset
 from lib.errors import ConfigError
 from lib.runtime import checkpoints
+from lib.runtime.run_folder import RunFolder
 from lib.tensorflow import tensorflow
 
 COLOUR = Dataset(np.zeros((4, 32, 32, 3), np.uint8), np.zeros(4, np.int32), 10)
@@ -196,3 +197,33 @@ def test_a_classifier_of_other_images_or_no_classifier_is_refused(make):
     ) as error:
         NETWORKS["checkpoint"](config, COLOUR)
     assert error.value.field == "config.eval.classifier"
+
+
+EPOCHS = """
+from configs.classifier import digits
+from configs.common import named
+
+def get_config():
+    config = digits.get_config()
+    config.batch_size, config.num_epochs, config.eval_every = 150, {num_epochs}, 0
+    config.epoch_means = {epoch_means}
+    config.classifier.model = named("mlp", hidden=(4,))
+    return config
+"""
+
+
+def test_a_network_that_is_trained_for_epochs_is_kept_with_its_steps(tmp_path, monkeypatch):
+    """Trains one for 4 epochs of 10 steps, finds it again, and trains another for a 5th epoch."""
+    file = tmp_path / "configs" / "classifier" / "epochs.py"
+    file.parent.mkdir(parents=True)
+    monkeypatch.setattr(catalogue, "CONFIGS", tmp_path / "configs")
+    monkeypatch.setenv("GRADIENT_DYNAMICS_CACHE", str(tmp_path))
+    config = registry.validated(small_config("gan/digits", "eval.classifier=classifier/epochs"))
+    known = set()
+    for num_epochs, epoch_means, steps in ((4, False, [40]), (4, True, []), (5, False, [50])):
+        file.write_text(EPOCHS.format(num_epochs=num_epochs, epoch_means=epoch_means))
+        NETWORKS["checkpoint"](config, GREY).load()
+        new = set((tmp_path / "networks").iterdir()) - known
+        known |= new
+        assert [RunFolder(path).newest_step() for path in new] == steps
+        assert [RunFolder(path).read_config().num_steps for path in new] == steps
