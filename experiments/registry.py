@@ -154,16 +154,8 @@ def _warm_start_fields(config: Run) -> tuple[str, ...]:
 
 
 def build(config: Run, spec: DataSpec) -> Experiment:
-    """Builds the experiment that a validated config names.
-
-    Raises:
-      ConfigError: anything of the config that does not fit the data.
-    """
-    chosen = EXPERIMENTS[config.experiment]
-    if spec.vocabulary and not chosen.takes_sentences:
-        text = f"'{config.dataset.name}' has sentences, which '{config.experiment}' does not take"
-        raise ConfigError(text, "config.dataset.name")
-    return chosen.build(config, spec)
+    """Builds the experiment that a validated config names."""
+    return EXPERIMENTS[config.experiment].build(config, spec)
 
 
 def programs(
@@ -189,6 +181,9 @@ def programs(
             )
         use_devices = use_devices or jax.local_devices()[:1]
     data = load(config.dataset)
+    if data.train.vocabulary and not EXPERIMENTS[config.experiment].takes_sentences:
+        text = f"'{config.dataset.name}' has sentences, which '{config.experiment}' does not take"
+        raise ConfigError(text, "config.dataset.name")
     config = epochs.resolved(config, data.train)
     return Programs(build(config, DataSpec.of(data.train)), config, data, use_devices)
 
