@@ -40,7 +40,6 @@ ROWS = {
 # Fields of the data that runs must share to be compared.
 _SAME = {"name", "kwargs", "train_split", "eval_split", "validation_size"}
 _CSV = ".csv"
-_SLACK = 0.02  # an epoch's last batch may run on into the next
 
 
 def define(values: flags.FlagValues) -> None:
@@ -167,12 +166,14 @@ def _best_held_out_loss(records: pd.DataFrame) -> float:
 
 def per_epoch(records: pd.DataFrame) -> pd.DataFrame:
     """Returns means over each epoch, at its end: those that a run has recorded, else of its records."""
-    epoch = np.ceil(records["epoch"] - _SLACK)
-    means = records.drop(columns="epoch").groupby(epoch).mean(numeric_only=True).reset_index()
+    last = records.loc[records["loss"].last_valid_index()]
+    epoch = published_csv.epochs(records, last["epoch"] / last["step"])
+    means = records.drop(columns="epoch").groupby(epoch).mean(numeric_only=True)
     for metric, recorded in published_csv.OF_EPOCHS.items():
-        if recorded in means:
-            means[metric] = means[recorded]
-    return means
+        if recorded in means:  # an epoch after the last one that is recorded is not whole
+            whole = means.loc[: means[recorded].last_valid_index(), metric]
+            means[metric] = means[recorded].fillna(whole)
+    return means.rename_axis("epoch").reset_index()
 
 
 def draw(curves: Sequence[Curve]) -> "Figure":

@@ -54,10 +54,10 @@ def write(records: pd.DataFrame, beta: float, path: Path) -> None:
     """
     train = records.dropna(subset="loss")
     per_step = train["epoch"].iloc[-1] / train["step"].iloc[-1]
-    epoch = _epochs(train, per_step)
+    epoch = epochs(train, per_step)
     last = np.append(epoch[1:] != epoch[:-1], True)
     held_out = records.reindex(columns=["step", "held_out_loss"]).dropna()
-    at_end = held_out.groupby(_epochs(held_out, per_step))["held_out_loss"].last()
+    at_end = held_out.groupby(epochs(held_out, per_step))["held_out_loss"].last()
     means = _means(records, train, epoch)
     frame = pd.DataFrame(
         {
@@ -76,8 +76,12 @@ def write(records: pd.DataFrame, beta: float, path: Path) -> None:
         frame.to_csv(temporary, index=False)
 
 
-def _epochs(records: pd.DataFrame, per_step: float) -> np.ndarray:
+def epochs(records: pd.DataFrame, per_step: float) -> np.ndarray:
     """Returns the epoch, 1, 2, .., of the last step before each record; 0 where there is none.
+
+    Args:
+      records: with the column step.
+      per_step: what share of an epoch a step is.
 
     A step belongs to the epoch in which it begins: lib/data/epochs.py.
     """
@@ -85,9 +89,11 @@ def _epochs(records: pd.DataFrame, per_step: float) -> np.ndarray:
 
 
 def _means(records: pd.DataFrame, train: pd.DataFrame, epoch: np.ndarray) -> pd.DataFrame:
-    """Returns means over epochs, indexed by these: as recorded, or else of the records of each."""
-    recorded = records.reindex(columns=["epoch", *OF_EPOCHS.values()]).dropna()
-    if recorded.empty:
-        return train.groupby(epoch)[list(OF_EPOCHS)].mean()
+    """Returns means over epochs, indexed by these: as recorded, where they are, else of its records."""
+    of_records = train.groupby(epoch)[list(OF_EPOCHS)].mean().loc[1:]
     names = {column: name for name, column in OF_EPOCHS.items()}
-    return recorded.rename(columns=names).groupby("epoch").last()
+    recorded = records.reindex(columns=["epoch", *OF_EPOCHS.values()]).dropna().rename(columns=names)
+    if recorded.empty:
+        return of_records
+    recorded = recorded.groupby("epoch").last()  # an epoch after the last one of these is not whole
+    return recorded.combine_first(of_records.loc[: recorded.index[-1]])

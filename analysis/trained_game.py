@@ -10,6 +10,7 @@ from lib.errors import ConfigError
 from lib.runtime import cache
 from lib.runtime.programs import Programs
 from lib.runtime.run_folder import RunFolder
+from lib.runtime.words import check_words
 
 
 def open_game(folder: RunFolder) -> Programs:
@@ -21,6 +22,7 @@ def open_game(folder: RunFolder) -> Programs:
     cache.use_compilation_cache()
     config = registry.validated(registry.own_config(folder))
     programs = registry.programs(config, jax.local_devices()[:1])
+    check_words(folder, programs.data.train.words_digest)
     if programs.experiment.game is None:
         toys = "; plot momentum shows toy games" if config.experiment == "games" else ""
         raise ConfigError(

@@ -25,7 +25,8 @@ def base() -> ConfigDict:
     config.log_every = 100
     # Besides, so many lines for every tenfold of steps, evenly spaced in their logarithm; 0: none.
     config.log_per_decade = 0
-    # Besides, a line of metrics/epochs.jsonl at the end of each epoch: the means over exactly its steps.
+    # Besides, a line of metrics/epochs.jsonl at the end of each epoch: the means over exactly its steps. An
+    # epoch in which the run was stopped and resumed has none.
     config.epoch_means = False
     config.eval_every = 1_000  # steps between lines of metrics/eval.jsonl; 0: never
     config.figures_every = 0  # steps between pictures; 0: only at the end

@@ -17,6 +17,7 @@ from lib.runtime import processes
 from lib.runtime.programs import Programs
 from lib.runtime.run_folder import RunFolder, check_same_run, find, find_run
 from lib.runtime.threshold import StopAt
+from lib.runtime.words import check_words
 from lib.schema import DatasetSection, Run
 
 
@@ -204,4 +205,6 @@ def open_run(
     own = own_config(folder)
     config = apply_overrides(own, overrides)
     check_same_run(config, own, folder, "--config")
-    return programs(validated(config), use_devices)
+    opened = programs(validated(config), use_devices)
+    check_words(folder, opened.data.train.words_digest)
+    return opened

@@ -21,6 +21,7 @@ from lib.runtime.programs import Programs
 from lib.runtime.run_folder import RunFolder, check_same_run
 from lib.runtime.threshold import StopAt
 from lib.runtime.trainer import Stopped, Trainer, first_state
+from lib.runtime.words import check_words
 from lib.schema import Run
 
 _OPTIMIZER = re.compile(r"\.optimizer(s\.\w+)?\.name$")
@@ -38,6 +39,14 @@ def _with_hint(error: NotFiniteError, config: Run) -> str:
     if not (of_rates and bounded):
         return str(error)
     return f"{error}; the loss fell below what its rate is measured from: set {' or '.join(bounded)} lower"
+
+
+def _as_trained(raw_config: ConfigDict, config: Run) -> dict:
+    """Returns a config as a run's folder keeps it: with its number of steps, and files named in full."""
+    raw = {**raw_config.to_dict(), "num_steps": config.num_steps}
+    if vectors := raw["dataset"]["kwargs"].get("vectors"):
+        raw["dataset"]["kwargs"]["vectors"] = str(Path(vectors).expanduser().absolute())
+    return raw
 
 
 class Training:
@@ -158,13 +167,15 @@ class Training:
             return 0, programs.abstract_state()
         if folder.config.exists():
             check_same_run(raw_config, registry.own_config(folder), folder, "--workdir")
+            check_words(folder, programs.data.train.words_digest)
         if programs.config.restore_path and not folder.newest_step():
             step, state = warm_start.first_state(programs, raw_config)
         else:
             step, state = first_state(programs, folder)
         self._reached = StopAt(programs.config.stop_at).was_reached(folder.metrics, step)
         folder.clean_up(programs.config.keep_checkpoints)
-        folder.write_config({**raw_config, "num_steps": programs.config.num_steps})
+        check_words(folder, programs.data.train.words_digest, record=True)
+        folder.write_config(_as_trained(raw_config, programs.config))
         folder.set_status("training", step)
         return step, state
 

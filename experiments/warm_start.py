@@ -23,6 +23,7 @@ from lib.optimizers.registry import kind_of
 from lib.runtime import checkpoints
 from lib.runtime.programs import Programs
 from lib.runtime.run_folder import find
+from lib.runtime.words import check_words
 from lib.schema import MAY_DIFFER
 
 
@@ -41,6 +42,7 @@ def first_state(programs: Programs, raw: ConfigDict) -> tuple[int, State]:
     """
     source, step = find(programs.config.restore_path)
     own = registry.own_config(source)
+    check_words(source, programs.data.train.words_digest)
     different = differences(raw, own, MAY_DIFFER)
     if not different:
         return source.restore(programs.abstract_state(), step)

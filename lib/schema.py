@@ -154,6 +154,7 @@ MAY_DIFFER = (
     "*.diagnostics",
     "dataset.eval_split",
     "dataset.data_dir",
+    "dataset.kwargs.vectors",
     "dataset.device_limit_gb",
     "eval",
 )

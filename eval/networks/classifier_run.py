@@ -11,6 +11,7 @@ from ml_collections import ConfigDict
 
 from eval.networks.network import Array, Network, UnloadedNetwork, score_names
 from experiments import catalogue, registry
+from experiments.classifier.models import MODELS
 from lib.config import load_file, to_plain
 from lib.data import Dataset
 from lib.errors import ConfigError
@@ -81,6 +82,8 @@ def _programs(raw: ConfigDict, config: Run, data: Dataset, field: str) -> Progra
     name, own = getattr(config.eval, field.rpartition(".")[2]), registry.validated(raw)
     if own.experiment != "classifier":
         raise ConfigError(f"'{name}' is no classifier", field)
+    if MODELS[own.classifier.model.name].reads != "images":
+        raise ConfigError(f"'{name}' classifies sentences; name a classifier of images", field)
     section = own.dataset.model_copy(update={"data_dir": config.dataset.data_dir})
     programs = registry.programs(own.model_copy(update={"dataset": section}), jax.local_devices()[:1])
     shape = programs.data.train.image_shape

@@ -55,10 +55,13 @@ class Vocabulary(NamedTuple):
     Attributes:
       size: how many there are.
       vectors: float32 [size + 1, d] of each number; None where networks learn their own.
+      digest: of the words in their order, and of their vectors: a run goes on, and is evaluated, with the
+        same alone.
     """
 
     size: int
     vectors: np.ndarray | None
+    digest: str = ""
 
 
 class Dataset(NamedTuple):
@@ -91,6 +94,11 @@ class Dataset(NamedTuple):
     def image_shape(self) -> tuple[int, ...]:
         """Returns (h, w, c), (d,) of points, or (2, t) of pairs of sentences."""
         return self.image.shape[1:]
+
+    @property
+    def words_digest(self) -> str:
+        """Returns the digest of the words of sentences; "" where there are none."""
+        return self.vocabulary.digest if self.vocabulary else ""
 
     def take(self, rows: np.ndarray) -> "Dataset":
         """Returns the examples that int rows [n] name, without a copy of their images."""

@@ -33,6 +33,10 @@ class Epochs(NamedTuple):
         """Returns the epoch that a step belongs to."""
         return step * self.rows_per_step // self.size
 
+    def begin(self, epoch: int) -> int:
+        """Returns the first step of an epoch."""
+        return self.end(epoch - 1) if epoch else 0
+
     def end(self, epoch: int) -> int:
         """Returns how many steps are done when an epoch has ended."""
         return -(-(epoch + 1) * self.size // self.rows_per_step)

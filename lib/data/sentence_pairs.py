@@ -2,13 +2,15 @@
 
     image [n, 2, t]   the numbers of both sentences' words, from 1; 0 behind the last word
 
-Sentences are cut into the tokens of the Penn Treebank, between a <s> and a </s>. Words that have no vector
-are left out: where a file of vectors is named, those that it does not have, else those that no training
-sentence has. Pairs without a label, on which annotators disagreed, are left out too.
+Sentences are cut into the tokens of the Penn Treebank, between a <s> and a </s>. Words have their numbers
+in the order of their first use. Those without a vector are left out: where a file of vectors is named,
+those that it does not have, else those that no training sentence has. Pairs without a label, on which
+annotators disagreed, are left out too.
 """
 
 import contextlib
 import functools
+import hashlib
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,6 +22,7 @@ from pydantic import NonNegativeInt
 from lib.config import Section
 from lib.data import splits, tfds, word_vectors
 from lib.data.dataset import Dataset, Vocabulary
+from lib.data.word_vectors import WordVectors
 from lib.runtime.cache import kept
 from lib.runtime.files import replacing
 from lib.runtime.json_files import read_json, write_json
@@ -72,7 +75,7 @@ def load(name: str, split: str, data_dir: str, arguments: Arguments) -> Dataset:
     whole, rows = splits.parse(split, meta.sizes, f"'{name}'")
     image, label = (_array(folder, f"{whole}_{part}", mmap_mode="r") for part in ("words", "label"))
     vectors = _array(folder, "vectors") if meta.has_vectors else None
-    vocabulary = Vocabulary(meta.num_words, vectors)
+    vocabulary = Vocabulary(meta.num_words, vectors, meta.digest)
     return Dataset(image[rows], np.array(label[rows]), meta.num_classes, name=name, vocabulary=vocabulary)
 
 
@@ -83,6 +86,7 @@ class _Meta(Section):
     num_classes: int
     num_words: int
     has_vectors: bool
+    digest: str
 
 
 class _Sentences(NamedTuple):
@@ -148,7 +152,7 @@ def _prepare(builder, name: str, arguments: Arguments, meta: Path) -> None:
             whole[split] = _numbered(_pairs(builder, split, features, progress), numbers)
             train_words = train_words or len(numbers)
     found = word_vectors.read(arguments.vectors, numbers) if arguments.vectors else None
-    known = list(range(train_words)) if found is None else list(found.rows)
+    known = list(range(train_words)) if found is None else found.rows
     final = np.zeros(len(numbers), np.int32)
     final[known] = np.arange(1, len(known) + 1)
     packed = {split: _packed(s, final, arguments.max_words) for split, s in whole.items()}
@@ -163,6 +167,7 @@ def _prepare(builder, name: str, arguments: Arguments, meta: Path) -> None:
         num_classes=builder.info.features["label"].num_classes,
         num_words=len(known),
         has_vectors=found is not None,
+        digest=_digest(list(numbers), known, found),
     )
     print(f"{len(known):,} of {len(numbers):,} words are kept; the longest sentence has {t}")
     write_json(meta, facts.model_dump())
@@ -223,6 +228,14 @@ def _packed(sentences: _Sentences, final: np.ndarray, max_words: int) -> np.ndar
     packed = np.zeros((count, int(t)), np.int32)
     packed[sentence[inside], place[inside]] = numbers[inside]
     return packed.reshape(-1, 2, int(t))
+
+
+def _digest(words: list[str], known: list[int], found: WordVectors | None) -> str:
+    """Returns a digest of the words that are known, in their order, and of their vectors."""
+    digest = hashlib.sha256("\n".join(words[i] for i in known).encode())
+    if found is not None:
+        digest.update(found.vectors.tobytes())
+    return digest.hexdigest()[:16]
 
 
 def _save(meta: Path, name: str, array: np.ndarray) -> None:

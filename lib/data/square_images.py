@@ -47,7 +47,8 @@ class Arguments(Section):
 def cut(image: Any, arguments: Arguments) -> Any:
     """Returns the square of an image, TensorFlow's uint8 [h, w, c] to [size, size, c].
 
-    The longer side is rounded down to whole pixels, as the place of the square is.
+    The longer side is rounded down to whole pixels, and the place of the square to the nearest, half to
+    even, as torchvision's.
     """
     if not arguments.size:
         return image
@@ -55,6 +56,6 @@ def cut(image: Any, arguments: Arguments) -> Any:
     sides = tf.shape(image)[:2]
     sides = sides * arguments.shorter_side // tf.reduce_min(sides)
     resized = tf.image.resize(tf.cast(image, tf.float32), sides, antialias=True)
-    top, left = tf.unstack((sides - size) // 2)
+    top, left = tf.unstack(tf.cast(tf.round((sides - size) / 2), tf.int32))
     square = resized[top : top + size, left : left + size]
     return tf.cast(tf.round(square), tf.uint8)

@@ -129,7 +129,7 @@ def _unknown_set(name: str, known: list[str]) -> ConfigError:
     close = difflib.get_close_matches(name, [*_BUILT_IN, *known], n=1)
     hint = f"; did you mean '{close[0]}'?" if close else ""
     built_in = ", ".join(_BUILT_IN)
-    return ConfigError(f"no set '{name}'{hint} (known: {built_in}, and TFDS's image sets)", NAME)
+    return ConfigError(f"no set '{name}'{hint} (known: {built_in}, snli, and TFDS's image sets)", NAME)
 
 
 def _check_network() -> None:

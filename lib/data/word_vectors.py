@@ -4,6 +4,9 @@ Pennington, Socher, Manning, 'GloVe: Global Vectors for Word Representation', EM
 """
 
 import hashlib
+import itertools
+import re
+import statistics
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -14,13 +17,14 @@ from lib.errors import ConfigError
 from lib.runtime.progress import Progress
 
 _FIELD = "config.dataset.kwargs.vectors"
+_FIRST_LINES = 100  # that say how long vectors are
 
 
 class WordVectors(NamedTuple):
     """The vectors of some words.
 
     Attributes:
-      rows: the words' numbers, in the order of the file.
+      rows: the words' numbers, in their order.
       vectors: float32 [words, d], in that order.
     """
 
@@ -32,7 +36,7 @@ def stamp(path: str) -> str:
     """Returns a name that changes with the file; `learned` where none is named.
 
     Raises:
-      ConfigError: there is no such file, or its first line is not a word and numbers.
+      ConfigError: there is no such file, or it is not in that format.
     """
     if not path:
         return "learned"
@@ -43,8 +47,7 @@ def stamp(path: str) -> str:
             "empty: the network learns its own",
             _FIELD,
         )
-    with file.open("rb") as lines:
-        _vector(path, 1, lines.readline().partition(b" ")[2], 0)
+    _length(path)
     status = file.stat()
     return hashlib.sha256(str((file, status.st_size, status.st_mtime_ns)).encode()).hexdigest()[:16]
 
@@ -57,10 +60,10 @@ def read(path: str, numbers: Mapping[str, int]) -> WordVectors:
       numbers: of the words.
 
     Raises:
-      ConfigError: a line has no vector or one of another length, or the file has none of the words.
+      ConfigError: a line has no vector, or a shorter one, or the file has none of the words.
     """
     file = Path(path).expanduser()
-    rows, vectors = {}, []
+    rows, vectors, d = {}, [], _length(path)
     progress = Progress(file.stat().st_size, unit="byte", label=file.name)
     try:
         with file.open("rb") as lines:
@@ -69,19 +72,40 @@ def read(path: str, numbers: Mapping[str, int]) -> WordVectors:
                 progress.show({})
                 word, _, text = line.partition(b" ")
                 number = numbers.get(word.decode(errors="replace"))
-                if number is None or number in rows:
+                # A line with more than d numbers is of a word of several parts, which no set has.
+                if number is None or number in rows or len(text.split()) > d or _is_header(line):
                     continue
                 rows[number] = None
-                vectors.append(_vector(path, i, text, len(vectors[0]) if vectors else 0))
+                vectors.append(_vector(path, i, text, d))
     finally:
         progress.close()
     if not vectors:
         raise ConfigError(f"'{path}' has none of the set's {len(numbers):,} words", _FIELD)
-    return WordVectors(list(rows), np.stack(vectors))
+    order = np.argsort(list(rows))  # whatever the order of the file
+    return WordVectors(sorted(rows), np.stack(vectors)[order])
+
+
+def _length(path: str) -> int:
+    """Returns d, the length of vectors: what most of the first lines have behind their word.
+
+    Raises:
+      ConfigError: that is no number.
+    """
+    with Path(path).expanduser().open("rb") as lines:
+        first = [line for line in itertools.islice(lines, _FIRST_LINES) if not _is_header(line)]
+    d = statistics.mode([len(line.split()) - 1 for line in first] or [0])
+    if d < 1:
+        raise ConfigError(f"'{path}' is not in GloVe's format: a word and its numbers on each line", _FIELD)
+    return d
+
+
+def _is_header(line: bytes) -> bool:
+    """Tells whether a line says how many words of which length a file has, as word2vec's do."""
+    return re.fullmatch(rb"\d+ \d+\s*", line) is not None
 
 
 def _vector(path: str, line: int, text: bytes, d: int) -> np.ndarray:
-    """Returns the numbers of a line, float32 [d]; d of the first one is free.
+    """Returns the numbers of a line, float32 [d].
 
     Raises:
       ConfigError: they are no numbers, or not so many.
@@ -90,7 +114,6 @@ def _vector(path: str, line: int, text: bytes, d: int) -> np.ndarray:
         vector = np.array(text.split(), np.float32)
     except ValueError:
         vector = np.zeros(0, np.float32)
-    if not vector.size or not np.isfinite(vector).all() or (d and len(vector) != d):
-        expected = f"{d} numbers" if d else "numbers"
-        raise ConfigError(f"line {line} of '{path}' is not a word and {expected}", _FIELD)
+    if len(vector) != d or not np.isfinite(vector).all():
+        raise ConfigError(f"line {line} of '{path}' is not a word and {d} numbers", _FIELD)
     return vector

@@ -73,7 +73,10 @@ class SentencePairs(nn.Module):
         def uniform(key, shape, dtype):
             return jax.random.uniform(key, shape, dtype, -bound, bound)
 
-        first = {"kernel_init": uniform, "recurrent_kernel_init": uniform, "bias_init": uniform}
+        def sum_of_two(key, shape, dtype):  # as the published framework's two biases
+            return uniform(key, (2, *shape), dtype).sum(0)
+
+        first = {"kernel_init": uniform, "recurrent_kernel_init": uniform, "bias_init": sum_of_two}
         cells = [nn.OptimizedLSTMCell(self.hidden, param_dtype=seen.dtype, **first) for _ in range(2)]
         both = nn.Bidirectional(*map(nn.RNN, cells))
         states = both(seen, seq_lengths=is_word.sum(-1))

@@ -1,7 +1,7 @@
 """A run's folder, its work directory: where things are, who writes them, its config, status and states.
 
 config.json  status.json  checkpoints/<step>/  metrics/{train,epochs,eval}.jsonl  tensorboard/
-figures/*.png  *.npy (results)
+figures/*.png  *.npy (results)  words.json (of runs on sentences)
 """
 
 import contextlib

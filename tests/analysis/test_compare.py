@@ -127,9 +127,15 @@ def test_recorded_means_over_epochs_take_the_place_of_means_of_records(record, t
     assert frame["LossEpoch"].dropna().to_dict() == {21: 7.0, 41: 3.0}
     assert frame["AlphaEpoch"].dropna().to_dict() == {21: 0.7, 41: 0.3}
     assert frame["ValidLossEpoch"].dropna().to_dict() == {21: 5.0, 41: 4.0}
+    later = record("later", train=train, eval=held_out, epochs=epochs[1:])
+    means = compare.per_epoch(compare.read_curves([later])[0].records[0]).set_index("epoch")
+    np.testing.assert_allclose(means.loc[[1, 2], "loss"], [np.mean([10, 20, 21]), 3])
+    assert main(["compare", later, f"--csv={tmp_path / 'csv'}", f"--out={tmp_path / 'x.png'}"]) == 0
+    frame = pd.read_csv(tmp_path / "csv" / "later.csv").set_index("Iteration")
+    assert frame["LossEpoch"].dropna().to_dict() == {21: 17.0, 41: 3.0}
     without = record("without", train=train, eval=held_out)
     means = compare.per_epoch(compare.read_curves([without])[0].records[0]).set_index("epoch")
-    assert means.loc[2, "loss"] == np.mean([21, 30, 40, 41])
+    assert means.loc[2, "loss"] == np.mean([30, 40, 41])
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from conftest import small_config
 
 from eval import sampling
 from eval.networks import NETWORKS, UnloadedNetwork, inception, scoring_network
+from eval.networks.classifier_run import classifier_run
 from eval.networks.inception import ADDRESS, SIZE
 from eval.tfgan import tfgan_eval
 from experiments import catalogue, registry
@@ -190,6 +191,11 @@ def test_a_classifier_of_other_images_or_no_classifier_is_refused(make):
     with pytest.raises(ConfigError, match="is no classifier") as error:
         network("checkpoint", trainer.folder.path, GREY)
     assert error.value.field == "config.eval.network_path"
+    sentences = registry.validated(
+        small_config("gan/digits", "eval.network=checkpoint", "eval.classifier=classifier/snli")
+    )
+    with pytest.raises(ConfigError, match="classifies sentences; name a classifier of images"):
+        classifier_run(sentences, GREY)
     section = ("eval.network=checkpoint", "eval.classifier=classifier/digits")
     config = registry.validated(small_config("gan/digits", *section))
     with pytest.raises(

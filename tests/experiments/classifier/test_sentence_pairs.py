@@ -4,10 +4,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from conftest import small_config, trained
+from conftest import ROOT, refusal, small_config, states_equal, trained
 from tiny_snli import write_set, write_vectors
 
+from eval.main import main as eval_main
 from experiments import registry
+from experiments.main import main
 from lib.data import Dataset, DataSpec, Splits
 from lib.data.dataset import Vocabulary
 from lib.errors import ConfigError
@@ -89,14 +91,16 @@ def test_first_weights_are_uniform_around_zero():
     params = net.init(jax.random.key(0), inputs, train=False)["params"]
     for name, cell in params.items():
         bound = 1 / 20 if "LSTM" in name else 1 / np.sqrt(len(cell["kernel"]))
-        for x in jax.tree.leaves(cell):
-            assert np.abs(x).max() <= bound * (1 + 1e-6)
+        for path, x in jax.tree_util.tree_leaves_with_path(cell):
+            is_lstm_bias = "LSTM" in name and path[-1].key == "bias"  # a sum of two
+            assert np.abs(x).max() <= bound * (1 + is_lstm_bias) * (1 + 1e-6)
+            assert (np.abs(x).max() > bound) == is_lstm_bias
             if x.size > 1000:
                 np.testing.assert_allclose([x.mean(), x.std()], [0, bound / 3**0.5], atol=0.05 * bound)
 
 
 @pytest.mark.parametrize("has_vectors", [True, False])
-def test_a_run_trains_resumes_and_is_the_same_on_two_devices(make, tiny, has_vectors):
+def test_a_run_trains_and_is_the_same_on_two_devices(make, tiny, has_vectors):
     data, vectors = tiny
     args = ["classifier/snli", *SMALL, *data, *([vectors] if has_vectors else [])]
     one = trained(make(*args, workdir="one"))
@@ -111,6 +115,37 @@ def test_a_run_trains_resumes_and_is_the_same_on_two_devices(make, tiny, has_vec
     if has_vectors:
         np.testing.assert_array_equal(table, trainer.programs.data.train.vocabulary.vectors)
     assert trainer.programs.evaluate(trainer.programs.place(two)).keys() >= {"loss", "accuracy"}
+
+
+@pytest.mark.parametrize("has_vectors", [True, False])
+def test_a_run_that_was_stopped_goes_on_as_if_it_had_not_been(make, tiny, has_vectors):
+    data, vectors = tiny
+    args = ["classifier/snli", *SMALL, *data, *([vectors] if has_vectors else [])]
+    whole = trained(make(*args, workdir="whole"))
+    trained(make(*args, "num_steps=2", workdir="parts"))
+    assert states_equal(trained(make(*args, workdir="parts")), whole)
+
+
+def test_another_file_of_vectors_is_refused_and_another_path_is_not(tiny, tmp_path, monkeypatch, capsys):
+    data, _ = tiny
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "elsewhere").mkdir()
+    config, run = ROOT / "configs/classifier/snli.py", f"--workdir={tmp_path / 'run'}"
+    steps = ["num_steps=2", "log_every=1", "checkpoint_every=1", "eval_every=1"]
+    common = [f"--config={config}", run, *(f"--config.{o}" for o in [*SMALL, *data, *steps])]
+    assert main([*common, "--config.dataset.kwargs.vectors=glove.txt"]) == 0  # a path from here
+    evaluate = [f"--config.restore_path={tmp_path / 'run'}"]
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert eval_main(evaluate) == 0
+    lines = (tmp_path / "glove.txt").read_text().splitlines(keepends=True)
+    (tmp_path / "moved.txt").write_text("".join(lines[::-1]))
+    moved = f"--config.dataset.kwargs.vectors={tmp_path / 'moved.txt'}"
+    assert eval_main([*evaluate, moved]) == 0
+    (tmp_path / "moved.txt").write_text("".join([lines[0].replace("0", "5"), *lines[1:]]))
+    for program, arguments in ((eval_main, evaluate), (main, [*common, "--config.num_steps=3"])):
+        error = refusal(program, capsys, *arguments, moved)
+        assert "vectors are not those that the run in" in error
+        assert "config.dataset.kwargs.vectors" in error
 
 
 def test_it_learns_the_tiny_set(make, tiny):

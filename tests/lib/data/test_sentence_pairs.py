@@ -86,6 +86,25 @@ def test_words_without_a_vector_are_left_out(data_dir, vectors):
             assert not row[len(vectors_of) :].any()
 
 
+def test_the_order_of_a_file_does_not_matter_and_its_content_does(data_dir, vectors, tmp_path):
+    def loaded(lines: list[str]):
+        (tmp_path / "other.txt").write_text("".join(lines))
+        return load("snli", "train", str(data_dir), {"vectors": str(tmp_path / "other.txt")})
+
+    lines = vectors.read_text().splitlines(keepends=True)
+    first, turned, header, spaced = (
+        loaded(text) for text in (lines, lines[::-1], ["7 3\n", *lines], [". . 9 9 9\n", *lines])
+    )
+    for other in (turned, header, spaced):
+        np.testing.assert_array_equal(other.image, first.image)
+        np.testing.assert_array_equal(other.vocabulary.vectors, first.vocabulary.vectors)
+        assert other.words_digest == first.words_digest
+    changed = loaded([lines[0].replace("0", "5"), *lines[1:]])
+    assert changed.words_digest != first.words_digest
+    assert loaded(lines[1:]).words_digest not in (first.words_digest, changed.words_digest)
+    assert load("snli", "train", str(data_dir)).words_digest not in ("", first.words_digest)
+
+
 def test_slices_truncation_and_a_second_use_without_tensorflow(data_dir, monkeypatch):
     whole = load("snli", "train", str(data_dir))
     cut = load("snli", "train", str(data_dir), {"max_words": 4})
@@ -111,15 +130,15 @@ def test_damage_in_the_cache_is_made_good(data_dir, capsys):
     np.testing.assert_array_equal(again.image, whole)
 
 
-def test_files_of_vectors_that_are_none_are_refused(data_dir, tmp_path):
+def test_files_that_are_not_in_glove_s_format_are_refused(data_dir, tmp_path):
     def refused(text: str) -> str:
         (tmp_path / "bad.txt").write_text(text)
         return error_of("snli", "train", str(data_dir), {"vectors": str(tmp_path / "bad.txt")})
 
     assert "no file" in error_of("snli", "train", str(data_dir), {"vectors": "nowhere.txt"})
-    assert "line 2" in refused("A 1 2 3\nman 1 2\n")
+    assert "line 2" in refused("A 1 2 3\nman 1 2\nof 1 2 3\n")
     assert "line 1" in refused("A one two\n")
-    assert "line 1" in refused("A \n")
+    assert "GloVe's format" in refused("A\n")
     assert "line 1" in refused("A 1 nan\n")
     assert "none of the set's" in refused("Q 1 2\n")
     assert "config.dataset.kwargs.vectors" in refused("")

@@ -81,7 +81,7 @@ def test_batches_that_divide_an_epoch_and_such_that_do_not(train, batch_size, si
     assert_same(lines, expected(each, batch_size, size))
 
 
-def test_a_resumed_run_has_the_mean_since_it_was_resumed_and_no_line_twice(train):
+def test_a_resumed_run_has_no_line_of_the_epoch_in_which_it_was_and_none_twice(train):
     config = {"log_every": 4, "checkpoint_every": 4}
     each = records.read_training(train("each", log_every=1))
     metrics = train("run", num_steps=11, keep_checkpoints=9, **config)
@@ -91,8 +91,7 @@ def test_a_resumed_run_has_the_mean_since_it_was_resumed_and_no_line_twice(train
         (metrics.parent / "checkpoints" / str(step)).rename(metrics.parent / f"lost{step}")
     lines = records.read_epochs(train("run", **config))
     assert lines[0] == before[0]
-    assert_same(lines, [*expected(each, 8)[:1], *expected(each, 8, first=4)])
-    assert lines[1] != pytest.approx(before[1], rel=1e-3)
+    assert_same(lines, [line for line in expected(each, 8) if line["step"] != 6])
 
 
 def test_lines_of_steps_that_are_lost_are_dropped_also_where_none_are_written_any_more(train):
