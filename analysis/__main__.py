@@ -16,6 +16,7 @@ class Summary(NamedTuple):
 
 PICTURES = {
     "compare": Summary("RUN [RUN ...]", "learning rates and losses against epochs and iterations"),
+    "density": Summary("RUN", "all eigenvalues of a player's Hessian and Gauss-Newton matrix"),
     "eigengame": Summary("RUN [RUN ...]", "streaks and distances of EigenGame runs and of scikit-learn"),
     "local_error": Summary("", "the drift of updates, on both clocks"),
     "momentum": Summary("--config=FILE", "what momentum does to a toy game"),

@@ -1,4 +1,4 @@
-"""What momentum does to a game, for simultaneous and alternating SGD: `./run.sh plot momentum`.
+"""What momentum does to a game under two update rules of SGD: `./run.sh plot momentum`.
 
 Spectral radii, eigenvalues and phase portraits. Momentum b makes the state of a step (theta_t, theta_t -
 theta_{t-1}); the step x -> F(x) of this state converges locally iff the spectral radius of its Jacobian is
@@ -9,6 +9,7 @@ Gidel et al., 'Negative Momentum for Improved Game Dynamics', AISTATS 2019.
 
 import functools
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -26,9 +27,9 @@ from experiments.games.experiment import state_at_starts, step_all, walk
 from experiments.games.rates import make_rule
 from lib.command_line import parse
 from lib.config import apply_overrides, load_file, to_plain
-from lib.errors import ConfigError
+from lib.errors import ConfigError, lookup
 from lib.games.operators import update_jacobian
-from lib.games.updates import BoundRule, GameState
+from lib.games.updates import UPDATE_RULES, BoundRule, GameState
 from lib.pictures.colours import COLOURS
 from lib.pictures.figures import hide_upper_spines, new_figure
 
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 USAGE = """Draws what momentum does to a toy game (spectral radii, eigenvalues, portraits); prints a table.
 
   ./run.sh plot momentum [--config=FILE] [--config.FIELD=VALUE ...] [--rate=0.3] [--out=FILE]
+    [--updates=simultaneous,alternating]
 """
 UPDATES = ("simultaneous", "alternating")
 MOMENTA = np.linspace(-0.9, 0.9, 73)
@@ -63,6 +65,7 @@ def define(values: flags.FlagValues) -> None:
     """Defines the flags of this picture."""
     flags.DEFINE_string("config", None, "A toy game's; default: bilinear.", flag_values=values)
     flags.DEFINE_float("rate", 0.3, "Learning rate of all players.", flag_values=values)
+    flags.DEFINE_list("updates", ",".join(UPDATES), "Two update rules.", flag_values=values)
     define_out(values, "momentum.png")
 
 
@@ -70,7 +73,8 @@ def run(argv: list[str]) -> None:
     """Draws spectral radii, eigenvalues and phase portraits of a game against momentum, and prints a table.
 
     Raises:
-      ConfigError: unknown flags, a config of another experiment, or a rate that is not positive.
+      ConfigError: unknown flags, a config of another experiment, a rate that is not positive, or update
+        rules that are not two, not known, or no single map.
     """
     values, overrides = parse(argv, define, USAGE)
     if not 0 < values.rate < math.inf:
@@ -79,9 +83,19 @@ def run(argv: list[str]) -> None:
     config = registry.validated(apply_overrides(load_file(file), overrides))
     if config.experiment != "games":
         raise ConfigError(f"'{file}' is no toy game; use one of configs/games", "--config")
-    spectra = analyse(config.games, values.rate)
+    spectra = analyse(config.games, values.rate, _two_rules(values.updates))
     print(table(spectra))
     save(draw(config.games, values.rate, spectra), Path(values.out))
+
+
+def _two_rules(names: Sequence[str]) -> Sequence[str]:
+    """Checks the flag --updates."""
+    for name in names:
+        if not lookup(UPDATE_RULES, name, "--updates").stationary:
+            raise ConfigError(f"'{name}' makes another step each time: it has no one spectrum", "--updates")
+    if len(set(names)) != 2:
+        raise ConfigError(f"name two rules, not {len(set(names))}", "--updates")
+    return names
 
 
 def with_momentum(state: GameState, momentum: jax.Array | float) -> GameState:
@@ -97,6 +111,7 @@ def sgd_rule(section: GamesSection, updates: str, rate: float, momentum: float =
     """Builds SGD of one rate and momentum for all players of a section's game."""
     toy = section.as_toy()
     config = method(rate, updates, momentum, tuple(toy.sizes))
+    config.allow_unsound = True  # momentum where a rule looks ahead by plain steps
     return make_rule(toy, Method.model_validate(to_plain(config)), updates)
 
 
@@ -117,23 +132,24 @@ def eigenvalues(section: GamesSection, updates: str, rate: float, momenta: np.nd
         return np.linalg.eigvals(jax.jit(jax.vmap(jacobian))(jnp.asarray(momenta)))
 
 
-def analyse(section: GamesSection, rate: float) -> Spectra:
-    """Computes radii against momentum, and the eigenvalues at SHOWN."""
+def analyse(section: GamesSection, rate: float, rules: Sequence[str] = UPDATES) -> Spectra:
+    """Computes radii against momentum of two update rules, and the eigenvalues at SHOWN."""
     momenta, n = np.array([*MOMENTA, *SHOWN]), len(MOMENTA)
-    values = {updates: eigenvalues(section, updates, rate, momenta) for updates in UPDATES}
+    values = {updates: eigenvalues(section, updates, rate, momenta) for updates in rules}
     radii = {updates: np.abs(v[:n]).max(-1) for updates, v in values.items()}
     return Spectra(radii, {updates: v[n:] for updates, v in values.items()})
 
 
 def table(spectra: Spectra) -> str:
     """Formats where each kind of update is best, and whether it converges there."""
-    lines = []
+    lines, width = [], max(map(len, spectra.radii)) + 1
     for updates, radii in spectra.radii.items():
         best = radii.argmin()
         zero, stable = radii[np.abs(MOMENTA).argmin()], int((radii < 1 - 1e-9).sum())
         lines.append(
-            f"{updates:13} smallest spectral radius {radii[best]:.6f} at momentum {MOMENTA[best]:+.3f}; "
-            f"without momentum {zero:.6f}; below 1 for {stable} of {len(radii)} momenta"
+            f"{updates:{width}} smallest spectral radius {radii[best]:.6f} "
+            f"at momentum {MOMENTA[best]:+.3f}; without momentum {zero:.6f}; "
+            f"below 1 for {stable} of {len(radii)} momenta"
         )
     return "\n".join(lines)
 
@@ -143,9 +159,9 @@ def draw(section: GamesSection, rate: float, spectra: Spectra) -> "Figure":
     figure = new_figure(9.5, 9.2)
     axes = figure.subplots(3, 3)
     _draw_radii(axes[0, 0], spectra)
-    for axis, updates in zip(axes[0, 1:], UPDATES, strict=True):
+    for axis, updates in zip(axes[0, 1:], spectra.radii, strict=True):
         _draw_plane(axis, spectra.shown[updates], updates)
-    for row, updates in zip(axes[1:], UPDATES, strict=True):
+    for row, updates in zip(axes[1:], spectra.radii, strict=True):
         for axis, momentum in zip(row, SHOWN, strict=True):
             _draw_portrait(axis, section, updates, rate, momentum)
             axis.set_title(f"{updates}, momentum {momentum:g}", fontsize="medium")

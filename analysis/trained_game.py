@@ -1,8 +1,10 @@
 """A trained run as a point of its game, for analyses: its update rule, and a fixed batch."""
 
+import itertools
 from typing import Any
 
 import jax
+import numpy as np
 
 from experiments import registry
 from lib.data.pipeline import eval_batches
@@ -43,6 +45,15 @@ def first_examples(programs: Programs, n: int | None) -> Any:
     Raises:
       ConfigError: the split or the rule does not have n.
     """
+    return jax.tree.map(lambda x: x[0], first_batches(programs, n, 1))
+
+
+def first_batches(programs: Programs, n: int | None, m: int) -> Any:
+    """Returns the first m batches, leaves [m, ...], each as of `first_examples`.
+
+    Raises:
+      ConfigError: the split does not have so many, or the rule does not take n.
+    """
     experiment, train = programs.experiment, programs.data.train
     parts = experiment.batches_per_step
     n = programs.config.batch_size * parts if n is None else n
@@ -51,4 +62,7 @@ def first_examples(programs: Programs, n: int | None) -> Any:
         most = train.size - train.size % parts
         multiple = f", a multiple of {parts}" if parts > 1 else ""
         raise ConfigError(f"{n} does not fit; use {least} .. {most:,}{multiple}", "--examples")
-    return experiment.game.batch(next(eval_batches(train, n)))
+    if m * n > train.size:
+        raise ConfigError(f"{m} of {n:,} examples are too many; use at most {train.size // n}", "--batches")
+    batches = itertools.islice(eval_batches(train, n), m)
+    return jax.tree.map(lambda *x: np.stack(x), *map(experiment.game.batch, batches))

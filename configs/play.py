@@ -11,9 +11,17 @@ def play(players: Sequence[str], learning_rate: float) -> ConfigDict:
     """Returns the section of simultaneous SGD, nothing regularised."""
     section = ConfigDict()
     # simultaneous, alternating, runge_kutta_1, _2 (Heun's) and _4, extragradient, optimistic (past
-    # extragradient): lib/games/updates. All but alternating move both players at once.
+    # extragradient), anchored_extragradient, lookahead, lead, competitive, follow_the_ridge,
+    # local_symplectic_surgery: lib/games/updates. All but alternating move both players at once.
     section.updates = "simultaneous"
-    section.first_player = players[0]  # whose turn comes first when alternating
+    # extragradient: advance False, the optimisers' state with the extrapolation as well. optimistic:
+    # extrapolate "plain", or "optimizer". lookahead: every 5 steps of inner "simultaneous" ("alternating",
+    # "extragradient"), of whose way alpha 0.5 is kept. lead: alpha 0.3. competitive, follow_the_ridge:
+    # products 20, the most of a step. local_symplectic_surgery: regularization and damping 1e-4,
+    # products 50.
+    section.update_kwargs = ConfigDict()
+    # Whose turn comes first when alternating; who leads where the other follows the ridge.
+    section.first_player = players[0]
     # same, fresh: batches and latents of the stages of Runge-Kutta and extragradient updates
     section.stage_batches = "same"
     # shared: all players' gradients are of one batch and the same latents, from one forward pass; when

@@ -107,7 +107,7 @@ def apply_overrides(
     config = ml_collections.ConfigDict(config.to_dict())
     for override in overrides:
         field, text = override.removeprefix("--config.").split("=", 1)
-        if ".kwargs." in field and field.split(".")[-2] == "kwargs":
+        if field.split(".")[-2:-1] and field.split(".")[-2].endswith("kwargs"):
             _set_kwarg(config, field, text)
             continue
         _check_field(config, field)
@@ -212,7 +212,7 @@ def _parse_kwargs(section: ml_collections.ConfigDict, field: str, text: str) -> 
     Raises:
       ConfigError: the field is another kind of section, or the text is no dict.
     """
-    if field.split(".")[-1] != "kwargs":
+    if not field.split(".")[-1].endswith("kwargs"):
         raise ConfigError(f"a section: set its fields, {', '.join(section)}", f"config.{field}")
     try:
         return ml_collections.ConfigDict(dict(ast.literal_eval(text)))

@@ -38,11 +38,16 @@ def base(game: str, starts: Sequence[Sequence[float]], **kwargs) -> ConfigDict:
 
 
 def method(
-    learning_rate: float, updates: str = "simultaneous", momentum: float | None = None, players=PAIR
+    learning_rate: float,
+    updates: str = "simultaneous",
+    momentum: float | None = None,
+    players=PAIR,
+    **update_kwargs,
 ) -> ConfigDict:
-    """Returns SGD by an update rule, with the same rate and momentum for all players."""
+    """Returns SGD by an update rule and its arguments, with the same rate and momentum for all players."""
     section = play(players, learning_rate)
     section.updates = updates
+    section.update_kwargs = ConfigDict(update_kwargs)
     section.num_updates = ConfigDict(dict.fromkeys(players, 1))  # in a turn, when alternating
     if momentum is not None:
         for optimizer in section.optimizers.values():

@@ -17,7 +17,8 @@ def get_config():
     config = base("quadratic", [(1.0, 0.5, -0.5, 1.0)])
     config.num_steps = 300
     methods = config.games.methods
-    for rule in ("simultaneous", "alternating", "extragradient"):
+    curved = ("competitive", "follow_the_ridge", "local_symplectic_surgery")
+    for rule in ("simultaneous", "alternating", "extragradient", *curved):
         methods[rule] = method(RATE, rule)
     methods.sga = method(RATE)
     symplectic(methods.sga, 0.5)

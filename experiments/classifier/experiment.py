@@ -19,7 +19,7 @@ from lib.errors import ConfigError, within
 from lib.experiment import Batch, Experiment, GameView
 from lib.games import updates
 from lib.games.config import PLAYER
-from lib.games.game import Aux, Game
+from lib.games.game import Aux, Game, Head
 from lib.games.updates import GameState, Regularizers
 from lib.losses import hidden_l2
 from lib.runtime import streams
@@ -41,7 +41,8 @@ def build(config: ClassifierConfig, spec: DataSpec) -> Experiment:
             loss = losses.make(section.loss, spec.num_classes)
         with within("optimizer"):
             optimizer = {PLAYER: optimizers.from_config(section.optimizer)}
-    game = Game((PLAYER,), ClassifierGame(model, loss, section.l2))
+    losses_of = ClassifierGame(model, loss, section.l2)
+    game = Game((PLAYER,), losses_of, Head(losses_of.outputs, losses_of.of_outputs))
     nothing = Regularizers.none((PLAYER,))
     rule = updates.make(
         "simultaneous",
@@ -103,11 +104,19 @@ class ClassifierGame(NamedTuple):
     def __call__(self, params, net_state, batch: Batch, key: jax.Array):
         """Returns ({player: loss}, the new net_state and metrics); `key` is that of dropout."""
         logits, net_state = self.model.train(params[PLAYER], net_state, batch["image"], key)
-        loss = self.loss.train(logits, batch["label"]).mean()
+        values = self.of_outputs(logits, batch)
         if self.l2:
-            loss += hidden_l2(params[PLAYER], self.l2)
+            values[PLAYER] += hidden_l2(params[PLAYER], self.l2)
         accuracy = jnp.mean(logits.argmax(-1) == batch["label"])
-        return {PLAYER: loss}, Aux(net_state, {"accuracy": accuracy})
+        return values, Aux(net_state, {"accuracy": accuracy})
+
+    def outputs(self, params, net_state, batch: Batch, key: jax.Array) -> jax.Array:
+        """Returns the logits of training [b, classes]."""
+        return self.model.train(params[PLAYER], net_state, batch["image"], key)[0]
+
+    def of_outputs(self, logits: jax.Array, batch: Batch) -> dict[str, jax.Array]:
+        """Returns {player: loss} of logits."""
+        return {PLAYER: self.loss.train(logits, batch["label"]).mean()}
 
 
 def examples(batch: Batch) -> Batch:

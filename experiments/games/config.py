@@ -141,7 +141,8 @@ class GamesConfig(Run):
     def upgraded(cls, config: dict[str, Any]) -> dict[str, Any]:
         """Returns a config with the younger fields of its methods."""
         section = config["games"]
-        methods = {x: {"player_batches": "shared"} | method for x, method in section["methods"].items()}
+        younger = {"player_batches": "shared", "update_kwargs": {}}
+        methods = {x: younger | method for x, method in section["methods"].items()}
         return {**config, "games": {**section, "methods": methods}}
 
     @pydantic.model_validator(mode="after")

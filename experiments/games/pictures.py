@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 Trajectories = Mapping[str, np.ndarray]  # {label of a method: points [steps + 1, starts, d]}
-_COLUMNS = 3  # panels side by side
+_COLUMNS = 3  # panels side by side, at least
 _GRID = 200  # points of a line or on a side of a field
 _GREY = "0.75"
 _FLOW_STYLES = ("--", ":", "-.")
@@ -47,7 +47,7 @@ def distances(toy: Toy, points: np.ndarray) -> np.ndarray:
 
 def trajectories(section: GamesSection, toy: Toy, paths: Trajectories) -> "Figure":
     """Draws a panel for each method; flows that are asked for are drawn in that of their method."""
-    columns = min(_COLUMNS, len(paths))
+    columns = min(len(paths), max(_COLUMNS, math.ceil(math.sqrt(len(paths)))))
     rows = math.ceil(len(paths) / columns)
     legend_right = columns == 1  # too narrow for it below
     figure = new_figure(3.3 * columns + 2 * legend_right, 3.2 * rows + 0.4)

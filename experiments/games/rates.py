@@ -8,10 +8,11 @@ from lib.errors import within
 from lib.games import eigenvalues
 from lib.games.operators import update_jacobian
 from lib.games.toys import Toy
-from lib.games.updates import BoundRule
+from lib.games.updates import UPDATE_RULES, BoundRule
 from lib.optimizers.schedules import CONSTANT
 
 _FLOOR = 1e-6  # distances below are rounding
+_LINEAR = ("sgd", "sgd_complex")  # optimisers whose updates are linear in gradients
 
 
 def measured(distances: np.ndarray, limit: float) -> float:
@@ -42,10 +43,12 @@ def spectral_radius(section: GamesSection, label: str, equilibrium: np.ndarray) 
       equilibrium: [d], where the step's Jacobian is taken.
 
     Returns:
-      NaN for methods whose optimisers are not SGD: their rates adapt to gradients that vanish there.
+      NaN for methods whose steps are not one linear map there: of optimisers that adapt to gradients, which
+      vanish, of schedules, and of rules that are not stationary.
     """
     method = section.methods[label]
-    if any(o.name != "sgd" or o.schedule.name != CONSTANT for o in method.optimizers.values()):
+    linear = all(o.name in _LINEAR and o.schedule.name == CONSTANT for o in method.optimizers.values())
+    if not (linear and UPDATE_RULES[method.updates].stationary):
         return float("nan")
     with jax.enable_x64(True):
         toy = section.as_toy()

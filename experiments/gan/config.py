@@ -71,6 +71,6 @@ class GanConfig(Run):
             options = lookup(NETS, name, "config.gan.nets").options
             kwargs = options.without_defaults(older if name == "mlp" else {})
             section["nets"] = {"name": name, "kwargs": kwargs}
-        younger = {"player_batches": "shared", **Observed.nothing(PLAYERS)}
+        younger = {"player_batches": "shared", "update_kwargs": {}, **Observed.nothing(PLAYERS)}
         younger |= {"r1_penalty": 0.0, "r2_penalty": 0.0}
         return {**config, "gan": younger | section}

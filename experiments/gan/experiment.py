@@ -20,7 +20,7 @@ from lib.data import DataSpec
 from lib.data.pipeline import to_signed
 from lib.errors import lookup, within
 from lib.experiment import Batch, Experiment, GameView
-from lib.games.game import Game
+from lib.games.game import Game, Head
 from lib.games.regularizers import min_batch
 from lib.games.updates import BoundRule, GameState
 from lib.pictures.artefacts import Images
@@ -42,7 +42,8 @@ def build(config: GanConfig, spec: DataSpec) -> Experiment:
         gen_loss = lookup(losses.GEN, gan.gen_loss, "gen_loss")
     penalties = {"gradient": gan.gradient_penalty, "r1": gan.r1_penalty, "r2": gan.r2_penalty}
     penalties = {name: weight for name, weight in penalties.items() if weight}
-    game = Game(PLAYERS, GanLosses(pair, disc_loss, gen_loss))
+    losses_of = GanLosses(pair, disc_loss, gen_loss)
+    game = Game(PLAYERS, losses_of, Head(losses_of.outputs, losses_of.of_outputs))
     with within("config.gan"):
         rule = gan.as_rule(game, gan.averages, gan.diagnostics)
 

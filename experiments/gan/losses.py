@@ -41,11 +41,9 @@ class GanLosses(NamedTuple):
         Returns:
           ({player: loss}, the new net_state and metrics).
         """
-        latents = self.nets.latents(key, len(real))
-        fake, gen_state = self.nets.generate(params, net_state, latents, train=True)
-        disc, vectors, metrics = self.nets.discriminator(params, net_state)
-        on_real, on_fake = disc(real), disc(fake)
-        values = {"disc": self.disc(on_real, on_fake), "gen": self.gen(on_real, on_fake)}
+        disc, fake, logits, nets_state, metrics = self._passes(params, net_state, real, key)
+        on_real, on_fake = logits
+        values = self.of_outputs(logits, real)
         metrics |= {"real_logit": on_real.mean(), "fake_logit": on_fake.mean()}
         weights = net_state[PENALTIES]
         if "gradient" in weights:
@@ -55,4 +53,20 @@ class GanLosses(NamedTuple):
                 metrics[f"{name}_penalty"] = zero_centred_penalty(disc, x)
         for name, weight in weights.items():
             values["disc"] += weight * metrics[f"{name}_penalty"]
-        return values, Aux({"disc": vectors, "gen": gen_state, PENALTIES: weights}, metrics)
+        return values, Aux({**nets_state, PENALTIES: weights}, metrics)
+
+    def outputs(self, params, net_state, real: jax.Array, key: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """Returns the logits of real data and of samples, [b] each."""
+        return self._passes(params, net_state, real, key)[2]
+
+    def of_outputs(self, logits: tuple[jax.Array, jax.Array], real: jax.Array) -> dict[str, jax.Array]:
+        """Returns {player: loss}, without penalties, of both logits."""
+        del real
+        return {"disc": self.disc(*logits), "gen": self.gen(*logits)}
+
+    def _passes(self, params, net_state, real: jax.Array, key: jax.Array):
+        """Returns (D, samples, logits of real data and of these, the networks' new state, metrics)."""
+        latents = self.nets.latents(key, len(real))
+        fake, gen_state = self.nets.generate(params, net_state, latents, train=True)
+        disc, vectors, metrics = self.nets.discriminator(params, net_state)
+        return disc, fake, (disc(real), disc(fake)), {"disc": vectors, "gen": gen_state}, metrics

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import pydantic
 
 from lib import optimizers
-from lib.config import Section
+from lib.config import Section, validate
 from lib.errors import ConfigError, nearest, within
 from lib.games import diagnostics
 from lib.games.averages import NO_AVERAGES, Averaging
@@ -18,7 +18,7 @@ from lib.games.drift import Clock, Coefficients
 from lib.games.game import Game
 from lib.games.regularizers import Estimator, active_terms
 from lib.games.updates import UPDATE_RULES, BoundRule, Options, Regularizers, Weights, make
-from lib.schema import OptimizerSection
+from lib.schema import OptimizerSection, Scalar
 
 PLAYER = "model"  # the player of games that have one
 PerPlayer = dict[str, Coefficients]
@@ -88,6 +88,7 @@ class Play(Section):
     """Base of the sections that say how players move."""
 
     updates: Literal[tuple(UPDATE_RULES)]
+    update_kwargs: dict[str, Scalar]
     first_player: str
     stage_batches: Literal["same", "fresh"]
     player_batches: Literal["shared", "separate"]
@@ -119,6 +120,7 @@ class Play(Section):
             num_updates=num_updates,
             fresh=self.stage_batches == "fresh",
             separate=self.player_batches == "separate",
+            arguments=validate(UPDATE_RULES[self.updates].arguments, self.update_kwargs, "update_kwargs"),
         )
 
     @property
@@ -165,10 +167,12 @@ class Play(Section):
     def _rule_reads_its_options(self):
         """Checks that no option is set that the update rule would ignore."""
         rule = UPDATE_RULES[self.updates]
+        arguments = self.as_options().arguments  # refuses those that are not the rule's
         neutral = {field: (n, 1) for field, n in self.turns().items()}
-        neutral["first_player"] = (self.first_player, self.players[0])
+        if not rule.has_leader:
+            neutral["first_player"] = (self.first_player, self.players[0])
         for field, (value, default) in neutral.items():
-            if not rule.in_turn and value != default:
+            if not rule.takes_turns(arguments) and value != default:
                 raise ConfigError(
                     f"'{self.updates}' moves all players at once; set it to {default!r} or updates to "
                     "'alternating'",
@@ -192,7 +196,8 @@ class Play(Section):
     @pydantic.model_validator(mode="after")
     def _extrapolation_has_a_theory(self):
         """Checks that rules that extrapolate by plain gradient steps have plain SGD, or `allow_unsound`."""
-        if not UPDATE_RULES[self.updates].plain_ahead or self.allow_unsound:
+        rule = UPDATE_RULES[self.updates]
+        if not rule.looks_ahead_plainly(self.as_options().arguments) or self.allow_unsound:
             return self
         for x in self.not_plain_sgd():
             raise ConfigError(

@@ -21,6 +21,18 @@ class Aux(NamedTuple):
     metrics: Mapping[str, jax.Array]
 
 
+class Head(NamedTuple):
+    """What all losses are functions of, and these functions.
+
+    Attributes:
+      outputs: `(params, net_state, batch, key) -> outputs`: of the networks, such as logits.
+      losses: `(outputs, batch) -> {player: scalar}`, without penalties and regularisers.
+    """
+
+    outputs: Callable[[Params, NetState, Any, jax.Array], Any]
+    losses: Callable[[Any, Any], Mapping[str, jax.Array]]
+
+
 class Game(NamedTuple):
     """Players and their losses.
 
@@ -28,10 +40,12 @@ class Game(NamedTuple):
       players: names; a pytree of parameters for each stands under that name in Params.
       losses: `(params, net_state, batch, key) -> ({player: scalar}, Aux)`: one forward pass that all
         players share. Losses are means over this device's examples.
+      head: the same in two parts, for Gauss-Newton matrices; None: it is not known.
     """
 
     players: tuple[str, ...]
     losses: Callable[[Params, NetState, Any, jax.Array], tuple[Mapping[str, jax.Array], Aux]]
+    head: Head | None = None
 
 
 def gradients(

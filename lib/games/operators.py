@@ -40,6 +40,7 @@ import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
 
 from lib.games.updates import BoundRule, GameState
+from lib.runtime.devices import device_key
 
 
 class Operator(NamedTuple):
@@ -81,6 +82,42 @@ def hessian(rule: BoundRule, state: GameState, batch: Any, key: jax.Array, playe
     """
     apply = functools.partial(_hessian_product, rule, player, state, batch, key)
     return _operator(apply, state.params[player], symmetric=True)
+
+
+def gauss_newton(rule: BoundRule, state: GameState, batch: Any, key: jax.Array, player: str) -> Operator:
+    """Returns J^T H J of one player's own loss, a function of outputs, without regularisers.
+
+    J is the Jacobian of the outputs by the player's parameters, H the loss's Hessian by the outputs: the
+    Hessian without the curvature of the network, positive where the loss is convex. Args: as of
+    `game_jacobian`.
+
+    Raises:
+      ValueError: the game has no `head`.
+    """
+    if rule.dynamics.game.head is None:
+        raise ValueError("the outputs of this game are not known")
+    apply = functools.partial(_gauss_newton_product, rule, player, state, batch, key)
+    return _operator(apply, state.params[player], symmetric=True)
+
+
+def over_batches(make: Callable[[Any], Operator], batches: Any) -> Operator:
+    """Returns the mean of the operators of several batches: that of their mean loss.
+
+    Args:
+      make: `(batch) -> operator`.
+      batches: leaves [m, ...].
+    """
+    one = make(jax.tree.map(lambda x: x[0], batches))
+    (m,) = {len(leaf) for leaf in jax.tree.leaves(batches)}
+
+    @jax.jit
+    def apply(v: jax.Array) -> jax.Array:
+        def add(total: jax.Array, batch: Any) -> tuple[jax.Array, None]:
+            return total + make(batch).apply(v), None
+
+        return jax.lax.scan(add, jnp.zeros_like(v), batches)[0] / m
+
+    return one if m == 1 else one._replace(apply=apply)
 
 
 def update_jacobian(rule: BoundRule, state: GameState, batch: Any, key: jax.Array) -> Operator:
@@ -131,6 +168,22 @@ def _hessian_product(
     return _directional(jax.grad(evaluation.own_loss[player]), state.params[player], v)
 
 
+@functools.partial(jax.jit, static_argnums=(0, 1))
+def _gauss_newton_product(
+    rule: BoundRule, player: str, state: GameState, batch: Any, key: jax.Array, v: jax.Array
+) -> jax.Array:
+    """Returns the Gauss-Newton matrix of a player's loss times a flat vector."""
+    head, keys = rule.dynamics.game.head, jax.random.split(device_key(key))  # as of an evaluation
+    flat, unravel = ravel_pytree(state.params[player])
+
+    def outputs(p):
+        return head.outputs({**state.params, player: unravel(p)}, state.net_state, batch, keys[0])
+
+    at, pushed = jax.jvp(outputs, (flat,), (v,))
+    _, turned = jax.jvp(jax.grad(lambda o: head.losses(o, batch)[player]), (at,), (pushed,))
+    return jax.vjp(outputs, flat)[1](turned)[0]
+
+
 @functools.partial(jax.jit, static_argnums=0)
 def _update_product(
     rule: BoundRule, state: GameState, batch: Any, key: jax.Array, v: jax.Array
@@ -144,26 +197,29 @@ def _update_product(
 
 
 def _augmented(state: GameState) -> Any:
-    """Returns x: (params, {player: floating-point leaves of its optimiser}, memory)."""
-    floats = {x: list(filter(_is_float, leaves)) for x, leaves in _inner_leaves(state).items()}
-    return state.params, floats, state.memory
+    """Returns x: (params, floating-point leaves of each player's optimiser, and of the memory)."""
+    inner = {x: opt_state.inner_state for x, opt_state in state.opt_state.items()}
+    return state.params, {x: _floats(tree) for x, tree in inner.items()}, _floats(state.memory)
 
 
 def _with_augmented(state: GameState, augmented: Any) -> GameState:
     """Returns the state with another x."""
     params, floats, memory = augmented
     opt_state = {}
-    for x, leaves in _inner_leaves(state).items():
-        new = iter(floats[x])
-        leaves = [next(new) if _is_float(leaf) else leaf for leaf in leaves]
-        inner = jax.tree.unflatten(jax.tree.structure(state.opt_state[x].inner_state), leaves)
-        opt_state[x] = state.opt_state[x]._replace(inner_state=inner)
-    return state._replace(params=params, opt_state=opt_state, memory=memory)
+    for x, own in state.opt_state.items():
+        opt_state[x] = own._replace(inner_state=_with_floats(own.inner_state, floats[x]))
+    return state._replace(params=params, opt_state=opt_state, memory=_with_floats(state.memory, memory))
 
 
-def _inner_leaves(state: GameState) -> dict[str, list]:
-    """Returns {player: leaves of its optimiser's state, hyper-parameters left out}."""
-    return {x: jax.tree.leaves(opt_state.inner_state) for x, opt_state in state.opt_state.items()}
+def _floats(tree: Any) -> list:
+    """Returns the floating-point leaves of a tree."""
+    return list(filter(_is_float, jax.tree.leaves(tree)))
+
+
+def _with_floats(tree: Any, floats: list) -> Any:
+    """Returns a tree with other floating-point leaves."""
+    new = iter(floats)
+    return jax.tree.map(lambda leaf: next(new) if _is_float(leaf) else leaf, tree)
 
 
 def _is_float(leaf: Any) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import optax
 
 from lib.errors import ConfigError, nearest
-from lib.optimizers import alig, bpgrad, dal, dfw, hypergradient, l4, polyak, ultimate
+from lib.optimizers import alig, bpgrad, complex_momentum, dal, dfw, hypergradient, l4, polyak, ultimate
 from lib.optimizers.contrib import contrib_kinds, factories
 from lib.optimizers.kind import Kind
 
@@ -23,6 +23,7 @@ OWN: dict[str, Kind] = {
     "dfw": dfw.DFW,
     "l4_adam": l4.L4_ADAM,
     "l4_mom": l4.L4_MOM,
+    "sgd_complex": complex_momentum.SGD_COMPLEX,
     "polyak_sgd": polyak.POLYAK_SGD,
     "sps_max": polyak.SPS_MAX,
 }

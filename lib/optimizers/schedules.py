@@ -13,6 +13,7 @@ from lib.errors import ConfigError, nearest
 Schedule = Callable[[Any], jax.Array]
 
 CONSTANT = "constant"
+SLINGSHOT = "slingshot"
 
 
 def optax_schedules() -> dict[str, Callable[..., Schedule]]:
@@ -32,14 +33,14 @@ def make(name: str, kwargs: Mapping[str, Any]) -> Schedule:
     1: a schedule with a peak rises from 0 to 1, the others begin at 1.
 
     Args:
-      name: `constant` (the factor 1) or a public optax schedule.
+      name: `constant` (the factor 1), `slingshot`, or a public optax schedule.
       kwargs: the schedule's arguments. `boundaries_and_scales` is written as pairs (update, scale).
 
     Raises:
       ConfigError: an unknown schedule or argument, or values that the schedule refuses; of the field
         `name`, `kwargs` or `kwargs.<argument>`.
     """
-    schedules = {CONSTANT: _constant} | optax_schedules()
+    schedules = {CONSTANT: _constant, SLINGSHOT: _slingshot} | optax_schedules()
     if name not in schedules:
         raise ConfigError(f"unknown schedule '{name}'{nearest(name, schedules)}", "name")
     known = inspect.signature(schedules[name]).parameters
@@ -57,7 +58,7 @@ def make(name: str, kwargs: Mapping[str, Any]) -> Schedule:
     except Exception as error:  # optax refuses bad values in many ways
         text = str(error).splitlines()[0]
         raise ConfigError(f"'{name}' refuses {dict(kwargs)}: {text}", "kwargs") from error
-    if not 0 <= first < float("inf"):
+    if name != SLINGSHOT and not 0 <= first < float("inf"):
         raise ConfigError(f"'{name}' begins with the factor {first}; use one of at least 0", "kwargs")
     return schedule
 
@@ -65,3 +66,19 @@ def make(name: str, kwargs: Mapping[str, Any]) -> Schedule:
 def _constant() -> Schedule:
     """Returns the schedule of the factor 1."""
     return lambda count: 1.0
+
+
+def _slingshot(first: int = 1) -> Schedule:
+    """Returns the schedule of the factors 1 and -1 in turn, the first of them `first`.
+
+    Where two players of a game begin with opposite ones, the second step takes back what the first one did
+    to first order, and what is left attracts.
+
+    Shugart, Altschuler, 'Negative Stepsizes Make Gradient-Descent-Ascent Converge', 2025.
+
+    Raises:
+      ValueError: `first` is neither.
+    """
+    if first not in (1, -1):
+        raise ValueError("first must be 1 or -1")
+    return lambda count: jnp.where(count % 2, -first, first).astype(float)

@@ -44,6 +44,20 @@ def test_table_and_picture():
     assert all(axis.get_xlabel() and axis.get_ylabel() for axis in axes)
 
 
+def test_any_two_rules_can_be_named():
+    # With momentum b the eigenvalues of LEAD's step on the bilinear game are the roots of
+    # mu^2 - mu (1 + b - i (h + a)) + b - i a.
+    spectra = momentum.analyse(section("bilinear"), 0.1, ("lead", "optimistic"))
+    expected = [
+        np.abs(np.roots([1, -(1 + b - 1j * (0.1 + 0.3)), b - 0.3j])).max() for b in momentum.MOMENTA
+    ]
+    np.testing.assert_allclose(spectra.radii["lead"], expected, atol=1e-7)
+    assert [axis.get_title() for axis in momentum.draw(section("bilinear"), 0.1, spectra).axes[1:3]] == [
+        "lead: eigenvalues",
+        "optimistic: eigenvalues",
+    ]
+
+
 def test_precision_is_the_caller_s():
     bilinear = section("bilinear")
     momentum.eigenvalues(bilinear, "alternating", 0.1, np.zeros(1))
@@ -59,6 +73,9 @@ def test_bad_input(capsys, monkeypatch):
     for argument, message in (
         ("--rate=0", "--rate: 0 is no learning rate"),
         ("--rate=nan", "--rate: nan is no learning rate"),
+        ("--updates=lead", "--updates: name two rules, not 1"),
+        ("--updates=lead,lookahed", "did you mean 'lookahead'"),
+        ("--updates=lead,anchored_extragradient", "makes another step each time"),
         ("--config=configs/gan/digits.py", "'configs/gan/digits.py' is no toy game"),
         ("--config.games.kwargs.couplin=2.0", "config.games.kwargs.couplin: "),
     ):

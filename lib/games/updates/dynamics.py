@@ -142,6 +142,34 @@ class Dynamics:
             own_loss={x: loss for evaluation in each for x, loss in evaluation.own_loss.items()},
         )
 
+    def jacobian(
+        self, state: GameState, coefficients: Mapping[str, Coefficients], batch: Any, key: jax.Array
+    ) -> dict[str, Callable[[PerPlayer], Any]]:
+        """Returns {x: the linear map of moves {y: like theta_y} to sum_y (d v_x / d theta_y) move_y}.
+
+        Players that a move does not name stay. The batch is as of `evaluate_all`.
+        """
+        maps = {}
+        for x in self.game.players:
+
+            def own(params: PerPlayer, x: str = x) -> Any:
+                at = state._replace(params=params)
+                return self.evaluate_all(at, coefficients, batch, key).grads[x]
+
+            maps[x] = functools.partial(_of_moves, jax.linearize(own, dict(state.params))[1], state.params)
+        return maps
+
+    def interactions(
+        self, state: GameState, coefficients: Mapping[str, Coefficients], batch: Any, key: jax.Array
+    ) -> Callable[[PerPlayer], dict[str, Any]]:
+        """Returns the linear map of all players' moves to {x: the change of v_x by those of the others}."""
+        maps = self.jacobian(state, coefficients, batch, key)
+
+        def interact(moves: PerPlayer) -> dict[str, Any]:
+            return {x: of({y: m for y, m in moves.items() if y != x}) for x, of in maps.items()}
+
+        return interact
+
     def after_terms(self, state: GameState, batch: Any, key: jax.Array) -> dict[str, Any]:
         """Returns {player: gradient of its `rk_after` terms}, averaged over devices, of who has any.
 
@@ -211,6 +239,12 @@ class Dynamics:
         everybody = {**state.params, player: replicated(params)}
         losses, _ = self.game.losses(everybody, state.net_state, batch, key)
         return pmean(losses[player])
+
+
+def _of_moves(linear: Callable, params: PerPlayer, moves: PerPlayer) -> Any:
+    """Returns a linear map of all players' moves at those of some; the others do not move."""
+    zeros = {x: jax.tree.map(jnp.zeros_like, p) for x, p in params.items() if x not in moves}
+    return linear({**zeros, **moves})
 
 
 def add_terms(grads: PerPlayer, terms: PerPlayer) -> dict[str, Any]:

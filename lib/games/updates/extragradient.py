@@ -5,15 +5,39 @@ modification of the Arrow-Hurwicz method for search of saddle points', 1980; bot
 'A Variational Inequality Perspective on Generative Adversarial Networks', ICLR 2019.
 """
 
-from typing import Any
+import functools
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
 
+from lib.config import Section
 from lib.games.game import Params
 from lib.games.updates.dynamics import Dynamics, Step, extrapolate, split
 from lib.games.updates.rule import Options, UpdateRule
 from lib.games.updates.state import GameState
+
+
+class ExtragradientArguments(Section):
+    """Arguments of `Extragradient`.
+
+    Attributes:
+      advance: whether the extrapolation advances the optimisers' state as well, as that of the published
+        ExtraAdam does.
+    """
+
+    advance: bool = False
+
+
+class OptimisticArguments(Section):
+    """Arguments of `Optimistic`.
+
+    Attributes:
+      extrapolate: plain: by a plain gradient step. optimizer: by a step of the optimiser, which advances
+        its state, as that of the published past ExtraAdam does.
+    """
+
+    extrapolate: Literal["plain", "optimizer"] = "plain"
 
 
 class Extragradient(UpdateRule):
@@ -22,9 +46,10 @@ class Extragradient(UpdateRule):
     theta' = theta - h v(theta),    theta <- theta - h v(theta')
 
     with plain SGD; with others, for instance Adam, the extrapolation is their step, and leaves their state
-    alone.
+    alone unless `advance` says so.
     """
 
+    arguments = ExtragradientArguments
     stages = 2
 
     def build(self, dynamics: Dynamics, options: Options) -> Step:
@@ -43,6 +68,8 @@ class Extragradient(UpdateRule):
             extrapolated, _ = dynamics.apply(state, at_theta)
             ahead = state._replace(params=extrapolated.params)
             grads = dynamics.evaluate_all(ahead, coefficients, batches[1], keys[1]).grads
+            if options.arguments.advance:
+                state = state._replace(opt_state=extrapolated.opt_state)
             return dynamics.apply(state, at_theta._replace(grads=grads))
 
         return step
@@ -54,14 +81,16 @@ class Optimistic(UpdateRule):
     theta'_t = theta_t - h v(theta'_{t-1}),    theta_{t+1} = theta_t - h v(theta'_t)
     """
 
+    arguments = OptimisticArguments
     plain_ahead = True
 
     def build(self, dynamics: Dynamics, options: Options) -> Step:
-        """Builds the step; it reads no options.
+        """Builds the step.
 
         net_state is read and advanced, and losses are measured, at theta'.
         """
-        del options
+        if options.arguments.extrapolate == "optimizer":
+            return functools.partial(_step_by_optimizers, dynamics)
 
         def step(state: GameState, batch: Any, key: jax.Array):
             ahead = extrapolate(state.params, dynamics.rates(state), state.memory)
@@ -72,6 +101,21 @@ class Optimistic(UpdateRule):
 
         return step
 
+    def looks_ahead_plainly(self, arguments: OptimisticArguments) -> bool:
+        """Tells whether the extrapolation is a plain gradient step."""
+        return arguments.extrapolate == "plain"
+
     def memory(self, params: Params) -> Any:
-        """Returns v(theta'_{t-1}), zero before the first step."""
+        """Returns zeros: v(theta'_{t-1}), or the optimisers' last extrapolation, before the first step."""
         return jax.tree.map(jnp.zeros_like, dict(params))
+
+
+def _step_by_optimizers(dynamics: Dynamics, state: GameState, batch: Any, key: jax.Array):
+    """Takes a step whose extrapolation the optimisers have made after the last one, with its gradient."""
+    ahead = jax.tree.map(jnp.add, dict(state.params), state.memory)
+    there = state._replace(params=ahead)
+    evaluation = dynamics.evaluate_all(there, dynamics.coefficients(state), batch, key)
+    new, metrics = dynamics.apply(state, evaluation)
+    extrapolated, _ = dynamics.apply(new, evaluation)
+    move = jax.tree.map(jnp.subtract, extrapolated.params, new.params)
+    return new._replace(opt_state=extrapolated.opt_state, memory=move), metrics

@@ -13,12 +13,18 @@ from lib.games.averages import NO_AVERAGES, Averaging
 from lib.games.diagnostics import Diagnostic
 from lib.games.evaluated import evaluated
 from lib.games.game import Game, Params
+from lib.games.updates.anchored import AnchoredExtragradient
+from lib.games.updates.competitive import Competitive
 from lib.games.updates.dynamics import Dynamics, Step, split
 from lib.games.updates.euler import Alternating, Simultaneous
 from lib.games.updates.extragradient import Extragradient, Optimistic
+from lib.games.updates.lead import Lead
+from lib.games.updates.lookahead import Lookahead
+from lib.games.updates.ridge import FollowTheRidge
 from lib.games.updates.rule import BoundRule, Options, UpdateRule
 from lib.games.updates.runge_kutta import CLASSICAL, EULER, HEUN
 from lib.games.updates.state import GameState, Regularizers, Weights
+from lib.games.updates.surgery import LocalSymplecticSurgery
 from lib.optimizers import Optimizer
 
 UPDATE_RULES: dict[str, UpdateRule] = {
@@ -29,6 +35,12 @@ UPDATE_RULES: dict[str, UpdateRule] = {
     "runge_kutta_4": CLASSICAL,
     "extragradient": Extragradient(),
     "optimistic": Optimistic(),
+    "anchored_extragradient": AnchoredExtragradient(),
+    "lookahead": Lookahead(),
+    "lead": Lead(),
+    "competitive": Competitive(),
+    "follow_the_ridge": FollowTheRidge(),
+    "local_symplectic_surgery": LocalSymplecticSurgery(),
 }
 
 
@@ -55,6 +67,8 @@ def make(
     """
     rule = lookup(UPDATE_RULES, name, "updates")
     options = options or Options(game.players, dict.fromkeys(game.players, 1))
+    if options.arguments is None:
+        options = options._replace(arguments=rule.arguments())
     drift = functools.partial(rule.drift, options=options, clock=regularizers.clock)
     structure = regularizers.structure()
     dynamics = Dynamics(game, optimizers, structure, drift, options.separate, tuple(diagnostics))

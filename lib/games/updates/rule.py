@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import jax
 
+from lib.config import Section
 from lib.games import drift
 from lib.games.averages import averaged_states
 from lib.games.drift import Clock, Coefficients
@@ -23,12 +24,18 @@ class Options(NamedTuple):
       num_updates: {player: updates in one turn}.
       fresh: whether every stage sees a batch of its own.
       separate: whether every player sees a batch of its own.
+      arguments: of the rule, its `arguments` with the values of the config.
     """
 
     order: Sequence[str]
     num_updates: Mapping[str, int]
     fresh: bool = False
     separate: bool = False
+    arguments: Any = None
+
+
+class NoArguments(Section):
+    """Arguments of a rule that has none."""
 
 
 class BoundRule(NamedTuple):
@@ -64,18 +71,24 @@ class UpdateRule(abc.ABC):
     """An update rule: its facts, and how it is built.
 
     Attributes:
+      arguments: the class of its own arguments, whose fields have defaults.
       stages: gradients of the joint field in a step, which may see batches of their own.
       in_turn: players have turns, several updates each, in an order.
       rk_after: has a combined gradient that `rk_after` terms are added to.
       has_drift_theory: with plain SGD, `drift` of this rule is its discretisation drift. For others the
         multipliers multiply the coefficients of simultaneous updates, which their drift is not.
+      has_leader: the first player in the order leads, and the others follow.
+      stationary: whether all steps are one map of the state.
       plain_ahead: extrapolates by plain gradient steps, so that its theory is one of plain SGD.
     """
 
+    arguments: type[Section] = NoArguments
     stages: int = 1
     in_turn: bool = False
     rk_after: bool = False
     has_drift_theory: bool = False
+    has_leader: bool = False
+    stationary: bool = True
     plain_ahead: bool = False
 
     @abc.abstractmethod
@@ -86,6 +99,16 @@ class UpdateRule(abc.ABC):
         """Returns what the rule carries from step to step, before the first."""
         del params
         return {}
+
+    def takes_turns(self, arguments: Any) -> bool:
+        """Tells whether players have turns, with these arguments."""
+        del arguments
+        return self.in_turn
+
+    def looks_ahead_plainly(self, arguments: Any) -> bool:
+        """Tells whether the rule extrapolates by plain gradient steps, with these arguments."""
+        del arguments
+        return self.plain_ahead
 
     def batches_per_step(self, options: Options) -> int:
         """Returns how many batches a step takes, concatenated."""

@@ -6,16 +6,21 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from toys import KEY, NO_DATA, PLAYERS, both, make_rule
+from toys import KEY, NO_DATA, PLAYERS, both, make_rule, turns
 
 from lib import optimizers
 from lib.games import updates
 from lib.games.game import Aux, Game
 from lib.games.updates import UPDATE_RULES, Options, Regularizers
+from lib.games.updates.lookahead import LookaheadArguments
 from lib.runtime.devices import AXIS
 
+OPTIONS = {"lookahead": turns()._replace(arguments=LookaheadArguments(every=1))}  # divides the batch
 CASES = {
-    **{name: (name, {"momentum": -0.2, "explicit": both(0.1, 0.2, 0.3)}) for name in UPDATE_RULES},
+    **{
+        name: (name, {"momentum": -0.2, "explicit": both(0.1, 0.2, 0.3), "options": OPTIONS.get(name)})
+        for name in UPDATE_RULES
+    },
     **{f"{name}, sga": (name, {"sga": 0.4}) for name in ("simultaneous", "alternating")},
     **{f"runge_kutta_{n}, after": (f"runge_kutta_{n}", {"rk_after": both(0.1, 0.2)}) for n in (1, 4)},
 }
@@ -101,12 +106,16 @@ def test_a_game_of_one_player():
     def step_all(start):
         ends = {}
         for name in UPDATE_RULES:
-            rule = updates.make(name, game, optimizer, Regularizers.none(("model",)), options)
+            own = options._replace(arguments=OPTIONS[name].arguments) if name in OPTIONS else options
+            rule = updates.make(name, game, optimizer, Regularizers.none(("model",)), own)
             state, _ = rule.step(rule.init({"model": start}, {}), NO_DATA, KEY)
             ends[name] = state.params["model"]
         return ends
 
     ends = step_all(jnp.ones([]))
     assert set(ends) == set(UPDATE_RULES)
+    # With a symmetric Jacobian the second term of its direction is the first one.
+    assert 0.79 < ends.pop("local_symplectic_surgery") < 0.81
+    assert ends.pop("lookahead") == pytest.approx(0.95)  # half of its one inner step
     for name, end in ends.items():
         assert 0.89 < end < 0.92, name
