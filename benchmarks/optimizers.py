@@ -57,6 +57,7 @@ VARIANTS = {
     "DAL-1": Variant("dal", {}, "SGD"),
     "SGDN": Variant("sgd", {"momentum": 0.9, "nesterov": True}),
     "SGDN-HD": Variant("sgdn_hd", {"beta": 1e-3}, "SGDN"),
+    "SGD, complex momentum": Variant("sgd_complex", {}, "SGDN"),
     "ALI-G, momentum": Variant("alig", {"momentum": 0.9}, "SGDN"),
     "Adam": Variant("adam"),
     "Adam-HD": Variant("adam_hd", {"beta": 1e-7}, "Adam"),

@@ -102,8 +102,10 @@ def optimizer(name: str, learning_rate: float, **kwargs) -> ConfigDict:
     section.name = name
     section.learning_rate = learning_rate
     section.kwargs = ConfigDict(kwargs)  # such as momentum (may be negative) and nesterov of sgd
-    # A factor on learning_rate: constant, or any public optax schedule with its arguments. Unless they say
-    # otherwise it starts at 1 (where it has a peak: rises from 0 to 1); boundaries_and_scales are pairs.
+    # A factor on learning_rate: constant, harmonic (rises to 1 at warm_up_step 0, then scale / (t + shift),
+    # which is end_factor at end_step), slingshot (1 and -1 in turn, `first` 1), or any public schedule of
+    # optax with its arguments. Unless they say otherwise it starts at 1 (where it has a peak: rises from 0
+    # to 1); boundaries_and_scales are pairs.
     # Counted in this optimiser's own updates, of which a step may have several.
     section.schedule = named("constant")
     section.clip_norm = 0.0  # of the whole gradient, after clip_value; 0: not clipped

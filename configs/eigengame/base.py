@@ -11,8 +11,10 @@ def base() -> ConfigDict:
     config.experiment = "eigengame"
     config.dataset.eval_split = "train"  # captured variance and eigenvalues are those of the training rows
     section = config.eigengame = ConfigDict()
-    section.rule = "mu"  # mu (EigenGame Unloaded), alpha (EigenGame), oja (with QR), sanger (GHA)
+    # mu (EigenGame Unloaded), alpha (EigenGame), oja and krasulina (with QR), sanger (GHA)
+    section.rule = "mu"
     section.k = 16  # vectors, one player each; must divide by the number of devices
+    section.maximize = True  # False: the last components, of the smallest eigenvalues, the smallest first
     # What rows are centred by: none, data (their exact mean), online (the mean so far), or a .npy file with
     # one number for each feature.
     section.mean = "data"

@@ -1,6 +1,6 @@
 """The `cca` section of the config; configs/cca/base.py says what each field means."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import pydantic
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveInt
@@ -11,7 +11,8 @@ from lib.schema import OptimizerSection, Run
 
 
 class CcaSection(Section):
-    problem: Literal["cca", "pls"]
+    problem: Literal["cca", "pls", "mlr"]
+    estimator: Literal["unbiased", "biased"]
     k: PositiveInt
     split: NonNegativeInt
     epsilon: NonNegativeFloat
@@ -20,7 +21,7 @@ class CcaSection(Section):
 
     @pydantic.model_validator(mode="after")
     def _epsilon_fits(self):
-        if self.problem == "cca" and not self.epsilon:
+        if self.problem != "pls" and not self.epsilon:
             raise ConfigError(
                 "constant features have no correlation; use a number above 0, such as 0.001", "epsilon"
             )
@@ -31,3 +32,8 @@ class CcaSection(Section):
 
 class CcaConfig(Run):
     cca: CcaSection
+
+    @classmethod
+    def upgraded(cls, config: dict[str, Any]) -> dict[str, Any]:
+        """Returns a config with the younger fields."""
+        return {**config, "cca": {"estimator": "unbiased"} | dict(config["cca"])}

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from experiments.cca.config import CcaConfig
+from experiments.cca.config import CcaConfig, CcaSection
 from experiments.cca.correlations import captured, grams, quotients
 from lib import eigengame, optimizers
 from lib.data import DataSpec
@@ -56,7 +56,7 @@ def build(config: CcaConfig, spec: DataSpec) -> Experiment:
             )
     with within("config.cca.optimizer"):
         optimizer = optimizers.from_config(section.optimizer, with_loss=False)
-    problem = problems.cca(p, section.epsilon) if section.problem == "cca" else problems.pls(p)
+    problem = _problem(section, p)
     components = spec.principal_components(d)
     exact = None
     if components.eigenvectors is not None:
@@ -119,7 +119,12 @@ class CcaGame:
         """Makes one step of the players."""
         del key
         *state, metrics = step(
-            self.problem, self.optimizer, *state, self.rows(batch), gamma=self.config.cca.gamma
+            self.problem,
+            self.optimizer,
+            *state,
+            self.rows(batch),
+            gamma=self.config.cca.gamma,
+            unbiased=self.config.cca.estimator == "unbiased",
         )
         return CcaState(*state), metrics
 
@@ -179,6 +184,13 @@ class CcaGame:
                 f"{b} rows make no two equal halves on each of the {n} devices; use {b + 2 * n - rest}",
                 "config.batch_size",
             )
+
+
+def _problem(section: CcaSection, p: int) -> Problem:
+    """Returns the problem that a section names, of a first view of p features."""
+    if section.problem == "pls":
+        return problems.pls(p)
+    return {"cca": problems.cca, "mlr": problems.mlr}[section.problem](p, section.epsilon)
 
 
 def split_features(shape: tuple[int, ...], split: int) -> tuple[np.ndarray, int]:

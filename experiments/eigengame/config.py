@@ -1,6 +1,6 @@
 """The `eigengame` section of the config; configs/eigengame/base.py says what each field means."""
 
-from typing import Literal
+from typing import Any, Literal
 
 import pydantic
 from pydantic import NonNegativeInt, PositiveInt
@@ -14,6 +14,7 @@ from lib.schema import OptimizerSection, Run
 class EigenGameSection(Section):
     rule: Literal[tuple(PCA_RULES)]
     k: PositiveInt
+    maximize: bool
     mean: str
     riemannian: bool
     groups: NonNegativeInt
@@ -34,3 +35,8 @@ class EigenGameSection(Section):
 
 class EigenGameConfig(Run):
     eigengame: EigenGameSection
+
+    @classmethod
+    def upgraded(cls, config: dict[str, Any]) -> dict[str, Any]:
+        """Returns a config with the younger fields."""
+        return {**config, "eigengame": {"maximize": True} | dict(config["eigengame"])}

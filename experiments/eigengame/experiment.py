@@ -51,7 +51,9 @@ def build(config: EigenGameConfig, spec: DataSpec) -> Experiment:
         raise ConfigError(f"{k} vectors of only {d} features; use at most {d}", "config.eigengame.k")
     with within("config.eigengame.optimizer"):
         optimizer = optimizers.from_config(section.optimizer, with_loss=False)
-    mean, exact = first_mean(section.mean, spec, d, k, section.exact_limit)
+    mean, exact = first_mean(section.mean, spec, d, k if section.maximize else d, section.exact_limit)
+    if exact is not None and not section.maximize:
+        exact = exact.bottom(k)
     on_training_rows = config.dataset.eval_split == config.dataset.train_split
     game = PcaGame(section, spec.image_shape, optimizer, mean, exact, on_training_rows)
     return Experiment(
@@ -77,7 +79,8 @@ class PcaGame:
       shape: (h, w, c) of images, or (d,).
       optimizer: of each player.
       mean: what rows are centred by at first, [d].
-      exact: the components of the training rows; None where they are not known.
+      exact: the components of the training rows, in the order in which they are sought; None where they
+        are not known.
       on_training_rows: whether evaluation is on the training rows.
     """
 
@@ -111,6 +114,7 @@ class PcaGame:
             rows - mean.value[None],
             riemannian=self.section.riemannian,
             groups=self.section.groups,
+            maximize=self.section.maximize,
         )
         return EigenState(vectors, opt_state, mean), metrics
 

@@ -38,6 +38,14 @@ class PrincipalComponents(NamedTuple):
             return self
         return self._replace(eigenvalues=self.eigenvalues[:m], eigenvectors=self.eigenvectors[:m])
 
+    def bottom(self, m: int) -> "PrincipalComponents":
+        """Returns only the last m of all d pairs, the last one first."""
+        if self.eigenvalues is None:
+            return self
+        return self._replace(
+            eigenvalues=self.eigenvalues[::-1][:m], eigenvectors=self.eigenvectors[::-1][:m]
+        )
+
 
 def exact_pca(
     dataset: Dataset, k: int, centre: np.ndarray | None = None, largest_d: int = LARGEST_D

@@ -52,8 +52,8 @@ def comparison(vectors: jax.Array, exact: jax.Array) -> dict[str, jax.Array]:
 def largest_error(quotients: np.ndarray, eigenvalues: np.ndarray) -> float:
     """Returns the largest relative error of Rayleigh quotients; both [k].
 
-    Eigenvalues that float32 cannot distinguish from 0 beside the first do not count.
+    Eigenvalues that float32 cannot distinguish from 0 beside the largest do not count.
     """
-    above_rounding = eigenvalues > np.finfo(np.float32).eps * eigenvalues[0]
+    above_rounding = eigenvalues > np.finfo(np.float32).eps * eigenvalues.max()
     errors = np.abs(quotients[above_rounding] / eigenvalues[above_rounding] - 1)
     return np.max(errors, initial=0)

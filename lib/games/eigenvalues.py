@@ -56,6 +56,44 @@ def eigenvalues(
     return values[np.argsort(order, kind="stable")][:k]
 
 
+def top_eigenpairs(
+    operator: Operator, k: int, *, tolerance: float = 0.0, restarts: int = 300, seed: int = 0
+) -> tuple[np.ndarray, np.ndarray]:
+    """Computes the k largest eigenvalues of a symmetric operator, the largest first, with eigenvectors.
+
+    Args:
+      k: at most n. Other arguments: as of `eigenvalues`.
+
+    Returns:
+      (values [k], eigenvectors of norm 1 as rows [k, n]), float64.
+
+    Raises:
+      ValueError: the operator is not known to be symmetric.
+      FloatingPointError: a product is not finite.
+      ArpackNoConvergence: not all have converged.
+    """
+    if not operator.symmetric:
+        raise ValueError("eigenvectors are those of symmetric operators")
+    if k >= operator.size - 1:
+        values, vectors = np.linalg.eigh(_finite(dense(operator)))
+    else:
+        from scipy.sparse import linalg  # here: a run that needs no scipy starts sooner
+
+        n = operator.size
+        linear = linalg.LinearOperator((n, n), functools.partial(_product, operator), dtype=np.float64)
+        values, vectors = linalg.eigsh(
+            linear,
+            k,
+            which="LA",
+            v0=np.random.default_rng(seed).standard_normal(n),
+            ncv=min(n, max(2 * k + 1, 20)),
+            tol=tolerance or float(jnp.finfo(operator.dtype).eps),
+            maxiter=restarts,
+        )
+    order = np.argsort(-values, kind="stable")[:k]
+    return values[order], vectors[:, order].T
+
+
 def spectral_radius(values: np.ndarray) -> float:
     """Returns max |eigenvalue|."""
     return float(np.abs(values).max())

@@ -33,14 +33,15 @@ def make(name: str, kwargs: Mapping[str, Any]) -> Schedule:
     1: a schedule with a peak rises from 0 to 1, the others begin at 1.
 
     Args:
-      name: `constant` (the factor 1), `slingshot`, or a public optax schedule.
+      name: `constant` (the factor 1), `harmonic`, `slingshot`, or a public optax schedule.
       kwargs: the schedule's arguments. `boundaries_and_scales` is written as pairs (update, scale).
 
     Raises:
       ConfigError: an unknown schedule or argument, or values that the schedule refuses; of the field
         `name`, `kwargs` or `kwargs.<argument>`.
     """
-    schedules = {CONSTANT: _constant, SLINGSHOT: _slingshot} | optax_schedules()
+    own = {CONSTANT: _constant, "harmonic": _harmonic, SLINGSHOT: _slingshot}
+    schedules = own | optax_schedules()
     if name not in schedules:
         raise ConfigError(f"unknown schedule '{name}'{nearest(name, schedules)}", "name")
     known = inspect.signature(schedules[name]).parameters
@@ -66,6 +67,27 @@ def make(name: str, kwargs: Mapping[str, Any]) -> Schedule:
 def _constant() -> Schedule:
     """Returns the schedule of the factor 1."""
     return lambda count: 1.0
+
+
+def _harmonic(end_step: int, end_factor: float, warm_up_step: int = 0) -> Schedule:
+    """Returns the schedule of EigenGame's published examples: scale / (t + shift) after a linear warm-up.
+
+    It is 1 at warm_up_step and end_factor at end_step.
+
+    Raises:
+      ValueError: the steps or the factor do not fit.
+    """
+    if not 0 <= warm_up_step < end_step:
+        raise ValueError("warm_up_step must be 0 or more, and below end_step")
+    if not 0 < end_factor < 1:
+        raise ValueError("end_factor must be between 0 and 1")
+    shift = (end_step * end_factor - warm_up_step) / (1 - end_factor)
+
+    def factor(count: Any) -> jax.Array:
+        decayed = (warm_up_step + shift) / (jnp.asarray(count) + shift)
+        return jnp.where(count < warm_up_step, count / max(warm_up_step, 1), decayed)
+
+    return factor
 
 
 def _slingshot(first: int = 1) -> Schedule:

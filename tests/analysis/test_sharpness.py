@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from conftest import refusal, small_config
+from jax.flatten_util import ravel_pytree
 from small_runs import TINY_CLASSIFIER, save_points, write_run
 
 from analysis import sharpness, trained_game
@@ -52,6 +53,29 @@ def test_sharpness_of_every_checkpoint_is_that_of_the_dense_hessian(folder, tmp_
     assert main(["sharpness", str(folder.path), f"--out={tmp_path / 'x.png'}"]) == 0
     assert capsys.readouterr().out.splitlines()[-2].split()[-1] == "0"  # checkpoints above 2/h
     assert (tmp_path / "x.png").stat().st_size > 10_000
+
+
+def test_coefficients_and_shares_are_those_of_the_dense_hessian(folder, tmp_path):
+    (curve,) = sharpness.read_curves([folder.path], k=3)
+    (records,) = curve.records
+    programs = trained_game.open_game(folder)
+    batch = trained_game.first_examples(programs, None)
+    rule = programs.experiment.game.rule
+    for step in (1, 2):
+        _, state = folder.restore(programs.abstract_state(), step)
+        values, vectors = np.linalg.eigh(dense(game_jacobian(rule, state, batch, jax.random.key(0))))
+        coefficients = rule.dynamics.coefficients(state)
+        grads = rule.dynamics.evaluate(state, coefficients, batch, jax.random.key(0)).grads
+        flat = np.asarray(ravel_pytree(grads)[0], float)
+        shares = (vectors.T @ flat) ** 2 / (flat @ flat)
+        row = records[records["step"] == step].dropna(subset="sharpness").iloc[0]
+        for i in (1, 2, 3):
+            assert row[f"h lam {i}"] == pytest.approx(0.2 * values[-i], rel=1e-3)
+            assert row[f"share {i}"] == pytest.approx(shares[-i], abs=1e-3)
+        assert shares[-3:].sum() > 0.05
+    out = tmp_path / "x.png"
+    assert main(["sharpness", str(folder.path), "--k=3", f"--out={out}"]) == 0
+    assert out.stat().st_size > 10_000
 
 
 def test_checkpoints_at_or_above_the_edge_are_counted():

@@ -24,6 +24,7 @@ def step(
     rows: jax.Array,
     *,
     gamma: float,
+    unbiased: bool = True,
 ) -> tuple[jax.Array, Any, Auxiliary, dict[str, jax.Array]]:
     """Makes one step of this device's players on its rows of a batch.
 
@@ -35,6 +36,7 @@ def step(
       auxiliary: of this device's players.
       rows: [b, d], centred if they ought to be; b is even.
       gamma: the share of this batch in the running means.
+      unbiased: whether A and B of a direction are of different halves of the batch; else of all of it.
 
     Returns:
       (vectors, opt_state, auxiliary, {utility: the mean of u_i, learning_rate: its mean over players}).
@@ -42,7 +44,8 @@ def step(
     halves = products(problem, vectors, rows)
     p = whole_batch(halves)
     u = utility(p)
-    upwards = direction(halves, jax.tree.map(all_players, auxiliary))
+    parents = jax.tree.map(all_players, auxiliary)
+    upwards = direction(halves if unbiased else (p, p), parents)
     moved, opt_state, rate = ascend(optimizer, vectors, opt_state, upwards, -u)
     metrics = {"utility": pmean(jnp.mean(u)), "learning_rate": rate}
     return normalized(moved), opt_state, updated(auxiliary, p, gamma), metrics

@@ -6,6 +6,7 @@ for each player.
 
 mu (EigenGame Unloaded): Gemp et al., 'EigenGame Unloaded', ICLR 2022, equation 5 and algorithm 1.
 alpha (EigenGame): Gemp et al., 'EigenGame: PCA as a Nash Equilibrium', ICLR 2021, equations 6 and 7.
+krasulina: Tang, 'Exponentially convergent stochastic k-PCA without variance reduction', NeurIPS 2019.
 sanger: Sanger, 'Optimal unsupervised learning in a single-layer linear feedforward neural network', 1989.
 """
 
@@ -48,6 +49,14 @@ def sanger(p: Products) -> jax.Array:
     """
     penalized = p.players.parents + p.players.selves
     return p.cv - jnp.einsum("lk,kd->ld", penalized * p.gram, p.players.everybody)
+
+
+def krasulina(p: Products) -> jax.Array:
+    """Returns the direction of Krasulina's method for matrices: nothing of it lies in the players' span.
+
+    C v_i - sum_j (v_i^T C v_j) v_j, orthogonal to all v_j where these are orthonormal
+    """
+    return p.cv - jnp.einsum("lk,kd->ld", p.gram, p.players.everybody)
 
 
 def utility(p: Products) -> jax.Array:

@@ -41,13 +41,15 @@ class Products(NamedTuple):
     total_variance: jax.Array
 
 
-def products(vectors: jax.Array, rows: jax.Array, groups: int = 0) -> Products:
+def products(vectors: jax.Array, rows: jax.Array, groups: int = 0, *, maximize: bool = True) -> Products:
     """Returns the products of a batch's rows with all players' vectors.
 
     Args:
       vectors: [l, d], this device's players.
       rows: [b, d], this device's rows of the batch, centred if they ought to be.
       groups: g, which must divide the number of devices; 0: as many as there are devices.
+      maximize: False: the products of tr(C) I - C in the place of C. Its first eigenvectors are the last of
+        C, and it is a mean over rows as C is.
     """
     axis, players = split_axis(), Players.gathered(vectors)
     if axis is None:
@@ -55,7 +57,12 @@ def products(vectors: jax.Array, rows: jax.Array, groups: int = 0) -> Products:
         cv, gram = y.T @ rows / len(rows), y.T @ y / len(rows)
     else:
         cv, gram = _split(axis, players, rows, groups or jax.lax.axis_size(axis))
-    return Products(players, cv, gram, pmean(jnp.mean(jnp.sum(rows**2, 1))))
+    trace = pmean(jnp.mean(jnp.sum(rows**2, 1)))
+    if maximize:
+        return Products(players, cv, gram, trace)
+    inner = jnp.einsum("ld,kd->lk", vectors, players.everybody)
+    rest = (rows.shape[1] - 1) * trace
+    return Products(players, trace * vectors - cv, trace * inner - gram, rest)
 
 
 def _split(axis: str, players: Players, rows: jax.Array, g: int) -> tuple[jax.Array, jax.Array]:

@@ -48,5 +48,6 @@ PCA_RULES = {
     "mu": PcaRule(directions.mu, normalized, on_sphere=True),
     "alpha": PcaRule(directions.alpha, normalized, on_sphere=True),
     "oja": PcaRule(directions.reward, orthonormalized),
+    "krasulina": PcaRule(directions.krasulina, orthonormalized),
     "sanger": PcaRule(directions.sanger, unchanged),
 }

@@ -22,6 +22,7 @@ def step(
     *,
     riemannian: bool = False,
     groups: int = 0,
+    maximize: bool = True,
 ) -> tuple[jax.Array, Any, dict[str, jax.Array]]:
     """Makes one step of this device's players on its rows of a batch.
 
@@ -34,11 +35,12 @@ def step(
       rows: [b, d], centred if they ought to be.
       riemannian: project directions on the sphere's tangent space; for rules `on_sphere`.
       groups: see `lib.eigengame.pca.products`.
+      maximize: whether the first components are sought, or the last: see there, too.
 
     Returns:
       (vectors, opt_state, {utility: sum_i u_i / E||x||^2, learning_rate: the mean over players}).
     """
-    p = products(vectors, rows, groups)
+    p = products(vectors, rows, groups, maximize=maximize)
     direction = rule.direction(p)
     return move(rule, optimizer, opt_state, p, tangential(direction, vectors) if riemannian else direction)
 

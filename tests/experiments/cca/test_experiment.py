@@ -104,6 +104,28 @@ def test_digits_have_eight_correlations(train):
     assert metrics["captured"] > 0.99
 
 
+def test_results_of_mlr_are_those_of_dense_matrices(train):
+    folder, metrics = train("cca.problem=mlr", "num_steps=40", "eval_every=40", "batch_size=64")
+    vectors, values, mean = (np.load(folder / f"{n}.npy") for n in ("eigenvectors", "eigenvalues", "mean"))
+    a, b = matrices(mean)
+    right = ~np.tile(np.arange(8) < 4, 8)
+    b[right] = b[:, right] = 0
+    b[right, right] = 1
+    np.testing.assert_allclose(np.einsum("kd,kd->k", vectors, vectors @ b), 1, rtol=1e-5)
+    np.testing.assert_allclose(values, np.einsum("kd,kd->k", vectors, vectors @ a), rtol=1e-4)
+    exact = scipy.linalg.eigvalsh(a, b)[::-1][:8]
+    assert metrics["eigenvalue_error"] == pytest.approx(np.abs(values / exact - 1).max(), rel=1e-3)
+
+
+def test_the_biased_estimator_moves_otherwise(train):
+    chosen = ("num_steps=4", "eval_every=4", "batch_size=16")
+    one, other = (
+        np.load(train(*chosen, f"cca.estimator={name}", workdir=name)[0] / "eigenvectors.npy")
+        for name in ("unbiased", "biased")
+    )
+    assert np.abs(one - other).max() > 1e-2
+
+
 def test_pls_runs_on_its_first_columns(train):
     folder, metrics = train("cca.problem=pls", "cca.epsilon=0.0", "cca.split=3", "cca.k=4")
     assert np.load(folder / "eigenvectors.npy").shape == (4, 64)

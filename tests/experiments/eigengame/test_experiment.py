@@ -48,6 +48,27 @@ def test_a_run_finds_the_known_spectrum_and_writes_it(make):
     np.testing.assert_allclose(written["eigenvalues"], source.eigenvalues[:4], rtol=0.1)
 
 
+@pytest.mark.parametrize("num_devices", [1, 2])
+def test_the_last_components_are_found_the_smallest_first(make, tmp_path, num_devices):
+    generator = np.random.default_rng(0)
+    basis = np.linalg.qr(generator.standard_normal((5, 5)))[0]
+    spectrum = np.array([4.0, 3.0, 2.0, 1.0, 0.25])
+    rows = np.linalg.qr(generator.standard_normal((64, 5)))[0]
+    rows = np.linalg.qr(rows - rows.mean(0))[0] * np.sqrt(64 * spectrum) @ basis
+    np.save(tmp_path / "rows.npy", rows)
+    args = (f"dataset.name={tmp_path / 'rows.npy'}", "eigengame.k=2", "batch_size=64", "num_steps=1200")
+    args += ("eigengame.optimizer.learning_rate=0.05", "eigengame.maximize=False", *EVERY)
+    trainer = make("eigengame/digits", *args, num_devices=num_devices)
+    state = trained(trainer)
+    metrics = trainer.programs.evaluate(trainer.programs.place(state))
+    assert metrics["streak"] == 2
+    assert metrics["eigenvalue_error"] < 1e-3
+    written = np.load(trainer.folder.path / "eigenvalues.npy")
+    np.testing.assert_allclose(written, spectrum[:-3:-1], rtol=1e-3)
+    cosines = np.sum(np.load(trainer.folder.path / "eigenvectors.npy") * basis[:-3:-1], 1)
+    np.testing.assert_allclose(np.abs(cosines), 1, atol=1e-4)
+
+
 def with_mean(make, tmp_path, mean: str, **kwargs):
     """Returns the trainer of 64 rows of 5 features that are centred by a mean, and the rows."""
     rows = np.random.default_rng(0).standard_normal((64, 5)) + np.arange(5)

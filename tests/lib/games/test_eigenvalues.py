@@ -8,7 +8,14 @@ from toys import BILINEAR, KEY, NO_DATA, PLAYERS, both, initial, make_rule, toy_
 
 from lib import optimizers
 from lib.games import updates
-from lib.games.eigenvalues import balanced, dense, eigenvalues, spectral_radius, where_differentiable
+from lib.games.eigenvalues import (
+    balanced,
+    dense,
+    eigenvalues,
+    spectral_radius,
+    top_eigenpairs,
+    where_differentiable,
+)
 from lib.games.game import Aux, Game
 from lib.games.operators import Operator, game_jacobian, update_jacobian
 from lib.games.updates import Regularizers
@@ -167,3 +174,18 @@ def test_what_has_not_converged_is_left_out_with_a_warning():
 def test_an_unknown_end_of_the_spectrum():
     with pytest.raises(ValueError, match="which: unknown 'SI'; known: LM, LR, SR"):
         eigenvalues(Operator(3, lambda v: v, True, np.dtype(float)), which="SI")
+
+
+@pytest.mark.parametrize("k", [3, 16])  # by ARPACK, and from the dense matrix
+def test_top_eigenpairs_are_those_of_the_dense_matrix(k):
+    game, params = vector_game()
+    matrix = np.random.default_rng(7).normal(size=(17, 17))
+    matrix = matrix + matrix.T
+    operator = game_jacobian(rule_of(game, "sgd"), rule_of(game, "sgd").init(params, {}), None, KEY)
+    operator = operator._replace(apply=lambda v: jnp.asarray(matrix) @ v, symmetric=True)
+    values, vectors = top_eigenpairs(operator, k)
+    exact, basis = np.linalg.eigh(matrix)
+    np.testing.assert_allclose(values, exact[::-1][:k], atol=1e-10)
+    np.testing.assert_allclose(np.abs(np.sum(vectors * basis.T[::-1][:k], 1)), 1, atol=1e-8)
+    with pytest.raises(ValueError, match="symmetric"):
+        top_eigenpairs(operator._replace(symmetric=False), k)

@@ -110,6 +110,10 @@ def rates(optimizer, n):
         ("linear_schedule", {"end_value": 0.0, "transition_steps": 4}, [1, 0.75, 0.5, 0.25]),
         ("piecewise_constant_schedule", {"boundaries_and_scales": ((2, 0.2),)}, [1, 1, 0.2, 0.2]),
         ("warmup_constant_schedule", {"warmup_steps": 2}, [0, 0.5, 1, 1]),
+        ("harmonic", {"end_step": 2, "end_factor": 0.5}, [1, 2 / 3, 1 / 2, 2 / 5]),
+        ("harmonic", {"warm_up_step": 2, "end_step": 3, "end_factor": 0.5}, [0, 0.5, 1, 0.5]),
+        ("slingshot", {}, [1, -1, 1, -1]),
+        ("slingshot", {"first": -1}, [-1, 1, -1, 1]),
     ],
 )
 def test_a_schedule_is_a_factor_that_the_next_update_uses(name, kwargs, factors):
@@ -200,6 +204,10 @@ def test_a_scheduled_base_rate_stays_in_the_state():
         ("linear_schedule", {"end_valu": 1.0}, "kwargs.end_valu: 'linear_schedule' takes no such argument"),
         ("constant", {"end": 1.0}, "kwargs.end: "),
         ("linear_schedule", {"end_value": 1.0}, "kwargs: 'linear_schedule' refuses"),
+        ("harmonic", {"end_step": 2}, "kwargs: 'harmonic' refuses"),
+        ("harmonic", {"end_step": 2, "end_factor": 1.0}, "kwargs: 'harmonic' refuses"),
+        ("harmonic", {"end_step": 2, "end_factor": 0.1, "warm_up_step": 2}, "kwargs: 'harmonic' refuses"),
+        ("slingshot", {"first": 0}, "kwargs: 'slingshot' refuses"),
         ("constant_schedule", {"value": -1.0}, "kwargs: 'constant_schedule' begins with the factor -1.0"),
     ],
 )

@@ -30,12 +30,16 @@ def covariances(rows):
     return x.T @ x / N, y.T @ y / N, x.T @ y / N
 
 
-@pytest.mark.parametrize("problem", ("cca", "pls"))
+@pytest.mark.parametrize("problem", ("cca", "pls", "mlr"))
 def test_products_are_those_of_the_blocks(problem, rows):
     cxx, cyy, cxy = covariances(rows)
     a = np.block([[np.zeros((P, P)), cxy], [cxy.T, np.zeros((Q, Q))]])
-    b = scipy.linalg.block_diag(cxx, cyy) + 0.1 * np.eye(P + Q) if problem == "cca" else np.eye(P + Q)
-    multiply = problems.cca(P, 0.1) if problem == "cca" else problems.pls(P)
+    ridge = 0.1 * np.eye(P)
+    multiply, b = {
+        "cca": (problems.cca(P, 0.1), scipy.linalg.block_diag(cxx + ridge, cyy + 0.1 * np.eye(Q))),
+        "pls": (problems.pls(P), np.eye(P + Q)),
+        "mlr": (problems.mlr(P, 0.1), scipy.linalg.block_diag(cxx + ridge, np.eye(Q))),
+    }[problem]
     vectors = np.random.default_rng(1).standard_normal((K, P + Q))
     av, bv = multiply(jnp.asarray(vectors), jnp.asarray(rows))
     np.testing.assert_allclose(av, vectors @ a, rtol=1e-11, atol=1e-12)
@@ -81,6 +85,14 @@ def test_pls_finds_singular_values_of_the_cross_covariance(rows):
     np.testing.assert_allclose(
         pairs.eigenvalues, np.linalg.svd(covariances(rows)[2], compute_uv=False)[:K], rtol=1e-10
     )
+
+
+def test_mlr_finds_what_a_linear_regression_explains(rows):
+    x, y = rows[:, :P], rows[:, P:]
+    pairs = exact.exact_eigenpairs(problems.mlr(P, 1e-12), rows, K)
+    fitted = x @ np.linalg.lstsq(x, y, rcond=None)[0]
+    singular = np.linalg.svd(fitted, compute_uv=False) / np.sqrt(N)
+    np.testing.assert_allclose(pairs.eigenvalues, singular[:K], rtol=1e-8)
 
 
 def test_eigenpairs_of_a_set_stand_for_its_rows(rows, tmp_path, monkeypatch):

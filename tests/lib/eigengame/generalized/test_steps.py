@@ -259,3 +259,24 @@ def test_one_device_is_two(num_devices, vectors):
     np.testing.assert_allclose(carry[2].norm.reshape(K), auxiliary.norm, rtol=1e-9)
     for name, value in metrics.items():
         np.testing.assert_allclose(value, expected[name][-1], rtol=1e-10)
+
+
+def test_a_biased_step_has_all_factors_of_the_whole_batch(vectors):
+    rows = np.random.default_rng(9).standard_normal((B, D))
+    sgd = optimizers.make("sgd", 0.1, {})
+    auxiliary = initial_auxiliary(CCA, jnp.asarray(vectors), jnp.asarray(rows))
+    start = eigengame.initial_optimizers(sgd, jnp.asarray(vectors))
+    arguments = CCA, sgd, jnp.asarray(vectors), start, auxiliary, jnp.asarray(rows)
+    biased, unbiased = (step(*arguments, gamma=GAMMA, unbiased=u)[0] for u in (False, True))
+    a, b = map(np.asarray, CCA(jnp.asarray(vectors), jnp.asarray(rows)))
+    expected = []
+    for i, v in enumerate(vectors):
+        norm = v @ b[i]
+        up = norm * a[i] - (v @ a[i]) * b[i]
+        for j in range(i):
+            length = np.sqrt(vectors[j] @ b[j])
+            y, by = vectors[j] / length, b[j] / length
+            up -= (a[i] @ y) * (norm * by - (v @ by) * b[i])
+        expected.append(v + 0.1 * up)
+    np.testing.assert_allclose(biased, unit(np.array(expected)), rtol=1e-10, atol=1e-12)
+    assert np.abs(biased - unbiased).max() > 1e-3

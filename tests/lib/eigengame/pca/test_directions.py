@@ -12,7 +12,7 @@ from lib.eigengame.pca.products import products
 from lib.runtime import devices
 
 K, D, B = 4, 7, 12
-NAMES = ("reward", "mu", "alpha", "sanger", "utility")
+NAMES = ("reward", "mu", "alpha", "krasulina", "sanger", "utility")
 pytestmark = pytest.mark.usefixtures("float64")
 
 
@@ -61,6 +61,8 @@ def loops(name: str, v: np.ndarray, x: np.ndarray) -> np.ndarray:
             out.append(2 * c @ (v[i] - penalty))
         elif name == "sanger":
             out.append(c @ v[i] - sum((v[i] @ c @ v[j]) * v[j] for j in range(i + 1)))
+        elif name == "krasulina":
+            out.append(c @ v[i] - sum((v[i] @ c @ v[j]) * v[j] for j in range(len(v))))
         elif name == "utility":
             penalty = sum((v[i] @ c @ v[j]) ** 2 / (v[j] @ c @ v[j]) for j in parents)
             out.append(v[i] @ c @ v[i] - penalty)
@@ -109,6 +111,31 @@ def test_a_batch_without_variance_along_a_parent_has_no_penalty_for_it(rows):
     at_axes = on_one_device(np.eye(D)[:K], flat)
     for name in ("alpha", "utility"):
         assert np.isfinite(at_axes[name]).all()
+
+
+def test_products_of_the_last_components_are_those_of_the_flipped_matrix(vectors, rows):
+    c = rows.T @ rows / B
+    flipped = np.trace(c) * np.eye(D) - c
+    p = products(jnp.asarray(vectors), jnp.asarray(rows), maximize=False)
+    np.testing.assert_allclose(p.cv, vectors @ flipped, rtol=1e-12)
+    np.testing.assert_allclose(p.gram, vectors @ flipped @ vectors.T, rtol=1e-12, atol=1e-12)
+    assert p.total_variance == pytest.approx(np.trace(flipped))
+
+    @functools.partial(jax.pmap, axis_name=devices.AXIS, devices=jax.local_devices()[:2])
+    def on_two(v, x):
+        p = products(v, x, maximize=False)
+        return p.cv, p.gram
+
+    cv, gram = on_two(vectors.reshape(2, K // 2, D), rows.reshape(2, B // 2, D))
+    np.testing.assert_allclose(cv.reshape(K, D), p.cv, rtol=1e-12)
+    np.testing.assert_allclose(gram.reshape(K, K), p.gram, rtol=1e-12, atol=1e-12)
+
+
+def test_krasulina_moves_out_of_the_span_alone(rows):
+    basis = np.linalg.qr(np.random.default_rng(0).standard_normal((D, K)))[0].T
+    direction = on_one_device(basis, rows)["krasulina"]
+    assert np.abs(direction).max() > 0.1
+    np.testing.assert_allclose(direction @ basis.T, 0, atol=1e-12)
 
 
 @pytest.mark.parametrize("groups", (1, 2))

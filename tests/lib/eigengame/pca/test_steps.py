@@ -53,7 +53,7 @@ def transcribed(rule: str, v: np.ndarray, rows: np.ndarray, riemannian: bool) ->
         c = x.T @ x / len(x)
         direction = np.empty_like(v)
         for i in range(K):
-            parents = range(i + 1) if rule == "sanger" else range(i)
+            parents = range({"sanger": i + 1, "krasulina": K}.get(rule, i))
             if rule == "oja":
                 direction[i] = c @ v[i]
             elif rule == "alpha":
@@ -65,7 +65,7 @@ def transcribed(rule: str, v: np.ndarray, rows: np.ndarray, riemannian: bool) ->
                 direction[i] -= (direction[i] @ v[i]) * v[i]
         trace = MOMENTUM * trace + direction
         v = v + RATE * (MOMENTUM * trace + direction)
-        if rule == "oja":
+        if rule in ("oja", "krasulina"):
             for i in range(K):
                 v[i] -= v[:i].T @ (v[:i] @ v[i])
                 v[i] /= np.linalg.norm(v[i])
@@ -95,6 +95,10 @@ def test_the_equilibrium_is_the_eigenvectors(rule, start):
     for _ in range(1500 // STEPS):
         carry, metrics = run(rule, SGD, carry, rows, riemannian=False)
     vectors, exact = carry[0], jnp.eye(D)[:K]
+    if rule == "krasulina":  # its vectors do not turn within their span
+        assert eigengame.subspace_distance(jnp.asarray(start), exact) > 0.1
+        assert eigengame.subspace_distance(vectors, exact) < 1e-10
+        return
     assert eigengame.longest_streak(jnp.asarray(start), exact) == 0
     assert eigengame.longest_streak(vectors, exact) == K
     np.testing.assert_allclose(eigengame.angles(vectors, exact), 0, atol=1e-6)
