@@ -1,4 +1,4 @@
-"""The extreme eigenvalues of a trained run's game, update rule and Hessians, at one checkpoint.
+"""The extreme eigenvalues of a trained run's game, update rule and Hessians, at its checkpoints.
 
 On one fixed batch, the first examples of the training split, and one key: of the game's Jacobian at the
 parameters, with the regularisers that the rule adds; of the update's Jacobian on the augmented state; and
@@ -7,9 +7,9 @@ trajectories beside this one part from it.
 """
 
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -20,7 +20,9 @@ from analysis import trained_game
 from lib.errors import ConfigError
 from lib.games.eigenvalues import balanced, eigenvalues, where_differentiable
 from lib.games.operators import Operator, game_jacobian, hessian, update_jacobian
-from lib.runtime import run_folder
+from lib.runtime import checkpoints, run_folder
+from lib.runtime.programs import Programs
+from lib.runtime.run_folder import RunFolder
 
 # Of what is drawn; moduli near 1 must be told apart more finely. The largest in modulus converge soon,
 # those of an end of the spectrum may lie in a cluster: fewer of them.
@@ -64,10 +66,19 @@ class Spectrum(NamedTuple):
 
 
 def compute(restore_path: str, k: int, examples: int | None = None) -> Spectrum:
-    """Computes the spectrum of a checkpoint.
+    """Computes the spectrum of a checkpoint: a work directory's newest, or that of one step's folder.
+
+    Args, raises: as of `compute_all`.
+    """
+    folder, step = run_folder.find(restore_path)
+    return _of_steps(folder, [step], k, examples)[0]
+
+
+def compute_all(restore_path: str, k: int, examples: int | None = None) -> list[Spectrum]:
+    """Computes the spectra of all checkpoints that a run has kept, the oldest first.
 
     Args:
-      restore_path: a work directory, for its newest checkpoint, or one step's folder.
+      restore_path: a work directory.
       k: how many eigenvalues of the largest magnitude, at most; of the ends of the spectra a quarter.
       examples: of the batch; by default as many as a training step takes.
 
@@ -76,8 +87,22 @@ def compute(restore_path: str, k: int, examples: int | None = None) -> Spectrum:
         not fit, or products that are not finite or do not converge.
     """
     folder, step = run_folder.find(restore_path)
+    if step is not None:
+        raise ConfigError("names one step; name the run's folder for all of them", "config.restore_path")
+    if not (steps := checkpoints.steps(folder.checkpoints)):
+        raise ConfigError(f"no checkpoint in '{folder.path}'", "config.restore_path")
+    return _of_steps(folder, steps, k, examples)
+
+
+def _of_steps(
+    folder: RunFolder, steps: Sequence[int | None], k: int, examples: int | None
+) -> list[Spectrum]:
     programs = trained_game.open_game(folder)
     batch = trained_game.first_examples(programs, examples)
+    return [_of_step(programs, folder, step, k, batch) for step in steps]
+
+
+def _of_step(programs: Programs, folder: RunFolder, step: int | None, k: int, batch: Any) -> Spectrum:
     step, state = folder.restore(programs.abstract_state(), step)
     rule, key = programs.experiment.game.rule, jax.random.key(programs.config.seed)
     game = game_jacobian(rule, state, batch, key)

@@ -4,6 +4,7 @@
 update's with the unit circle.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,9 +27,10 @@ if TYPE_CHECKING:
 
 USAGE = """Draws, and prints, extreme eigenvalues of a trained run's game and of its update rule.
 
-  ./run.sh plot spectrum --config.restore_path=PATH [--k=20] [--examples=N] [--out=FILE]
+  ./run.sh plot spectrum --config.restore_path=PATH [--k=20] [--examples=N] [--all] [--out=FILE]
 
-PATH is a work directory, its checkpoints folder, or one step's folder.
+PATH is a work directory, its checkpoints folder, or one step's folder. With --all the spectra of all
+checkpoints that a run has kept, on one scale.
 """
 _RESTORE = "--config.restore_path="
 _NEAR = 4  # a bound beyond so many times what is drawn is named but not drawn
@@ -41,6 +43,7 @@ _OTHERS = {"ls": "", "marker": "x", "ms": 5, "color": COLOURS[1]}
 def define(values: flags.FlagValues) -> None:
     """Defines the flags of this picture."""
     flags.DEFINE_integer("k", 20, "How many eigenvalues of the largest magnitude.", flag_values=values)
+    flags.DEFINE_bool("all", False, "All checkpoints, not the newest.", flag_values=values)
     define_examples(values)
     define_out(values, "spectrum.png")
 
@@ -60,16 +63,40 @@ def run(argv: list[str]) -> None:
         raise ConfigError(f"name a run: ./run.sh plot spectrum {_RESTORE}PATH", "plot spectrum")
     if values.k < 1:
         raise ConfigError(f"{values.k} is no number of eigenvalues; use 1 or more", "--k")
-    spectrum = checkpoint_spectrum.compute(overrides[-1].removeprefix(_RESTORE), values.k, values.examples)
+    path = overrides[-1].removeprefix(_RESTORE)
+    if values.all:
+        spectra = checkpoint_spectrum.compute_all(path, values.k, values.examples)
+        print(table_of_all(spectra))
+        save(draw_all(spectra), Path(values.out))
+        return
+    spectrum = checkpoint_spectrum.compute(path, values.k, values.examples)
     print(table(spectrum))
     save(draw(spectrum), Path(values.out))
 
 
+def table_of_all(spectra: Sequence[Spectrum]) -> str:
+    """Formats magnitude, smallest real part, the update's radius and the curvatures of each checkpoint."""
+    tops = [f"Hessian, {player}" for player in spectra[0].hessians]
+    rows = [("", "largest |mu|", "smallest Re mu", "radius of the update", *tops)]
+    for spectrum in spectra:
+        numbers = (_magnitude(spectrum), spectrum.smallest.real.min(), _radius(spectrum))
+        tops = [hessian.top for hessian in spectrum.hessians.values()]
+        rows.append((spectrum.name, *(f"{number:.6g}" for number in (*numbers, *tops))))
+    return aligned(rows)
+
+
+def _radius(spectrum: Spectrum) -> float:
+    return spectral_radius(np.concatenate([spectrum.update, spectrum.moved]))
+
+
+def _magnitude(spectrum: Spectrum) -> float:
+    return np.abs([*spectrum.largest, *spectrum.smallest]).max()
+
+
 def table(spectrum: Spectrum) -> str:
     """Formats sizes, radii and curvatures, with the bounds within which flow and update are stable."""
-    radius = spectral_radius(np.concatenate([spectrum.update, spectrum.moved]))
+    radius, magnitude = _radius(spectrum), _magnitude(spectrum)
     smallest = spectrum.smallest.real.min()
-    magnitude = np.abs([*spectrum.largest, *spectrum.smallest]).max()
     rows = [
         ("", spectrum.name, "stable if", ""),
         ("parameters", f"{spectrum.sizes[0]:,}", "", ""),
@@ -101,6 +128,29 @@ def draw(spectrum: Spectrum) -> "Figure":
             frameon=False, fontsize="small", loc="upper center", bbox_to_anchor=(0.5, -0.13), ncols=2
         )
     figure.suptitle(spectrum.name, fontsize="medium")
+    return figure
+
+
+def draw_all(spectra: Sequence[Spectrum]) -> "Figure":
+    """Draws a column for each checkpoint: the game's eigenvalues above, the update's below; one scale."""
+    columns = len(spectra)
+    figure = new_figure(1.0 + 2.4 * columns, 5.6)
+    axes = figure.subplots(2, columns, squeeze=False, sharex="row", sharey="row")
+    game = [np.concatenate([s.largest, s.smallest]) for s in spectra]
+    update = [np.concatenate([s.moved, s.update]) for s in spectra]
+    circle = np.exp(1j * np.linspace(0, 2 * np.pi, 2000))
+    for (above, below), spectrum, mu, moved in zip(axes.T, spectra, game, update, strict=True):
+        above.plot(mu.real, mu.imag, **_LARGEST)
+        above.axvline(0, **_EDGE)
+        below.plot(moved.real, moved.imag, **_LARGEST)
+        below.plot(circle.real, circle.imag, **_EDGE)
+        above.set_title(spectrum.name.rpartition(", ")[2], fontsize="medium")
+        for axis in (above, below):
+            axis.set_xlabel("Re")
+            hide_upper_spines(axis)
+    for row, values, edge, what in zip(axes, (game, update), (0, 1), ("game", "update"), strict=True):
+        points = np.concatenate([*values, [edge]])
+        row[0].set(xlim=_limits(points.real), ylim=_limits(points.imag), ylabel=f"Im, of the {what}")
     return figure
 
 

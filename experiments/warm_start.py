@@ -94,7 +94,7 @@ def _carried(
         # The rate of one that chooses it is in its state: another config is another beginning.
         same = before.name == after.name and not (changed and kind_of(after.name).chooses_rate)
         opt_state[x] = choose(f"the optimiser of {x}", carried, new, same)
-    same_rule = theirs.get("updates") == ours.get("updates")
+    same_rule = all(theirs.get(field) == ours.get(field) for field in ("updates", "update_kwargs"))
     memory = choose("the memory of the update rule", old.memory, state.memory, same_rule)
     same_averages = not differences(theirs.averages, ours.averages)
     averages = choose("the averages", old.averages, state.averages, same_averages)

@@ -139,9 +139,9 @@ class CcaGame:
         return psum({name: (gram * count, count) for name, gram in means.items()})
 
     def eval_summary(self, means: dict[str, Any]) -> dict[str, Any]:
-        """Returns the sum of correlations and, on the training rows, how near they are to exact ones."""
+        """Returns the sum of correlations, each one, and on the training rows how near they are."""
         total = captured(means)
-        summary = {"total": total}
+        summary = {"total": total, **eigengame.of_each(quotients(means))}
         data = self.config.dataset
         if self.exact is not None and data.eval_split == data.train_split:
             summary["captured"] = total / self.exact.eigenvalues.sum()

@@ -133,8 +133,9 @@ class PcaGame:
         return psum({name: (value, mask.sum()) for name, value in sums.items()})
 
     def eval_summary(self, means: dict[str, Any]) -> dict[str, Any]:
-        """Returns the captured share of the variance and, on the training rows, the eigenvalues' error."""
+        """Returns the captured share of the variance, each vector's, and on training rows their error."""
         summary = {"captured_variance": means["captured"] / means["total"]}
+        summary |= eigengame.of_each(means["rayleigh"])
         if self.exact is not None and self.on_training_rows:
             exact = self.exact.eigenvalues[: self.section.k]
             summary["eigenvalue_error"] = eigengame.largest_error(means["rayleigh"], exact)

@@ -5,7 +5,14 @@ components, `generalized` for A v = lambda B v. Both build on `players` and `asc
 """
 
 from lib.eigengame.ascent import initial_optimizers, initial_vectors
-from lib.eigengame.metrics import angles, comparison, largest_error, longest_streak, subspace_distance
+from lib.eigengame.metrics import (
+    angles,
+    comparison,
+    largest_error,
+    longest_streak,
+    of_each,
+    subspace_distance,
+)
 from lib.eigengame.pca import PCA_RULES, PcaRule
 
 __all__ = [
@@ -17,5 +24,6 @@ __all__ = [
     "initial_vectors",
     "largest_error",
     "longest_streak",
+    "of_each",
     "subspace_distance",
 ]

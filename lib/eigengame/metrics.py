@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 STREAK_ANGLE = math.pi / 8  # Gemp et al., ICLR 2021, section 5
-_ANGLES = 16  # of so many vectors each angle is a metric of its own
+_EACH = 16  # of so many vectors each angle and each eigenvalue is a metric of its own
 
 
 def angles(vectors: jax.Array, exact: jax.Array) -> jax.Array:
@@ -45,8 +45,13 @@ def comparison(vectors: jax.Array, exact: jax.Array) -> dict[str, jax.Array]:
         "streak": longest_streak(vectors, exact),
         "subspace_distance": subspace_distance(vectors, exact),
         "largest_angle": each.max(),
-        **{f"angle/{i + 1:02}": angle for i, angle in enumerate(each[:_ANGLES])},
+        **{f"angle/{i + 1:02}": angle for i, angle in enumerate(each[:_EACH])},
     }
+
+
+def of_each(quotients: np.ndarray) -> dict[str, float]:
+    """Returns the Rayleigh quotients [k] of the first vectors by name."""
+    return {f"eigenvalue/{i + 1:02}": value for i, value in enumerate(quotients[:_EACH])}
 
 
 def largest_error(quotients: np.ndarray, eigenvalues: np.ndarray) -> float:

@@ -6,7 +6,7 @@ import pytest
 from conftest import on_a_device, refusal, small_config
 from small_runs import TINY_CLASSIFIER, save_points, write_run
 
-from analysis import checkpoint_spectrum, trained_game
+from analysis import checkpoint_spectrum, spectrum, trained_game
 from analysis.__main__ import main
 from lib.games.eigenvalues import dense
 from lib.games.operators import game_jacobian, hessian, update_jacobian
@@ -109,3 +109,19 @@ def test_a_run_is_opened_without_its_training_set_on_a_device(tmp_path):
     assert not on_a_device(images)
     placed = programs.replicate(images)
     assert on_a_device(images) and placed.shape == (997, 8, 8, 1)
+
+
+def test_all_checkpoints_are_drawn_on_one_scale(tmp_path, capsys):
+    folder = save_points(tmp_path / "run", *RUNS["gan"], steps=[1, 2])
+    spectra = checkpoint_spectrum.compute_all(str(folder.path), k=4)
+    assert [s.name.rpartition(" ")[2] for s in spectra] == ["1", "2"]
+    alone = checkpoint_spectrum.compute(str(folder.checkpoints / "1"), k=4)
+    assert_near(np.abs(spectra[0].largest), np.abs(alone.largest))
+    assert np.abs(np.abs(spectra[1].largest) - np.abs(alone.largest)).max() > 1e-4
+    above = spectrum.draw_all(spectra).axes[:2]
+    assert above[0].get_xlim() == above[1].get_xlim()
+    restore = f"--config.restore_path={folder.path}"
+    assert main(["spectrum", restore, "--all", "--k=4", f"--out={tmp_path / 'x.png'}"]) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 4  # a head, two checkpoints, the file
+    error = refusal(main, capsys, "spectrum", f"{restore}/checkpoints/1", "--all")
+    assert "names one step; name the run's folder" in error

@@ -41,8 +41,10 @@ class Lead(UpdateRule):
             coefficients, rates = dynamics.coefficients(state), dynamics.rates(state)
             evaluation = dynamics.evaluate_all(state, coefficients, batch, key)
             force = dynamics.interactions(state, coefficients, batch, key)(state.memory)
+            # A player whose rate is 0, as at the beginning of a warm-up, does not move.
+            weights = {x: jnp.where(h == 0, 0, alpha / jnp.where(h == 0, 1, h)) for x, h in rates.items()}
             grads = {
-                x: jax.tree.map(lambda v, f, h=rates[x]: v + alpha / h * f, g, force[x])
+                x: jax.tree.map(lambda v, f, w=weights[x]: v + w * f, g, force[x])
                 for x, g in evaluation.grads.items()
             }
             new, metrics = dynamics.apply(state, evaluation._replace(grads=grads))

@@ -6,6 +6,7 @@ Wang, Zhang, Ba, 'On Solving Minimax Optimization Locally: A Follow-the-Ridge Ap
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 from jax.scipy.sparse.linalg import gmres
 from pydantic import PositiveInt
 
@@ -46,7 +47,9 @@ class FollowTheRidge(UpdateRule):
             for y in followers:
                 turned = jacobian[y]({leader: grads[leader]})
                 answer, _ = gmres(lambda u, y=y: jacobian[y]({y: u}), turned, restart=most, maxiter=1)
-                ratio = rates[leader] / rates[y]
+                # A follower whose rate is 0, as at the beginning of a warm-up, does not move.
+                h = rates[y]
+                ratio = jnp.where(h == 0, 0.0, rates[leader] / jnp.where(h == 0, 1.0, h))
                 grads[y] = jax.tree.map(lambda v, a, r=ratio: v - r * a, grads[y], answer)
             return dynamics.apply(state, evaluation._replace(grads=grads))
 

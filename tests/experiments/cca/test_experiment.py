@@ -73,6 +73,7 @@ def test_results_are_those_of_dense_matrices(split, train):
     norm = np.einsum("kd,kd->k", vectors, vectors @ b)
     np.testing.assert_allclose(norm, 1, rtol=1e-5)
     np.testing.assert_allclose(values, np.einsum("kd,kd->k", vectors, vectors @ a), rtol=1e-4)
+    np.testing.assert_allclose([metrics[f"eigenvalue/{i + 1:02}"] for i in range(8)], values, rtol=1e-4)
     left = np.tile(np.arange(8) < 4, 8)
     w, z = vectors * left, vectors * ~left
     grams = {"cross": w @ a @ z.T, "first": w @ b @ w.T, "second": z @ b @ z.T}

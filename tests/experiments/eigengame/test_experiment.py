@@ -46,6 +46,8 @@ def test_a_run_finds_the_known_spectrum_and_writes_it(make):
     cosines = np.sum(written["eigenvectors"] * source.eigenvectors[:4], 1)
     np.testing.assert_allclose(np.abs(cosines), 1, atol=0.02)
     np.testing.assert_allclose(written["eigenvalues"], source.eigenvalues[:4], rtol=0.1)
+    each = [metrics[f"eigenvalue/{i:02}"] for i in (1, 2, 3, 4)]
+    np.testing.assert_allclose(each, written["eigenvalues"], rtol=1e-5)
 
 
 @pytest.mark.parametrize("num_devices", [1, 2])
@@ -148,7 +150,7 @@ def test_matrices_that_are_none_are_refused(make, tmp_path, matrix, message):
 def test_without_exact_components_there_are_the_other_metrics(make):
     trainer = make("eigengame/digits", "eigengame.exact_limit=10", "eigengame.k=2")
     metrics = trainer.programs.evaluate(trainer.programs.place(trainer.programs.init()))
-    assert set(metrics) == {"captured_variance"}
+    assert set(metrics) == {"captured_variance", "eigenvalue/01", "eigenvalue/02"}
 
 
 @pytest.mark.parametrize(

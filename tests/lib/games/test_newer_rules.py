@@ -294,3 +294,17 @@ def test_steps_of_alternating_signs_shrink_a_rotation():
     np.testing.assert_allclose(points[2], (1 - h**2) * START, rtol=1e-12)
     np.testing.assert_allclose(points[6], (1 - h**2) ** 3 * START, rtol=1e-12)
     assert np.abs(points[1] - START).min() > 0.1
+
+
+@pytest.mark.parametrize("name", TRANSCRIPTIONS)
+def test_steps_are_finite_at_an_equilibrium_and_where_rates_begin_at_0(name):
+    rule = rule_of(QUADRATIC, name, **TRANSCRIPTIONS[name][1])
+    np.testing.assert_allclose(walked(rule, np.zeros(2), steps=2), 0, atol=1e-12)
+    rising = {"init_value": 0.0, "end_value": 1.0, "transition_steps": 2}
+    warm_up = schedules.make("linear_schedule", rising)
+    made = {x: optimizers.make("sgd", 0.1, {}, schedule=warm_up) for x in PLAYERS}
+    points = walked(updates.make(name, QUADRATIC, made, Regularizers.none(PLAYERS)), steps=3)
+    assert np.isfinite(points).all()
+    assert np.abs(points[3] - points[0]).min() > 1e-4
+    if name != "lookahead":  # whose rates rise with each inner step
+        np.testing.assert_allclose(points[1], points[0], atol=1e-12)
