@@ -10,12 +10,16 @@ from jax.flatten_util import ravel_pytree
 from lib import optimizers
 from lib.games import updates
 from lib.games.drift import Coefficients
+from lib.games.eigenvalues import eigenvalues, spectral_radius
 from lib.games.game import Aux, Game, gradients
+from lib.games.operators import update_jacobian
 from lib.games.updates import Options, Regularizers, Weights
 
 PLAYERS = ("disc", "gen")
 KEY = jax.random.key(0)
 NO_DATA = jnp.zeros((12, 0))  # divides by all numbers of stages and updates here
+START = np.array([0.4, -0.7])
+ROWS = jnp.zeros((60, 0))  # and by those of the inner steps of a lookahead
 
 
 def toy_game(disc, gen) -> Game:
@@ -127,3 +131,18 @@ def take(rule):
         return jnp.stack([state.params[x] for x in PLAYERS])
 
     return step
+
+
+def walked(rule, start=START, steps=6) -> np.ndarray:
+    """Returns the points [steps + 1, 2] of a rule's steps."""
+    step, state, points = jax.jit(rule.step), initial(rule, start), [start]
+    for _ in range(steps):
+        state, _ = step(state, ROWS, KEY)
+        points.append(np.array([state.params[x] for x in PLAYERS]))
+    return np.array(points)
+
+
+def squared_radius(rule) -> float:
+    """Returns it of a whole step, optimiser's and rule's memory included, at the equilibrium (0, 0)."""
+    state = initial(rule, (0.0, 0.0))
+    return spectral_radius(eigenvalues(update_jacobian(rule, state, ROWS, KEY))) ** 2

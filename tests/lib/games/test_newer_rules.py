@@ -6,11 +6,23 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from toys import BILINEAR, KEY, NONLINEAR, PLAYERS, initial, make_rule, toy_game
+from toys import (
+    BILINEAR,
+    KEY,
+    NONLINEAR,
+    PLAYERS,
+    ROWS,
+    START,
+    initial,
+    make_rule,
+    squared_radius,
+    toy_game,
+    walked,
+)
 
 from lib import optimizers
 from lib.games import updates
-from lib.games.eigenvalues import eigenvalues, spectral_radius
+from lib.games.eigenvalues import eigenvalues
 from lib.games.game import gradients
 from lib.games.operators import update_jacobian
 from lib.games.updates import UPDATE_RULES, Options, Regularizers
@@ -18,8 +30,7 @@ from lib.optimizers import schedules
 
 pytestmark = pytest.mark.usefixtures("float64")
 
-RATES, START, STEPS = np.array([0.2, 0.15]), np.array([0.4, -0.7]), 6
-NO_DATA = jnp.zeros((60, 0))  # divides by all numbers of inner steps here
+RATES, STEPS = np.array([0.2, 0.15]), 6
 # Min-max of a x^2 / 2 + b x y - c y^2 / 2: the follower's Hessian is c.
 A, B, C = 0.5, 1.3, 0.8
 QUADRATIC = toy_game(
@@ -33,15 +44,6 @@ def rule_of(game, name, rates=RATES, order=PLAYERS, momentum=None, **arguments):
     chosen = UPDATE_RULES[name].arguments(**arguments)
     options = Options(order, dict.fromkeys(PLAYERS, 1), arguments=chosen)
     return make_rule(game, name, rates, options=options, momentum=momentum)
-
-
-def walked(rule, start=START, steps=STEPS) -> np.ndarray:
-    """Returns the points [steps + 1, 2] of a rule's steps."""
-    step, state, points = jax.jit(rule.step), initial(rule, start), [start]
-    for _ in range(steps):
-        state, _ = step(state, NO_DATA, KEY)
-        points.append(np.array([state.params[x] for x in PLAYERS]))
-    return np.array(points)
 
 
 @functools.cache
@@ -130,12 +132,6 @@ def test_steps_are_their_transcription(name):
     assert np.abs(points[2:] - plain[2:]).min() > 1e-4
 
 
-def squared_radius(rule) -> float:
-    """Returns it of a step at the equilibrium (0, 0)."""
-    state = initial(rule, (0.0, 0.0))
-    return spectral_radius(eigenvalues(update_jacobian(rule, state, NO_DATA, KEY))) ** 2
-
-
 def lead_on_bilinear(h, alpha, momentum):
     """Returns max |mu|^2 of mu^2 - mu (1 + beta - i (h + alpha)) + beta - i alpha = 0."""
     roots = np.roots([1, -(1 + momentum - 1j * (h + alpha)), momentum - 1j * alpha])
@@ -167,7 +163,7 @@ def test_squared_radii_on_the_bilinear_game(h):
 def test_curvature_takes_the_rotation_out_of_a_quadratic_game():
     rates = (0.2, 0.2)
     jacobian = update_jacobian(
-        rule := rule_of(QUADRATIC, "follow_the_ridge", rates), initial(rule, (0.0, 0.0)), NO_DATA, KEY
+        rule := rule_of(QUADRATIC, "follow_the_ridge", rates), initial(rule, (0.0, 0.0)), ROWS, KEY
     )
     # The leader's loss along the ridge has curvature a + b^2 / c, the follower's own is c.
     expected = sorted([1 - 0.2 * (A + B**2 / C), 1 - 0.2 * C])
@@ -176,7 +172,7 @@ def test_curvature_takes_the_rotation_out_of_a_quadratic_game():
     jacobian = update_jacobian(
         rule := rule_of(QUADRATIC, "local_symplectic_surgery", rates),
         initial(rule, (0.0, 0.0)),
-        NO_DATA,
+        ROWS,
         KEY,
     )
     np.testing.assert_allclose(
@@ -250,50 +246,6 @@ def test_with_plain_sgd_the_optimizer_s_extrapolation_is_the_plain_one():
     np.testing.assert_allclose(ours, plain, rtol=1e-10)
     plain, ours = (walked(rule_of(NONLINEAR, "extragradient", advance=a)) for a in (False, True))
     np.testing.assert_array_equal(ours, plain)
-
-
-def test_complex_momentum_on_the_bilinear_game():
-    """Checks the spectrum against the matrix of (z, Re mu, Im mu), and the limits of the phase."""
-    h, size, phase = 0.1, 0.8, np.pi / 5
-
-    def radius(name, kwargs):
-        made = {x: optimizers.make(name, h, kwargs) for x in PLAYERS}
-        return squared_radius(updates.make("simultaneous", BILINEAR, made, Regularizers.none(PLAYERS)))
-
-    v, one, zero = np.array([[0.0, 1.0], [-1.0, 0.0]]), np.eye(2), np.zeros((2, 2))
-    c, s = size * np.cos(phase), size * np.sin(phase)
-    buffer = np.block([[v, c * one, -s * one], [zero, s * one, c * one]])
-    moved = np.block([one, zero, zero]) - h * buffer[:2]
-    expected = np.abs(np.linalg.eigvals(np.vstack([moved, buffer]))).max() ** 2
-    assert radius("sgd_complex", {"momentum": size, "phase": phase}) == pytest.approx(expected, abs=1e-9)
-    for phase, momentum in ((0.0, size), (np.pi, -size)):
-        plain = radius("sgd", {"momentum": momentum})
-        assert radius("sgd_complex", {"momentum": size, "phase": phase}) == pytest.approx(plain, abs=1e-8)
-
-
-def test_some_complex_momentum_converges_where_no_real_one_does():
-    """Simultaneous updates of the bilinear game, as the paper has them."""
-
-    def radius(name, kwargs):
-        made = {x: optimizers.make(name, 0.1, kwargs) for x in PLAYERS}
-        return squared_radius(updates.make("simultaneous", BILINEAR, made, Regularizers.none(PLAYERS)))
-
-    real = [radius("sgd", {"momentum": b}) for b in np.linspace(-0.95, 0.95, 20)]
-    assert min(real) > 1
-    assert radius("sgd_complex", {"momentum": 0.8, "phase": np.pi / 8}) < 0.96
-
-
-def test_steps_of_alternating_signs_shrink_a_rotation():
-    """Expects two steps of opposite signs to be (1 - h^2) times the identity."""
-    h = 0.3
-    made = {
-        x: optimizers.make("sgd", h, {}, schedule=schedules.make("slingshot", {"first": first}))
-        for x, first in zip(PLAYERS, (1, -1), strict=True)
-    }
-    points = walked(updates.make("simultaneous", BILINEAR, made, Regularizers.none(PLAYERS)))
-    np.testing.assert_allclose(points[2], (1 - h**2) * START, rtol=1e-12)
-    np.testing.assert_allclose(points[6], (1 - h**2) ** 3 * START, rtol=1e-12)
-    assert np.abs(points[1] - START).min() > 0.1
 
 
 @pytest.mark.parametrize("name", TRANSCRIPTIONS)
