@@ -12,13 +12,6 @@ from lib.errors import ConfigError
 X = np.random.default_rng(0).normal(size=(10, 3))
 
 
-@pytest.fixture(autouse=True)
-def cache(tmp_path, monkeypatch):
-    folder = tmp_path / "cache"
-    monkeypatch.setenv("GRADIENT_DYNAMICS_CACHE", str(folder))
-    return folder
-
-
 def saved(path, *args, **arrays) -> str:
     """Writes an .npy file, or an .npz archive of arrays by name."""
     np.savez_compressed(path, **arrays) if arrays else np.save(path, *args)

@@ -10,13 +10,6 @@ from lib.errors import ConfigError
 rng = np.random.default_rng(0)
 
 
-@pytest.fixture(autouse=True)
-def cache(tmp_path, monkeypatch):
-    folder = tmp_path / "cache"
-    monkeypatch.setenv("GRADIENT_DYNAMICS_CACHE", str(folder))
-    return folder
-
-
 def points(n=200, d=7, mean=0.0, dtype=np.float64) -> Dataset:
     """Returns correlated rows, as a set."""
     x = mean + rng.normal(size=(n, d)) @ rng.normal(size=(d, d))

@@ -16,12 +16,6 @@ def data_dir(tmp_path_factory):
     return root
 
 
-@pytest.fixture(autouse=True)
-def cache(tmp_path, monkeypatch):
-    monkeypatch.setenv("GRADIENT_DYNAMICS_CACHE", str(tmp_path / "cache"))
-    monkeypatch.delenv("TFDS_DATA_DIR", raising=False)
-
-
 @pytest.fixture
 def vectors(tmp_path):
     write_vectors(tmp_path / "glove.txt")

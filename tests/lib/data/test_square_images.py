@@ -32,14 +32,6 @@ def data_dir(tmp_path_factory):
     return str(root)
 
 
-@pytest.fixture(autouse=True)
-def cache(tmp_path, monkeypatch):
-    folder = tmp_path / "cache"
-    monkeypatch.setenv("GRADIENT_DYNAMICS_CACHE", str(folder))
-    monkeypatch.delenv("TFDS_DATA_DIR", raising=False)
-    return folder
-
-
 def by_pillow(image: np.ndarray, size: int, resize: int) -> np.ndarray:
     """Returns the square of an image [h, w, c], resized by Pillow and cut out of the centre."""
     height, width, channels = image.shape

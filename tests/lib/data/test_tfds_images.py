@@ -29,14 +29,6 @@ def data_dir(tmp_path_factory):
     return root
 
 
-@pytest.fixture(autouse=True)
-def cache(tmp_path, monkeypatch):
-    folder = tmp_path / "cache"
-    monkeypatch.setenv("GRADIENT_DYNAMICS_CACHE", str(folder))
-    monkeypatch.delenv("TFDS_DATA_DIR", raising=False)
-    return folder
-
-
 @pytest.fixture
 def no_tensorflow(monkeypatch):
     """Returns a function that makes every later use of TensorFlow Datasets fail."""
