@@ -14,7 +14,7 @@ import hashlib
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from pydantic import NonNegativeInt
@@ -24,8 +24,8 @@ from lib.data import splits, tfds, word_vectors
 from lib.data.dataset import Dataset, Vocabulary
 from lib.data.word_vectors import WordVectors
 from lib.runtime.cache import kept
-from lib.runtime.files import replacing
 from lib.runtime.json_files import read_json, write_json
+from lib.runtime.npy_files import write_npy
 from lib.runtime.progress import Progress
 from lib.tensorflow import tensorflow_datasets
 
@@ -65,15 +65,16 @@ def load(name: str, split: str, data_dir: str, arguments: Arguments) -> Dataset:
     """
     root = tfds.root(data_dir)
     what = f"words-{arguments.max_words}-{word_vectors.stamp(arguments.vectors)}"
-    if not tfds.is_here(name, root):
+    if not (files := tfds.files(name, root)):
         _builder(name, root)  # downloads it
-    folder = tfds.cache_folder(name, root, what)
+        files = tfds.files(name, root)
+    folder = tfds.cache_folder(name, root, files, what)
     # Written last, it says that the arrays beside it are whole.
     meta = kept(
         folder / "meta.json", _read, lambda path: _prepare(_builder(name, root), name, arguments, path)
     )
     whole, rows = splits.parse(split, meta.sizes, f"'{name}'")
-    image, label = (_array(folder, f"{whole}_{part}", mmap_mode="r") for part in ("words", "label"))
+    image, label = (_array(folder, f"{whole}_{part}") for part in ("words", "label"))
     vectors = _array(folder, "vectors") if meta.has_vectors else None
     vocabulary = Vocabulary(meta.num_words, vectors, meta.digest)
     return Dataset(image[rows], np.array(label[rows]), meta.num_classes, name=name, vocabulary=vocabulary)
@@ -111,17 +112,17 @@ def _read(path: Path) -> _Meta:
     """
     meta = read_json(path, _Meta)
     for split, size in meta.sizes.items():
-        words = _array(path.parent, f"{split}_words", mmap_mode="r")
-        label = _array(path.parent, f"{split}_label", mmap_mode="r")
+        words = _array(path.parent, f"{split}_words")
+        label = _array(path.parent, f"{split}_label")
         if words.dtype != np.int32 or words.shape[:2] != (size, 2) or label.shape != (size,):
             raise ValueError("its arrays do not belong together")
-    if meta.has_vectors and len(_array(path.parent, "vectors", mmap_mode="r")) != meta.num_words + 1:
+    if meta.has_vectors and len(_array(path.parent, "vectors")) != meta.num_words + 1:
         raise ValueError("its vectors are of other words")
     return meta
 
 
-def _array(folder: Path, name: str, **kwargs: Any) -> np.ndarray:
-    return np.load(folder / f"{name}.npy", **kwargs)
+def _array(folder: Path, name: str) -> np.ndarray:
+    return np.load(folder / f"{name}.npy", mmap_mode="r")
 
 
 def _builder(name: str, root: Path):
@@ -239,5 +240,4 @@ def _digest(words: list[str], known: list[int], found: WordVectors | None) -> st
 
 
 def _save(meta: Path, name: str, array: np.ndarray) -> None:
-    with replacing(meta.with_name(f"{name}.npy")) as temporary, temporary.open("wb") as file:
-        np.save(file, array)
+    write_npy(meta.with_name(f"{name}.npy"), array)

@@ -10,7 +10,7 @@ import hashlib
 import os
 import re
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,18 +30,19 @@ def root(data_dir: str) -> Path:
     return Path(data_dir or os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets").expanduser()
 
 
-def is_here(name: str, root: Path) -> bool:
-    """Tells whether TFDS's folder holds a set.
+def files(name: str, root: Path) -> list[Path]:
+    """Lists the files in which TFDS's folder holds a set; none where it does not.
 
     Raises:
       ConfigError: no set can have that name.
     """
     if not re.fullmatch(r"[\w./:+-]{1,120}", name):
         raise _unknown_set(name, [])
-    return bool(_files(name, root))
+    found = sorted(p for p in (root / name.split(":")[0]).rglob("*") if p.is_file())
+    return found if any(p.name == "dataset_info.json" for p in found) else []
 
 
-def cache_folder(name: str, root: Path, what: str) -> Path:
+def cache_folder(name: str, root: Path, held: Sequence[Path], what: str) -> Path:
     """Returns where the arrays of a set are kept.
 
     The key is the set's name, `what`, and a digest of where TFDS keeps the set and of the names, sizes and
@@ -50,20 +51,15 @@ def cache_folder(name: str, root: Path, what: str) -> Path:
     Args:
       name: of the set, for instance `mnist`, or `cifar10:3.0.2` for one version.
       root: TFDS's folder.
+      held: the set's `files`.
       what: of the set: a split, or the arguments with which it is prepared.
     """
     digest = hashlib.sha256(str((root.resolve(), name)).encode())
-    for file in _files(name, root):
+    for file in held:
         stat = file.stat()
         digest.update(str((file.relative_to(root), stat.st_size, stat.st_mtime_ns)).encode())
     key = f"{name}-{what}-{digest.hexdigest()[:16]}"
     return cache_dir() / "datasets" / key.replace("/", "_").replace(":", "_")
-
-
-def _files(name: str, root: Path) -> list[Path]:
-    """Lists the files in which TFDS holds a set; none where it does not."""
-    files = sorted(p for p in (root / name.split(":")[0]).rglob("*") if p.is_file())
-    return files if any(p.name == "dataset_info.json" for p in files) else []
 
 
 def builder(name: str, root: Path) -> Any:

@@ -14,6 +14,7 @@ from lib.data.square_images import Arguments
 from lib.errors import ConfigError
 from lib.runtime.files import replacing
 from lib.runtime.json_files import write_json
+from lib.runtime.npy_files import write_npy
 from lib.runtime.progress import Progress
 from lib.tensorflow import tensorflow, tensorflow_datasets
 
@@ -49,8 +50,7 @@ def prepare(builder, name: str, split: str, arguments: Arguments, meta: Path) ->
     path = meta.with_name("image.npy")
     with tfds.reading(builder, name), contextlib.closing(progress), replacing(path) as temporary:
         label = _copy(_batches(examples, arguments, shape), temporary, (n, *shape), progress)
-    with replacing(meta.with_name("label.npy")) as temporary, temporary.open("wb") as file:
-        np.save(file, label)
+    write_npy(meta.with_name("label.npy"), label)
     num_classes = features["label"].num_classes
     facts = Meta(name=name, version=str(builder.version), split=split, num_classes=num_classes)
     write_json(meta, facts.model_dump())

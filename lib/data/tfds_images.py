@@ -35,19 +35,20 @@ def load(name: str, split: str, data_dir: str = "", kwargs: Mapping[str, Any] | 
     """
     root = tfds.root(data_dir)
     split = split.replace("[:]", "")  # a whole split, which TFDS does not take in this form
-    is_here = tfds.is_here(name, root)
-    if not is_here:
+    files = tfds.files(name, root)
+    if not files:
         _find(name, root)  # of two mistakes, an unknown name is the one to report
     arguments = validate(Arguments, kwargs or {}, _KWARGS)
-    if not is_here:
+    if not files:
         _builder(name, root, arguments)  # downloads it
+        files = tfds.files(name, root)
 
     def make(meta: Path) -> None:
         tfds_arrays.prepare(_builder(name, root, arguments), name, split, arguments, meta)
 
     chosen = f"-size{arguments.size}-resize{arguments.shorter_side}" if arguments.size else ""
     # Written last, it says that the arrays beside it are whole.
-    return kept(tfds.cache_folder(name, root, split + chosen) / "meta.json", _read, make)
+    return kept(tfds.cache_folder(name, root, files, split + chosen) / "meta.json", _read, make)
 
 
 def _read(meta: Path) -> Dataset:

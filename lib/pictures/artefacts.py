@@ -4,12 +4,11 @@ from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 import jax
-import numpy as np
 
 from lib.pictures.figures import save_figure
 from lib.pictures.images import image_grid, strip
 from lib.pictures.scatter import scatter
-from lib.runtime.files import replacing
+from lib.runtime.npy_files import write_npy
 
 FIGURES = "figures"  # of a run's folder
 
@@ -80,8 +79,7 @@ class Array(NamedTuple):
     def write(self, folder: Path, name: str, step: int) -> None:
         """Writes the array in NumPy's format."""
         del step
-        with replacing(folder / f"{name}.npy") as temporary, temporary.open("wb") as file:
-            np.save(file, jax.device_get(self.values))
+        write_npy(folder / f"{name}.npy", jax.device_get(self.values))
 
 
 def _picture(folder: Path, name: str, step: int) -> Path:
