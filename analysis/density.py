@@ -120,10 +120,11 @@ def draw(densities: Mapping[str, Density]) -> "Figure":
     figure = new_figure(8, 4)
     axis = figure.subplots()
     ends = [f(density.nodes) for density in densities.values() for f in (np.min, np.max)]
-    room = 0.05 * (max(ends) - min(ends))
+    span = max(ends) - min(ends) or 1.0  # of a matrix that is 0
+    room = 0.05 * span
     at = np.linspace(min(ends) - room, max(ends) + room, _POINTS)
     for (name, density), colour, style in zip(densities.items(), COLOURS, ("-", "--"), strict=False):
-        values = density.at(at, _WIDTH * (max(ends) - min(ends)))
+        values = density.at(at, _WIDTH * span)
         axis.semilogy(at, np.maximum(values, 1e-3), style, color=colour, lw=1.4, label=name)
     axis.set(xlabel="eigenvalue", ylabel="eigenvalues per unit", ylim=(1e-2, None))
     axis.legend(frameon=False)

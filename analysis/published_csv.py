@@ -79,11 +79,11 @@ def write(records: pd.DataFrame, beta: float, path: Path) -> None:
 def epochs(records: pd.DataFrame, per_step: float) -> np.ndarray:
     """Returns the epoch, 1, 2, .., of the last step before each record; 0 where there is none.
 
+    A step belongs to the epoch in which it begins: lib/data/epochs.py.
+
     Args:
       records: with the column step.
       per_step: what share of an epoch a step is.
-
-    A step belongs to the epoch in which it begins: lib/data/epochs.py.
     """
     return np.floor((records["step"].to_numpy() - 1) * per_step + 1e-9).astype(int) + 1
 

@@ -96,13 +96,12 @@ def _records(run: History, examples: int | None, k: int) -> pd.DataFrame:
             f"'{run.path}' has the players {', '.join(players)}; plot spectrum shows their Hessians"
         )
     (player,) = players
-    train = run.train[["step"]].assign(
-        loss=run.train[f"{player}_loss"], bound=2 / run.train[f"{player}_learning_rate"]
-    )
+    rates = run.train[f"{player}_learning_rate"]
+    bound = 2 / rates.where(rates > 0)  # a warm-up may begin at 0
+    train = run.train[["step"]].assign(loss=run.train[f"{player}_loss"], bound=bound)
     saved = _sharpness(programs, folder, player, examples, k)
-    rate = 2 / np.interp(saved["step"], train["step"], train["bound"])
     for i in range(1, k + 1 if k > 1 else 1):
-        saved[f"h lam {i}"] *= rate
+        saved[f"h lam {i}"] *= np.interp(saved["step"], train["step"], rates)
     return pd.concat([train, saved], ignore_index=True)
 
 
@@ -139,10 +138,10 @@ def _sharpness(
 
 
 def _gradient(rule: BoundRule, state: GameState, batch: Any, key: jax.Array, player: str) -> np.ndarray:
-    """Returns the direction of a player's gradient, a flat vector of norm 1."""
+    """Returns the direction of a player's gradient, a flat vector of norm 1; NaN where it is 0."""
     evaluation = rule.dynamics.evaluate(state, rule.dynamics.coefficients(state), batch, key, [player])
     flat = np.asarray(ravel_pytree(evaluation.grads[player])[0], np.float64)
-    return flat / np.linalg.norm(flat)
+    return flat / (np.linalg.norm(flat) or np.nan)
 
 
 def table(curves: Sequence[Curve]) -> str:

@@ -20,7 +20,7 @@ def play(players: Sequence[str], learning_rate: float) -> ConfigDict:
     # products 20, the most of a step. local_symplectic_surgery: regularization and damping 1e-4,
     # products 50.
     section.update_kwargs = ConfigDict()
-    # Whose turn comes first when alternating; who leads where the other follows the ridge.
+    # Whose turn comes first when alternating; who leads where the other follows the ridge (a GAN's gen).
     section.first_player = players[0]
     # same, fresh: batches and latents of the stages of Runge-Kutta and extragradient updates
     section.stage_batches = "same"

@@ -21,7 +21,7 @@ from lib.runtime.programs import Programs
 from lib.runtime.run_folder import RunFolder, check_same_run
 from lib.runtime.threshold import StopAt
 from lib.runtime.trainer import Stopped, Trainer, first_state
-from lib.runtime.words import check_words
+from lib.runtime.words import check_words, record_words
 from lib.schema import Run
 
 _OPTIMIZER = re.compile(r"\.optimizer(s\.\w+)?\.name$")
@@ -174,7 +174,7 @@ class Training:
             step, state = first_state(programs, folder)
         self._reached = StopAt(programs.config.stop_at).was_reached(folder.metrics, step)
         folder.clean_up(programs.config.keep_checkpoints)
-        check_words(folder, programs.data.train.words_digest, record=True)
+        record_words(folder, programs.data.train.words_digest)
         folder.write_config(_as_trained(raw_config, programs.config))
         folder.set_status("training", step)
         return step, state

@@ -107,7 +107,7 @@ def apply_overrides(
     config = ml_collections.ConfigDict(config.to_dict())
     for override in overrides:
         field, text = override.removeprefix("--config.").split("=", 1)
-        if field.split(".")[-2:-1] and field.split(".")[-2].endswith("kwargs"):
+        if field.rpartition(".")[0].endswith("kwargs"):
             _set_kwarg(config, field, text)
             continue
         _check_field(config, field)

@@ -143,7 +143,7 @@ def _check_augmentation(section: Augmentation, spec: DataSpec) -> None:
         field = "crop_padding" if section.crop_padding else "flip"
         raise ConfigError("is for images; leave it off", f"augmentation.{field}")
     side = min(spec.image_shape[:2])
-    if section.crop_padding and section.crop_padding >= side:
+    if section.crop_padding >= side:
         raise ConfigError(
             f"{section.crop_padding} may leave nothing of images of {side} pixels; use at most {side - 1}",
             "augmentation.crop_padding",

@@ -18,6 +18,7 @@ from lib.games.drift import Clock, Coefficients
 from lib.games.game import Game
 from lib.games.regularizers import Estimator, active_terms
 from lib.games.updates import UPDATE_RULES, BoundRule, Options, Regularizers, Weights, make
+from lib.games.updates.rule import ANY, PLAIN_SGD, SGD
 from lib.schema import OptimizerSection, Scalar
 
 PLAYER = "model"  # the player of games that have one
@@ -194,17 +195,15 @@ class Play(Section):
         return self
 
     @pydantic.model_validator(mode="after")
-    def _extrapolation_has_a_theory(self):
-        """Checks that rules that extrapolate by plain gradient steps have plain SGD, or `allow_unsound`."""
-        rule = UPDATE_RULES[self.updates]
-        if not rule.looks_ahead_plainly(self.as_options().arguments) or self.allow_unsound:
-            return self
-        for x in self.not_plain_sgd():
+    def _rule_is_made_for_its_optimisers(self):
+        """Checks that rules that compute with learning rates have SGD, or `allow_unsound`."""
+        sound = UPDATE_RULES[self.updates].sound_with(self.as_options().arguments)
+        unsound = {ANY: [], SGD: self.not_sgd(), PLAIN_SGD: self.not_plain_sgd()}[sound]
+        if unsound and not self.allow_unsound:
             raise ConfigError(
-                f"'{self.updates}' looks ahead by plain gradient steps, and has no theory with other "
-                "optimisers than 'sgd' without momentum and clipping; use that, 'extragradient', or set "
-                "allow_unsound to True",
-                f"optimizers.{x}",
+                f"'{self.updates}' computes with the rates of gradient steps, and has no theory with other "
+                f"optimisers than {sound}; use that, 'extragradient', or set allow_unsound to True",
+                f"optimizers.{unsound[0]}",
             )
         return self
 
@@ -250,6 +249,14 @@ class Play(Section):
             with within(f"optimizers.{x}"):
                 plain[x] = optimizers.is_plain_sgd(section)
         return [x for x in plain if not plain[x]]
+
+    def not_sgd(self) -> list[str]:
+        """Returns the players whose optimisers are not SGD, with or without momentum, unclipped."""
+        return [
+            x
+            for x, section in self.optimizers.items()
+            if section.name != "sgd" or section.clip_norm or section.clip_value
+        ]
 
 
 def check_players(per_player: Mapping[str, object], players: tuple[str, ...]) -> None:

@@ -75,10 +75,12 @@ def spectral_density(
     decompose = jax.jit(lambda v: tridiagonal(operator.apply, v)[1])
     nodes, weights = [], []
     for key in jax.random.split(jax.random.key(seed), probes):
-        matrix = np.asarray(decompose(jax.random.rademacher(key, (operator.size,), operator.dtype)), float)
-        if not np.isfinite(matrix).all():
+        probe = jax.random.rademacher(key, (operator.size,), operator.dtype)
+        matrix = np.asarray(decompose(probe), float)
+        known = _whole(matrix)
+        if not np.isfinite(known).all():
             raise FloatingPointError("a product is not finite")
-        values, vectors = np.linalg.eigh(_whole(matrix))
+        values, vectors = np.linalg.eigh(known)
         if progress:
             progress.advance(1)
             progress.show({})
@@ -91,9 +93,10 @@ def spectral_density(
 def _whole(matrix: np.ndarray) -> np.ndarray:
     """Returns the part of a tridiagonal matrix up to where its iteration has found a whole space.
 
-    There the next vector is 0 up to rounding, and what the iteration makes of it is none of the operator's.
+    There the next vector is 0 up to rounding, and what the iteration makes of it, NaN if it is exactly 0,
+    is none of the operator's.
     """
     beside = np.abs(np.diag(matrix, 1))
     largest = np.maximum.accumulate(np.maximum(np.abs(np.diag(matrix))[:-1], beside))
-    small = beside < _ROUNDING * largest
+    small = beside <= _ROUNDING * largest
     return matrix[: small.argmax() + 1, : small.argmax() + 1] if small.any() else matrix

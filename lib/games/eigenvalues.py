@@ -6,6 +6,7 @@ everywhere, or whose coordinates are of very different sizes, are prepared here 
 
 import functools
 import warnings
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
@@ -77,19 +78,7 @@ def top_eigenpairs(
     if k >= operator.size - 1:
         values, vectors = np.linalg.eigh(_finite(dense(operator)))
     else:
-        from scipy.sparse import linalg  # here: a run that needs no scipy starts sooner
-
-        n = operator.size
-        linear = linalg.LinearOperator((n, n), functools.partial(_product, operator), dtype=np.float64)
-        values, vectors = linalg.eigsh(
-            linear,
-            k,
-            which="LA",
-            v0=np.random.default_rng(seed).standard_normal(n),
-            ncv=min(n, max(2 * k + 1, 20)),
-            tol=tolerance or float(jnp.finfo(operator.dtype).eps),
-            maxiter=restarts,
-        )
+        values, vectors = _arpack(operator, k, "LR", tolerance, restarts, seed, vectors=True)
     order = np.argsort(-values, kind="stable")[:k]
     return values[order], vectors[:, order].T
 
@@ -160,9 +149,16 @@ def _all_eigenvalues(operator: Operator) -> np.ndarray:
 
 
 def _arpack(
-    operator: Operator, k: int, which: str, tolerance: float, restarts: int, seed: int
-) -> np.ndarray:
-    """Computes k eigenvalues of an end of the spectrum, in ARPACK's order."""
+    operator: Operator, k: int, which: str, tolerance: float, restarts: int, seed: int, vectors=False
+) -> Any:
+    """Computes k eigenvalues of an end of the spectrum, in ARPACK's order; with `vectors` pairs.
+
+    Returns:
+      values [k], or (values, vectors [n, k]).
+
+    Raises:
+      ArpackNoConvergence: not one value has converged or, of pairs, not all.
+    """
     n = operator.size
     from scipy.sparse import linalg  # here: a run that needs no scipy starts sooner
 
@@ -177,10 +173,10 @@ def _arpack(
             ncv=min(n, max(2 * k + 1, 20 if operator.symmetric else 40)),
             tol=tolerance or float(jnp.finfo(operator.dtype).eps),
             maxiter=restarts,
-            return_eigenvectors=False,
+            return_eigenvectors=vectors,
         )
     except linalg.ArpackNoConvergence as error:
-        if not len(error.eigenvalues):
+        if vectors or not len(error.eigenvalues):
             raise
         warnings.warn(f"{len(error.eigenvalues)} of {k} eigenvalues ({which}) have converged", stacklevel=3)
         return error.eigenvalues

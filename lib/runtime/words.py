@@ -10,26 +10,36 @@ from lib.errors import ConfigError
 from lib.runtime.json_files import DamagedFile, read_json, write_json
 from lib.runtime.run_folder import RunFolder
 
+_FILE = "words.json"
 
-def check_words(folder: RunFolder, digest: str, record: bool = False) -> None:
+
+def check_words(folder: RunFolder, digest: str) -> None:
     """Checks that the words of a run's sentences, and their vectors, are those that it began with.
 
     Args:
       folder: the run's.
       digest: `lib.data.Dataset.words_digest`; empty where the data are no sentences.
-      record: whether it is written down where the run begins.
 
     Raises:
       ConfigError: they are others.
     """
-    file, before = folder.path / "words.json", {}
-    with contextlib.suppress(FileNotFoundError, DamagedFile):
-        before = read_json(file, dict[str, str])
-    if before and before.get("digest") != digest:
+    before = _recorded(folder)
+    if before is not None and before != digest:
         raise ConfigError(
             f"the words or their vectors are not those that the run in '{folder.path}' was trained with; "
             "name the file that it had",
             "config.dataset.kwargs.vectors",
         )
-    if record and digest and not before and folder.ours:
-        write_json(file, {"digest": digest})
+
+
+def record_words(folder: RunFolder, digest: str) -> None:
+    """Writes the digest down where a run on sentences begins."""
+    if digest and folder.ours and _recorded(folder) is None:
+        write_json(folder.path / _FILE, {"digest": digest})
+
+
+def _recorded(folder: RunFolder) -> str | None:
+    """Returns the digest that a run began with, None where there is none."""
+    with contextlib.suppress(FileNotFoundError, DamagedFile):
+        return read_json(folder.path / _FILE, dict[str, str]).get("digest")
+    return None

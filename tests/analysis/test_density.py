@@ -8,6 +8,7 @@ from small_runs import TINY_CLASSIFIER, save_points
 
 from analysis import density, trained_game
 from analysis.__main__ import main
+from lib.games.density import Density
 from lib.games.eigenvalues import dense
 from lib.games.operators import gauss_newton, hessian
 
@@ -58,3 +59,9 @@ def test_bad_input_is_one_line(folder, capsys, tmp_path):
         ([str(tmp_path / "none")], "none"),
     ):
         assert text in refusal(main, capsys, "density", *arguments)
+
+
+def test_a_matrix_that_is_0_is_drawn(tmp_path):
+    zero = Density(10, np.zeros((2, 3)), np.array([[1.0, 0, 0]] * 2))
+    density.draw({"Gauss-Newton": zero}).savefig(tmp_path / "density.png")
+    assert density.table({"Gauss-Newton": zero}).split()[-1] == "0"

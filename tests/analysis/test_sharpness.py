@@ -78,6 +78,19 @@ def test_coefficients_and_shares_are_those_of_the_dense_hessian(folder, tmp_path
     assert out.stat().st_size > 10_000
 
 
+def test_a_rate_of_0_has_no_bound_and_stable_coefficients_of_0(folder, tmp_path):
+    path = shutil.copytree(folder.path, tmp_path / "warm_up")
+    file = path / "metrics/train.jsonl"
+    first, second = file.read_text().splitlines()
+    first = first.replace('"model_learning_rate": 0.2', '"model_learning_rate": 0.0')
+    file.write_text(f"{first}\n{second}\n")
+    (records,) = sharpness.read_curves([path], k=2)[0].records
+    assert records["bound"].dropna().tolist() == [10.0]
+    saved = records.dropna(subset="sharpness")
+    assert saved["h lam 1"].iloc[0] == 0
+    assert saved["h lam 1"].iloc[1] == pytest.approx(0.2 * saved["sharpness"].iloc[1])
+
+
 def test_checkpoints_at_or_above_the_edge_are_counted():
     records = pd.DataFrame(
         {

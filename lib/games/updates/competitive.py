@@ -7,13 +7,13 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax.scipy.sparse.linalg import gmres
 from pydantic import PositiveInt
 
 from lib.config import Section
 from lib.games.updates.dynamics import Dynamics, Step
-from lib.games.updates.rule import Options, UpdateRule
+from lib.games.updates.rule import PLAIN_SGD, Options, UpdateRule
 from lib.games.updates.state import GameState
+from lib.games.updates.systems import solve
 
 
 class CompetitiveArguments(Section):
@@ -32,6 +32,7 @@ class Competitive(UpdateRule):
     """
 
     arguments = CompetitiveArguments
+    made_for = PLAIN_SGD
 
     def build(self, dynamics: Dynamics, options: Options) -> Step:
         """Builds the step."""
@@ -46,7 +47,7 @@ class Competitive(UpdateRule):
                 moved = {x: jax.tree.map(lambda a, h=rates[x]: h * a, w[x]) for x in w}
                 return jax.tree.map(jnp.add, w, interact(moved))
 
-            w, _ = gmres(system, dict(evaluation.grads), restart=most, maxiter=1)
+            w = solve(system, dict(evaluation.grads), most)
             return dynamics.apply(state, evaluation._replace(grads=w))
 
         return step

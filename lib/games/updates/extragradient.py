@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from lib.config import Section
 from lib.games.game import Params
 from lib.games.updates.dynamics import Dynamics, Step, extrapolate, split
-from lib.games.updates.rule import Options, UpdateRule
+from lib.games.updates.rule import ANY, PLAIN_SGD, Options, UpdateRule
 from lib.games.updates.state import GameState
 
 
@@ -82,7 +82,7 @@ class Optimistic(UpdateRule):
     """
 
     arguments = OptimisticArguments
-    plain_ahead = True
+    made_for = PLAIN_SGD
 
     def build(self, dynamics: Dynamics, options: Options) -> Step:
         """Builds the step.
@@ -101,9 +101,9 @@ class Optimistic(UpdateRule):
 
         return step
 
-    def looks_ahead_plainly(self, arguments: OptimisticArguments) -> bool:
-        """Tells whether the extrapolation is a plain gradient step."""
-        return arguments.extrapolate == "plain"
+    def sound_with(self, arguments: OptimisticArguments) -> str:
+        """Returns plain SGD where the extrapolation is a plain gradient step."""
+        return self.made_for if arguments.extrapolate == "plain" else ANY
 
     def memory(self, params: Params) -> Any:
         """Returns zeros: v(theta'_{t-1}), or the optimisers' last extrapolation, before the first step."""

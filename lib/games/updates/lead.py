@@ -13,7 +13,7 @@ from pydantic import NonNegativeFloat
 from lib.config import Section
 from lib.games.game import Params
 from lib.games.updates.dynamics import Dynamics, Step
-from lib.games.updates.rule import Options, UpdateRule
+from lib.games.updates.rule import SGD, Options, UpdateRule
 from lib.games.updates.state import GameState
 
 
@@ -32,6 +32,7 @@ class Lead(UpdateRule):
     """
 
     arguments = LeadArguments
+    made_for = SGD
 
     def build(self, dynamics: Dynamics, options: Options) -> Step:
         """Builds the step."""

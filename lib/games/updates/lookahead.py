@@ -24,7 +24,7 @@ class LookaheadArguments(Section):
     Attributes:
       every: k, the inner steps of one step.
       alpha: what part of the way is kept.
-      inner: the rule of the inner steps.
+      inner: the rule of the inner steps; its own arguments have their defaults.
     """
 
     every: Annotated[PositiveInt, Field(le=100)] = 5
@@ -45,7 +45,7 @@ class Lookahead(UpdateRule):
     def build(self, dynamics: Dynamics, options: Options) -> Step:
         """Builds the step, of k inner ones; its batch holds theirs, concatenated."""
         chosen = options.arguments
-        inner = _INNER[chosen.inner].build(dynamics, options)
+        inner = _INNER[chosen.inner].build(dynamics, _of_inner(options))
 
         def step(state: GameState, batch: Any, key: jax.Array):
             slow, metrics = state.params, {}
@@ -63,4 +63,10 @@ class Lookahead(UpdateRule):
 
     def batches_per_step(self, options: Options) -> int:
         """Returns the inner steps' batches."""
-        return options.arguments.every * _INNER[options.arguments.inner].batches_per_step(options)
+        inner = _INNER[options.arguments.inner]
+        return options.arguments.every * inner.batches_per_step(_of_inner(options))
+
+
+def _of_inner(options: Options) -> Options:
+    """Returns the options of the inner rule, whose arguments are its defaults."""
+    return options._replace(arguments=_INNER[options.arguments.inner].arguments())

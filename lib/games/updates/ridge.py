@@ -7,13 +7,13 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax.scipy.sparse.linalg import gmres
 from pydantic import PositiveInt
 
 from lib.config import Section
 from lib.games.updates.dynamics import Dynamics, Step
-from lib.games.updates.rule import Options, UpdateRule
+from lib.games.updates.rule import PLAIN_SGD, Options, UpdateRule
 from lib.games.updates.state import GameState
+from lib.games.updates.systems import solve
 
 
 class RidgeArguments(Section):
@@ -28,11 +28,13 @@ class FollowTheRidge(UpdateRule):
     theta_x <- theta_x - h_x v_x
     theta_y <- theta_y - h_y v_y + h_x H_yy^-1 (d v_y / d theta_x) v_x,    H_yy = d v_y / d theta_y
 
-    Of two players, the first one in the order leads. H_yy must be regular: it is for small games.
+    Of two players, the first one in the order leads. It is for small games
+    whose H_yy is regular: where it is 0, as on the bilinear game, there is no ridge, and steps are plain.
     """
 
     arguments = RidgeArguments
     has_leader = True
+    made_for = PLAIN_SGD
 
     def build(self, dynamics: Dynamics, options: Options) -> Step:
         """Builds the step."""
@@ -46,7 +48,7 @@ class FollowTheRidge(UpdateRule):
             grads = dict(evaluation.grads)
             for y in followers:
                 turned = jacobian[y]({leader: grads[leader]})
-                answer, _ = gmres(lambda u, y=y: jacobian[y]({y: u}), turned, restart=most, maxiter=1)
+                answer = solve(lambda u, y=y: jacobian[y]({y: u}), turned, most)
                 # A follower whose rate is 0, as at the beginning of a warm-up, does not move.
                 h = rates[y]
                 ratio = jnp.where(h == 0, 0.0, rates[leader] / jnp.where(h == 0, 1.0, h))

@@ -15,6 +15,8 @@ from lib.games.game import Params
 from lib.games.updates.dynamics import Dynamics, Step
 from lib.games.updates.state import GameState
 
+ANY, SGD, PLAIN_SGD = "any", "'sgd' without clipping", "'sgd' without momentum and clipping"
+
 
 class Options(NamedTuple):
     """What a config may ask of a rule; a rule reads what its facts say that it does.
@@ -79,7 +81,8 @@ class UpdateRule(abc.ABC):
         multipliers multiply the coefficients of simultaneous updates, which their drift is not.
       has_leader: the first player in the order leads, and the others follow.
       stationary: whether all steps are one map of the state.
-      plain_ahead: extrapolates by plain gradient steps, so that its theory is one of plain SGD.
+      made_for: the optimisers with which the steps are the paper's: ANY, or, where a step computes with
+        learning rates of its own, SGD (with or without momentum) or PLAIN_SGD.
     """
 
     arguments: type[Section] = NoArguments
@@ -89,7 +92,7 @@ class UpdateRule(abc.ABC):
     has_drift_theory: bool = False
     has_leader: bool = False
     stationary: bool = True
-    plain_ahead: bool = False
+    made_for: str = ANY
 
     @abc.abstractmethod
     def build(self, dynamics: Dynamics, options: Options) -> Step:
@@ -105,10 +108,10 @@ class UpdateRule(abc.ABC):
         del arguments
         return self.in_turn
 
-    def looks_ahead_plainly(self, arguments: Any) -> bool:
-        """Tells whether the rule extrapolates by plain gradient steps, with these arguments."""
+    def sound_with(self, arguments: Any) -> str:
+        """Returns `made_for` of the rule with these arguments."""
         del arguments
-        return self.plain_ahead
+        return self.made_for
 
     def batches_per_step(self, options: Options) -> int:
         """Returns how many batches a step takes, concatenated."""

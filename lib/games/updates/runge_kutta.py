@@ -11,7 +11,7 @@ import jax
 import optax
 
 from lib.games.updates.dynamics import Dynamics, Step, add_terms, extrapolate, split
-from lib.games.updates.rule import Options, UpdateRule
+from lib.games.updates.rule import ANY, PLAIN_SGD, Options, UpdateRule
 from lib.games.updates.state import GameState
 
 
@@ -42,9 +42,9 @@ class RungeKutta(UpdateRule):
         return self.stages == 1
 
     @property
-    def plain_ahead(self) -> bool:
-        """Tells whether there are stages after the first."""
-        return self.stages > 1
+    def made_for(self) -> str:
+        """Returns plain SGD where there are stages after the first: steps lead to them."""
+        return PLAIN_SGD if self.stages > 1 else ANY
 
     def build(self, dynamics: Dynamics, options: Options) -> Step:
         """Builds the step.

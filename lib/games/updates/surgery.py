@@ -9,13 +9,13 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import optax
-from jax.scipy.sparse.linalg import cg
 from pydantic import NonNegativeFloat, PositiveInt
 
 from lib.config import Section
 from lib.games.updates.dynamics import Dynamics, Step
 from lib.games.updates.rule import Options, UpdateRule
 from lib.games.updates.state import GameState
+from lib.games.updates.systems import solve
 from lib.runtime.devices import pmean
 
 
@@ -63,13 +63,12 @@ class LocalSymplecticSurgery(UpdateRule):
             def transposed(u):
                 return pmean(backward(u)[0])  # of this device's examples alone until then
 
-            size = chosen.regularization * (1 - jnp.exp(-_squared_norm(v)))
+            size = -chosen.regularization * jnp.expm1(-_squared_norm(v))
 
             def system(u):
                 return jax.tree.map(lambda a, b: a + size * b, transposed(forward(u)), u)
 
-            solution, _ = cg(system, transposed(v), maxiter=chosen.products)
-            w = transposed(solution)
+            w = transposed(solve(system, transposed(v), chosen.products, definite=True))
             weight = jnp.exp(-chosen.damping * _squared_norm(w))
             grads = jax.tree.map(lambda a, b: a + weight * b, v, w)
             return dynamics.apply(state, evaluation._replace(grads=grads))

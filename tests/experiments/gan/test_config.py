@@ -37,7 +37,15 @@ REFUSED = [  # (overrides of configs/gan/digits.py, what the line says)
     (["gan.updates=extragradient"], r"no theory of the drift of updates 'extragradient'"),
     (
         ["gan.updates=optimistic", "gan.optimizers.gen.name=adam"],
-        r"config\.gan\.optimizers\.gen: 'optimistic' looks ahead by plain gradient steps",
+        r"config\.gan\.optimizers\.gen: 'optimistic' computes with the rates of gradient steps",
+    ),
+    (
+        ["gan.updates=lead", "gan.optimizers.gen.name=adam"],
+        r"config\.gan\.optimizers\.gen: 'lead' .* other optimisers than 'sgd' without clipping",
+    ),
+    (
+        ["gan.updates=competitive", "gan.optimizers.disc.kwargs.momentum=0.5"],
+        r"config\.gan\.optimizers\.disc: 'competitive' .* without momentum",
     ),
     (
         ["gan.player_batches=separate", "gan.sga.weight=0.1", "gan.allow_unsound=True"],

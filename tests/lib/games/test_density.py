@@ -13,7 +13,7 @@ from experiments import registry
 from lib.data import Dataset, DataSpec
 from lib.games.density import spectral_density
 from lib.games.eigenvalues import dense
-from lib.games.operators import game_jacobian, gauss_newton, hessian, over_batches
+from lib.games.operators import Operator, game_jacobian, gauss_newton, hessian, over_batches
 
 pytestmark = pytest.mark.usefixtures("float64")
 
@@ -131,3 +131,17 @@ def test_only_symmetric_operators_have_a_density():
     operator = game_jacobian(rule, state, batch, KEY)._replace(symmetric=False)
     with pytest.raises(ValueError, match="symmetric"):
         spectral_density(operator)
+
+
+def test_an_operator_that_is_0_has_its_whole_density_there():
+    """Takes 0 for A, as the Gauss-Newton matrix of losses that are linear in the outputs is."""
+    density = spectral_density(Operator(7, jnp.zeros_like, True, np.dtype(float)), probes=2, depth=5)
+    np.testing.assert_array_equal(density.nodes, 0)
+    np.testing.assert_array_equal(density.weights.sum(1), 1)
+    assert density.moment(1) == (0, 0)
+
+
+def test_products_that_are_not_finite_are_refused():
+    for apply in (lambda v: v * np.nan, lambda v: v.at[3].set(np.inf)):
+        with pytest.raises(FloatingPointError):
+            spectral_density(Operator(7, apply, True, np.dtype(float)), probes=1, depth=5)

@@ -26,6 +26,7 @@ from lib.games.eigenvalues import eigenvalues
 from lib.games.game import gradients
 from lib.games.operators import update_jacobian
 from lib.games.updates import UPDATE_RULES, Options, Regularizers
+from lib.games.updates.lookahead import _INNER
 from lib.optimizers import schedules
 
 pytestmark = pytest.mark.usefixtures("float64")
@@ -130,6 +131,30 @@ def test_steps_are_their_transcription(name):
     np.testing.assert_allclose(points, expected, rtol=1e-6, atol=1e-8)
     plain = walked(make_rule(NONLINEAR, "simultaneous", RATES))
     assert np.abs(points[2:] - plain[2:]).min() > 1e-4
+
+
+def extragradient(z):
+    return z - RATES * gradient(z - RATES * gradient(z))
+
+
+def alternating(z):
+    z = z - RATES * gradient(z) * [1, 0]
+    return z - RATES * gradient(z) * [0, 1]
+
+
+def simultaneous(z):
+    return z - RATES * gradient(z)
+
+
+INNER = {"simultaneous": simultaneous, "alternating": alternating, "extragradient": extragradient}
+
+
+@pytest.mark.parametrize("inner", INNER)
+def test_lookahead_keeps_a_part_of_any_inner_way(inner):
+    assert set(INNER) == set(_INNER)
+    z = functools.reduce(lambda z, _: INNER[inner](z), range(3), START)
+    new = walked(rule_of(NONLINEAR, "lookahead", every=3, alpha=0.4, inner=inner), steps=1)[1]
+    np.testing.assert_allclose(new, START + 0.4 * (z - START), rtol=1e-6)
 
 
 def lead_on_bilinear(h, alpha, momentum):
