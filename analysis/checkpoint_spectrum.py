@@ -65,22 +65,23 @@ class Spectrum(NamedTuple):
     hessians: dict[str, Hessian]
 
 
-def compute(restore_path: str, k: int, examples: int | None = None) -> Spectrum:
+def compute(restore_path: str, k: int, examples: int | None = None, batches: int = 1) -> Spectrum:
     """Computes the spectrum of a checkpoint: a work directory's newest, or that of one step's folder.
 
     Args, raises: as of `compute_all`.
     """
     folder, step = run_folder.find(restore_path)
-    return _of_steps(folder, [step], k, examples)[0]
+    return _of_steps(folder, [step], k, examples, batches)[0]
 
 
-def compute_all(restore_path: str, k: int, examples: int | None = None) -> list[Spectrum]:
+def compute_all(restore_path: str, k: int, examples: int | None = None, batches: int = 1) -> list[Spectrum]:
     """Computes the spectra of all checkpoints that a run has kept, the oldest first.
 
     Args:
       restore_path: a work directory.
       k: how many eigenvalues of the largest magnitude, at most; of the ends of the spectra a quarter.
-      examples: of the batch; by default as many as a training step takes.
+      examples: of a batch; by default as many as a training step takes.
+      batches: of so many examples, whose mean loss is meant.
 
     Raises:
       ConfigError: no such run or checkpoint, none of a game with an update rule, a k or examples that do
@@ -91,14 +92,13 @@ def compute_all(restore_path: str, k: int, examples: int | None = None) -> list[
         raise ConfigError("names one step; name the run's folder for all of them", "config.restore_path")
     if not (steps := checkpoints.steps(folder.checkpoints)):
         raise ConfigError(f"no checkpoint in '{folder.path}'", "config.restore_path")
-    return _of_steps(folder, steps, k, examples)
+    return _of_steps(folder, steps, k, examples, batches)
 
 
 def _of_steps(
-    folder: RunFolder, steps: Sequence[int | None], k: int, examples: int | None
+    folder: RunFolder, steps: Sequence[int | None], k: int, examples: int | None, batches: int
 ) -> list[Spectrum]:
-    programs = trained_game.open_game(folder)
-    batch = trained_game.first_examples(programs, examples)
+    programs, batch = trained_game.open_game(folder, examples, batches)
     return [_of_step(programs, folder, step, k, batch) for step in steps]
 
 

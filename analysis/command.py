@@ -22,9 +22,11 @@ def define_out(values: flags.FlagValues, default: str | None, text: str = "The f
 
 
 def define_examples(values: flags.FlagValues) -> None:
-    """Defines the flag --examples, the size of the batch that Hessians are of."""
-    text = "Of the training split; default: as a step takes."
+    """Defines the flags --examples and --batches: what Hessians and Jacobians are of."""
+    text = "Of a batch of the training split; default: as a step takes."
     flags.DEFINE_integer("examples", None, text, flag_values=values)
+    text = "Whose mean loss is meant; one is in memory at a time."
+    flags.DEFINE_integer("batches", 1, text, lower_bound=1, flag_values=values)
 
 
 def parse_flags(argv: list[str], define: Callable, usage: str, picture: str) -> flags.FlagValues:

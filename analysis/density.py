@@ -16,7 +16,7 @@ from analysis import trained_game
 from analysis.command import define_examples, define_out, parse_folders, save
 from lib.errors import ConfigError, lookup
 from lib.games.density import Density, spectral_density
-from lib.games.operators import gauss_newton, hessian, over_batches
+from lib.games.operators import gauss_newton, hessian
 from lib.pictures.colours import COLOURS
 from lib.pictures.figures import hide_upper_spines, new_figure
 from lib.runtime import run_folder
@@ -43,7 +43,6 @@ def define(values: flags.FlagValues) -> None:
     flags.DEFINE_string("player", None, "Whose loss; default: the first.", flag_values=values)
     flags.DEFINE_integer("probes", 8, "Random vectors.", lower_bound=1, flag_values=values)
     flags.DEFINE_integer("depth", 80, "Products for each of them.", lower_bound=2, flag_values=values)
-    flags.DEFINE_integer("batches", 1, "That the loss is the mean of.", lower_bound=1, flag_values=values)
     define_examples(values)
     define_out(values, "density.png")
 
@@ -81,8 +80,7 @@ def compute(
       ConfigError: no such run, player or number of examples, or products that are not finite.
     """
     folder, step = run_folder.find(path)
-    programs = trained_game.open_game(folder)
-    stacked = trained_game.first_batches(programs, examples, batches)
+    programs, batch = trained_game.open_game(folder, examples, batches)
     _, state = folder.restore(programs.abstract_state(), step)
     rule, key = programs.experiment.game.rule, jax.random.key(programs.config.seed)
     players = rule.dynamics.game.players
@@ -90,11 +88,7 @@ def compute(
     densities, progress = {}, Progress(len(MATRICES) * probes, unit="probe", label="density")
     try:
         for name, matrix in MATRICES.items():
-
-            def make(batch, matrix=matrix):
-                return matrix(rule, state, batch, key, chosen)
-
-            operator = over_batches(make, stacked)
+            operator = matrix(rule, state, batch, key, chosen)
             densities[name] = spectral_density(operator, probes, depth, progress=progress)
     except FloatingPointError as error:
         raise ConfigError(f"{error} at this checkpoint; name another", "plot density") from error

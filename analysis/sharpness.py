@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 USAGE = """Draws, and prints, the largest Hessian eigenvalue of runs of one player along training, and 2/h.
 
-  ./run.sh plot sharpness RUN [RUN ...] [--k=1] [--examples=N] [--out=FILE]
+  ./run.sh plot sharpness RUN [RUN ...] [--k=1] [--examples=N] [--batches=1] [--out=FILE]
 
 With --k=3 also h lam of the first three eigenvalues, and the gradient's share along their eigenvectors.
 """
@@ -60,12 +60,14 @@ def run(argv: list[str]) -> None:
       ConfigError: unknown flags, or folders that hold no such runs.
     """
     folders, values = parse_folders(argv, define, USAGE, "sharpness")
-    curves = read_curves(folders, values.examples, values.k)
+    curves = read_curves(folders, values.examples, values.k, values.batches)
     print(table(curves))
     save(draw(curves), Path(values.out))
 
 
-def read_curves(paths: Sequence[str | Path], examples: int | None = None, k: int = 1) -> list[Curve]:
+def read_curves(
+    paths: Sequence[str | Path], examples: int | None = None, k: int = 1, batches: int = 1
+) -> list[Curve]:
     """Reads the records of runs, and computes the sharpness of their checkpoints.
 
     Args:
@@ -73,6 +75,7 @@ def read_curves(paths: Sequence[str | Path], examples: int | None = None, k: int
       examples: of the training split, that the Hessian is of; by default as many as a step takes, which in
         full-batch training is all.
       k: how many eigenvalues.
+      batches: of so many examples, whose mean loss the Hessian is of.
 
     Returns:
       Tables with the columns step and loss, bound (2/h of the rate that was used), or sharpness of
@@ -83,13 +86,13 @@ def read_curves(paths: Sequence[str | Path], examples: int | None = None, k: int
         not fit.
     """
     runs = [history.read(path) for path in paths]
-    return group_by_setting(runs, functools.partial(_records, examples=examples, k=k))
+    return group_by_setting(runs, functools.partial(_records, examples=examples, batches=batches, k=k))
 
 
-def _records(run: History, examples: int | None, k: int) -> pd.DataFrame:
+def _records(run: History, examples: int | None, batches: int, k: int) -> pd.DataFrame:
     """Returns records of training, and below them one line for each checkpoint."""
     folder = RunFolder(run.path)
-    programs = trained_game.open_game(folder)
+    programs, batch = trained_game.open_game(folder, examples, batches)
     players = programs.experiment.game.rule.dynamics.game.players
     if len(players) > 1:
         raise ConfigError(
@@ -99,15 +102,13 @@ def _records(run: History, examples: int | None, k: int) -> pd.DataFrame:
     rates = run.train[f"{player}_learning_rate"]
     bound = 2 / rates.where(rates > 0)  # a warm-up may begin at 0
     train = run.train[["step"]].assign(loss=run.train[f"{player}_loss"], bound=bound)
-    saved = _sharpness(programs, folder, player, examples, k)
+    saved = _sharpness(programs, folder, player, batch, k)
     for i in range(1, k + 1 if k > 1 else 1):
         saved[f"h lam {i}"] *= np.interp(saved["step"], train["step"], rates)
     return pd.concat([train, saved], ignore_index=True)
 
 
-def _sharpness(
-    programs: Programs, folder: RunFolder, player: str, examples: int | None, k: int
-) -> pd.DataFrame:
+def _sharpness(programs: Programs, folder: RunFolder, player: str, batch: Any, k: int) -> pd.DataFrame:
     """Computes the largest Hessian eigenvalues at every checkpoint, and the gradient's shares.
 
     Returns:
@@ -121,7 +122,7 @@ def _sharpness(
         raise ConfigError(
             f"'{folder.path}' has {len(steps)} checkpoints; train it with a larger config.keep_checkpoints"
         )
-    batch, key = trained_game.first_examples(programs, examples), jax.random.key(programs.config.seed)
+    key = jax.random.key(programs.config.seed)
     rule, lines = programs.experiment.game.rule, []
     for step in tqdm(steps, unit="checkpoint", desc="sharpness", delay=2, disable=None):
         _, state = folder.restore(programs.abstract_state(), step)

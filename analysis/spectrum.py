@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 
 USAGE = """Draws, and prints, extreme eigenvalues of a trained run's game and of its update rule.
 
-  ./run.sh plot spectrum --config.restore_path=PATH [--k=20] [--examples=N] [--all] [--out=FILE]
+  ./run.sh plot spectrum --config.restore_path=PATH [--k=20] [--examples=N] [--batches=1] [--all]
+    [--out=FILE]
 
 PATH is a work directory, its checkpoints folder, or one step's folder. With --all the spectra of all
 checkpoints that a run has kept, on one scale.
@@ -65,11 +66,11 @@ def run(argv: list[str]) -> None:
         raise ConfigError(f"{values.k} is no number of eigenvalues; use 1 or more", "--k")
     path = overrides[-1].removeprefix(_RESTORE)
     if values.all:
-        spectra = checkpoint_spectrum.compute_all(path, values.k, values.examples)
+        spectra = checkpoint_spectrum.compute_all(path, values.k, values.examples, values.batches)
         print(table_of_all(spectra))
         save(draw_all(spectra), Path(values.out))
         return
-    spectrum = checkpoint_spectrum.compute(path, values.k, values.examples)
+    spectrum = checkpoint_spectrum.compute(path, values.k, values.examples, values.batches)
     print(table(spectrum))
     save(draw(spectrum), Path(values.out))
 

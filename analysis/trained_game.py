@@ -1,10 +1,9 @@
-"""A trained run as a point of its game, for analyses: its update rule, and a fixed batch."""
+"""A trained run as a point of its game, for analyses: its programs, and a fixed batch of its data."""
 
-import itertools
 from typing import Any
 
 import jax
-import numpy as np
+from ml_collections import ConfigDict
 
 from experiments import registry
 from lib.data.pipeline import eval_batches
@@ -15,45 +14,46 @@ from lib.runtime.run_folder import RunFolder
 from lib.runtime.words import check_words
 
 
-def open_game(folder: RunFolder) -> Programs:
-    """Builds the programs of a run, on one device.
-
-    Raises:
-      ConfigError: the experiment has not one update rule.
-    """
-    cache.use_compilation_cache()
-    config = registry.validated(registry.own_config(folder))
-    programs = registry.programs(config, jax.local_devices()[:1])
-    check_words(folder, programs.data.train.words_digest)
-    if programs.experiment.game is None:
-        toys = "; plot momentum shows toy games" if config.experiment == "games" else ""
-        raise ConfigError(
-            f"a run of '{config.experiment}' has not one update rule; "
-            f"name a run of gan or classifier{toys}",
-            "config.experiment",
-        )
-    return programs
-
-
-def first_examples(programs: Programs, n: int | None) -> Any:
-    """Returns what the rule's step takes, of the first n examples of the training split, not augmented.
+def open_game(folder: RunFolder, examples: int | None = None, batches: int = 1) -> tuple[Programs, Any]:
+    """Builds the programs of a run, on one device, and reads a batch for its update rule.
 
     Args:
-      programs: of an experiment with one update rule.
-      n: by default as many as a training step takes.
+      examples: n, of the training split, not augmented; by default as many as a training step takes.
+      batches: m; the batch is of the first m n examples, and losses are computed of n at a time.
+
+    Returns:
+      (programs, what the rule's step takes).
 
     Raises:
-      ConfigError: the split or the rule does not have n.
+      ConfigError: the experiment has not one update rule, no losses in parts where m > 1, or the split or
+        the rule does not have so many examples.
     """
-    return jax.tree.map(lambda x: x[0], first_batches(programs, n, 1))
+    cache.use_compilation_cache()
+    raw = registry.own_config(folder)
+    _set_microbatch(raw, examples, batches)
+    programs = registry.programs(registry.validated(raw), jax.local_devices()[:1])
+    check_words(folder, programs.data.train.words_digest)
+    if programs.experiment.game is None:
+        toys = "; plot momentum shows toy games" if raw.experiment == "games" else ""
+        raise ConfigError(
+            f"a run of '{raw.experiment}' has not one update rule; name a run of gan or classifier{toys}",
+            "config.experiment",
+        )
+    return programs, _first_examples(programs, examples, batches)
 
 
-def first_batches(programs: Programs, n: int | None, m: int) -> Any:
-    """Returns the first m batches, leaves [m, ...], each as of `first_examples`.
+def _set_microbatch(raw: ConfigDict, examples: int | None, batches: int) -> None:
+    """Sets how many examples a run's losses see at once: those of one batch of several."""
+    section = raw[raw.experiment]
+    if batches > 1 and "microbatch" not in section:
+        raise ConfigError(f"a run of '{raw.experiment}' takes one batch", "--batches")
+    if batches > 1:
+        parts = registry.validated(raw).batches_per_step
+        section.microbatch = raw.batch_size if examples is None else max(examples // parts, 1)
 
-    Raises:
-      ConfigError: the split does not have so many, or the rule does not take n.
-    """
+
+def _first_examples(programs: Programs, n: int | None, m: int) -> Any:
+    """Returns what the rule's step takes, of the first m n examples of the training split."""
     experiment, train = programs.experiment, programs.data.train
     parts = experiment.batches_per_step
     n = programs.config.batch_size * parts if n is None else n
@@ -64,5 +64,4 @@ def first_batches(programs: Programs, n: int | None, m: int) -> Any:
         raise ConfigError(f"{n} does not fit; use {least} .. {most:,}{multiple}", "--examples")
     if m * n > train.size:
         raise ConfigError(f"{m} of {n:,} examples are too many; use at most {train.size // n}", "--batches")
-    batches = itertools.islice(eval_batches(train, n), m)
-    return jax.tree.map(lambda *x: np.stack(x), *map(experiment.game.batch, batches))
+    return experiment.game.batch(next(eval_batches(train, m * n)))

@@ -61,6 +61,7 @@ class Experiment:
       check_devices: raises a ConfigError where the experiment does not fit a number of devices.
       batches_per_step: how many batches of the config's size one train_step takes, concatenated.
       min_device_batch: the least examples of a batch that a device needs.
+      device_batch_multiple: what they must be a multiple of.
       main_metrics: the few names shown beside the progress bar.
       game: its players and their update rule, for analyses; None where it is no game of lib/games.
     """
@@ -77,6 +78,7 @@ class Experiment:
     check_devices: Callable[[int], None] = lambda n: None
     batches_per_step: int = 1
     min_device_batch: int = 1
+    device_batch_multiple: int = 1
     main_metrics: tuple[str, ...] = ()
     game: GameView | None = None
 

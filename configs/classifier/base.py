@@ -45,6 +45,10 @@ def base() -> ConfigDict:
     # Adds l2 * w to the gradient, for every parameter w. The loss that is recorded, and that optimisers and
     # their line searches see, is without it.
     classifier.l2 = 0.0
+    # Examples whose losses are computed at once: a batch's gradients, and those of its terms, are sums over
+    # its parts of so many, in the memory of one. For batches, up to the whole set, that do not fit; 0: all
+    # at once. Batch norm then sees a part. lib/games/microbatches.py
+    classifier.microbatch = 0
     classifier.optimizer = common.optimizer("adam", 1e-3)  # its fields: configs/common.py
     classifier.averages = averages("model")  # its fields: configs/play.py
     # Metrics of the mathematics, lib/games/diagnostics.py: gradient_norms, parameter_norms and polyak_steps

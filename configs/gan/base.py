@@ -36,6 +36,10 @@ def base() -> ConfigDict:
     # And these times 1/2 E |grad_x D(x)|^2 at real images (R1) and at samples (R2).
     gan.r1_penalty = 0.0
     gan.r2_penalty = 0.0
+    # Examples whose losses are computed at once: a batch's gradients, and those of its terms, are sums over
+    # its parts of so many, in the memory of one. For batches that do not fit; 0: all at once. Batch norm
+    # and losses that are no means over examples then see a part. lib/games/microbatches.py
+    gan.microbatch = 0
     gan.averages = averages(*PLAYERS)  # its fields: configs/play.py
     # Metrics of the mathematics, lib/games/diagnostics.py: gradient_norms, parameter_norms and polyak_steps
     # come with a step; cross_gradients, interaction, drift and hessian_gradients are computed besides.

@@ -35,6 +35,7 @@ class ClassifierSection(Alone):
     augmentation: Augmentation
     loss: Named
     l2: NonNegativeFloat
+    microbatch: NonNegativeInt
 
     @pydantic.field_validator("loss")
     @classmethod
@@ -65,4 +66,5 @@ class ClassifierConfig(Run):
         if (smoothing := section.pop("label_smoothing", None)) is not None:
             kwargs = {"smoothing": smoothing} if smoothing else {}
             section["loss"] = {"name": "cross_entropy", "kwargs": kwargs}
-        return {**config, "classifier": Observed.nothing((PLAYER,)) | section}
+        younger = {"microbatch": 0, **Observed.nothing((PLAYER,))}
+        return {**config, "classifier": younger | section}

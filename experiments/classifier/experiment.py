@@ -20,6 +20,7 @@ from lib.experiment import Batch, Experiment, GameView
 from lib.games import updates
 from lib.games.config import PLAYER
 from lib.games.game import Aux, Game, Head
+from lib.games.microbatches import in_microbatches
 from lib.games.updates import GameState, Regularizers
 from lib.losses import hidden_l2
 from lib.runtime import streams
@@ -41,14 +42,11 @@ def build(config: ClassifierConfig, spec: DataSpec) -> Experiment:
             loss = losses.make(section.loss, spec.num_classes)
         with within("optimizer"):
             optimizer = {PLAYER: optimizers.from_config(section.optimizer)}
-    losses_of = ClassifierGame(model, loss, section.l2)
-    game = Game((PLAYER,), losses_of, Head(losses_of.outputs, losses_of.of_outputs))
-    nothing = Regularizers.none((PLAYER,))
     rule = updates.make(
         "simultaneous",
-        game,
+        in_microbatches(ClassifierLosses(model, loss, section.l2).as_game(), section.microbatch),
         optimizer,
-        nothing,
+        Regularizers.none((PLAYER,)),
         averaging=section.averages,
         diagnostics=section.diagnostics,
     )
@@ -83,12 +81,13 @@ def build(config: ClassifierConfig, spec: DataSpec) -> Experiment:
         eval_step=eval_step,
         outputs={"logits": logits},
         averages=rule.averages,
+        device_batch_multiple=max(section.microbatch, 1),
         main_metrics=(f"{PLAYER}_loss", "accuracy"),
         game=GameView(rule, examples),
     )
 
 
-class ClassifierGame(NamedTuple):
+class ClassifierLosses(NamedTuple):
     """The loss of the game's one player.
 
     Attributes:
@@ -100,6 +99,10 @@ class ClassifierGame(NamedTuple):
     model: Model
     loss: ClassifierLoss
     l2: float
+
+    def as_game(self) -> Game:
+        """Returns the game."""
+        return Game((PLAYER,), self, Head(self.outputs, self.of_outputs))
 
     def __call__(self, params, net_state, batch: Batch, key: jax.Array):
         """Returns ({player: loss}, the new net_state and metrics); `key` is that of dropout."""

@@ -3,7 +3,7 @@
 from typing import Annotated, Any
 
 import pydantic
-from pydantic import Field, PositiveInt
+from pydantic import Field, NonNegativeInt, PositiveInt
 
 from experiments.gan.nets import NETS
 from lib import losses
@@ -21,6 +21,7 @@ Weight = Annotated[float, Field(ge=0.0)]
 class GanSection(Play, Observed):
     nets: Named
     num_latents: PositiveInt
+    microbatch: NonNegativeInt
     spectral_norm: spectral_norm.Method
     gradient_penalty: Weight
     r1_penalty: Weight
@@ -72,5 +73,5 @@ class GanConfig(Run):
             kwargs = options.without_defaults(older if name == "mlp" else {})
             section["nets"] = {"name": name, "kwargs": kwargs}
         younger = {"player_batches": "shared", "update_kwargs": {}, **Observed.nothing(PLAYERS)}
-        younger |= {"r1_penalty": 0.0, "r2_penalty": 0.0}
+        younger |= {"r1_penalty": 0.0, "r2_penalty": 0.0, "microbatch": 0}
         return {**config, "gan": younger | section}

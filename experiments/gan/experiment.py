@@ -21,6 +21,7 @@ from lib.data.pipeline import to_signed
 from lib.errors import lookup, within
 from lib.experiment import Batch, Experiment, GameView
 from lib.games.game import Game, Head
+from lib.games.microbatches import in_microbatches
 from lib.games.regularizers import min_batch
 from lib.games.updates import BoundRule, GameState
 from lib.pictures.artefacts import Images
@@ -44,8 +45,9 @@ def build(config: GanConfig, spec: DataSpec) -> Experiment:
     penalties = {name: weight for name, weight in penalties.items() if weight}
     losses_of = GanLosses(pair, disc_loss, gen_loss)
     game = Game(PLAYERS, losses_of, Head(losses_of.outputs, losses_of.of_outputs))
+    least = min_batch(gan.grad_regularizes.estimator)
     with within("config.gan"):
-        rule = gan.as_rule(game, gan.averages, gan.diagnostics)
+        rule = gan.as_rule(in_microbatches(game, gan.microbatch), gan.averages, gan.diagnostics)
 
     def draw(key: jax.Array, batch: Batch) -> tuple[dict, dict]:
         return pair.init(key, real(batch)[:2])
@@ -72,7 +74,8 @@ def build(config: GanConfig, spec: DataSpec) -> Experiment:
         outputs=outputs(pair, spec, rule),
         averages=rule.averages,
         batches_per_step=rule.batches_per_step,
-        min_device_batch=min_batch(gan.grad_regularizes.estimator),
+        min_device_batch=least,
+        device_batch_multiple=max(least * gan.microbatch, 1),
         main_metrics=("disc_loss", "gen_loss"),
         game=GameView(rule, real),
     )

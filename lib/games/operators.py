@@ -100,26 +100,6 @@ def gauss_newton(rule: BoundRule, state: GameState, batch: Any, key: jax.Array, 
     return _operator(apply, state.params[player], symmetric=True)
 
 
-def over_batches(make: Callable[[Any], Operator], batches: Any) -> Operator:
-    """Returns the mean of the operators of several batches: that of their mean loss.
-
-    Args:
-      make: `(batch) -> operator`.
-      batches: leaves [m, ...].
-    """
-    one = make(jax.tree.map(lambda x: x[0], batches))
-    (m,) = {len(leaf) for leaf in jax.tree.leaves(batches)}
-
-    @jax.jit
-    def apply(v: jax.Array) -> jax.Array:
-        def add(total: jax.Array, batch: Any) -> tuple[jax.Array, None]:
-            return total + make(batch).apply(v), None
-
-        return jax.lax.scan(add, jnp.zeros_like(v), batches)[0] / m
-
-    return one if m == 1 else one._replace(apply=apply)
-
-
 def update_jacobian(rule: BoundRule, state: GameState, batch: Any, key: jax.Array) -> Operator:
     """Returns dF/dx of one whole step of the rule, on the augmented state x.
 

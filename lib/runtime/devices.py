@@ -104,9 +104,17 @@ def device_share(draw: Callable[[int], jax.Array], n: int) -> jax.Array:
 
 
 def check_divides(
-    batch_size: int, num_devices: int, at_least: int = 1, field: str = "config.batch_size"
+    batch_size: int,
+    num_devices: int,
+    at_least: int = 1,
+    multiple: int = 1,
+    field: str = "config.batch_size",
 ) -> None:
-    """Checks that a batch can be split evenly, with `at_least` examples for each device.
+    """Checks that a batch can be split evenly over devices.
+
+    Args:
+      at_least: the least examples of a device.
+      multiple: what a device's examples must be a multiple of.
 
     Raises:
       ConfigError: it names the nearest size that fits.
@@ -117,11 +125,12 @@ def check_divides(
             f"of the {num_devices} devices",
             field,
         )
-    if batch_size % num_devices:
-        below = batch_size - batch_size % num_devices
-        choices = [n for n in (below, below + num_devices) if n]
+    if rest := batch_size % (num_devices * multiple):
+        below = batch_size - rest
+        choices = [n for n in (below, below + num_devices * multiple) if n]
+        parts = f", in parts of {multiple}" if multiple > 1 else ""
         raise ConfigError(
-            f"{batch_size} does not divide by the {num_devices} devices; "
+            f"{batch_size} does not divide by the {num_devices} devices{parts}; "
             f"use {' or '.join(map(str, choices))}",
             field,
         )

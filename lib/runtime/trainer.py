@@ -90,10 +90,13 @@ class Trainer:
           ConfigError: the batch is larger than the training split, or does not divide by the devices, or an
             interval by the steps of a call.
         """
-        programs = self.programs
+        programs, experiment = self.programs, self.programs.experiment
         pipeline.check_batch_size(programs.data.train, self._config.batch_size)
         devices.check_divides(
-            self._config.batch_size, len(programs.devices), programs.experiment.min_device_batch
+            self._config.batch_size,
+            len(programs.devices),
+            experiment.min_device_batch,
+            experiment.device_batch_multiple,
         )
         per_call = self._config.steps_per_dispatch
         for every in self.intervals.every:

@@ -41,8 +41,7 @@ def folder(tmp_path_factory) -> RunFolder:
 def test_sharpness_of_every_checkpoint_is_that_of_the_dense_hessian(folder, tmp_path, capsys):
     (curve,) = sharpness.read_curves([folder.path])
     (records,) = curve.records
-    programs = trained_game.open_game(folder)
-    batch = trained_game.first_examples(programs, None)
+    programs, batch = trained_game.open_game(folder)
     for step in (1, 2):
         _, state = folder.restore(programs.abstract_state(), step)
         matrix = dense(game_jacobian(programs.experiment.game.rule, state, batch, jax.random.key(0)))
@@ -58,8 +57,7 @@ def test_sharpness_of_every_checkpoint_is_that_of_the_dense_hessian(folder, tmp_
 def test_coefficients_and_shares_are_those_of_the_dense_hessian(folder, tmp_path):
     (curve,) = sharpness.read_curves([folder.path], k=3)
     (records,) = curve.records
-    programs = trained_game.open_game(folder)
-    batch = trained_game.first_examples(programs, None)
+    programs, batch = trained_game.open_game(folder)
     rule = programs.experiment.game.rule
     for step in (1, 2):
         _, state = folder.restore(programs.abstract_state(), step)

@@ -40,9 +40,8 @@ def test_numbers_are_those_of_the_dense_matrices(runs, kind, tmp_path, capsys):
     folder = runs[kind]
     spectrum = checkpoint_spectrum.compute(str(folder.path), k=6)
 
-    programs = trained_game.open_game(folder)
+    programs, batch = trained_game.open_game(folder)
     _, state = folder.restore(programs.abstract_state())
-    batch = trained_game.first_examples(programs, None)
     where = (programs.experiment.game.rule, state, batch, jax.random.key(0))
     game, update = dense(game_jacobian(*where)), dense(update_jacobian(*where))
     mu, eigenvalues = np.linalg.eigvals(game), np.linalg.eigvals(update)
@@ -94,16 +93,16 @@ def test_a_run_without_one_update_rule_is_refused(tmp_path, capsys, config, hint
 
 
 def test_a_batch_has_the_examples_of_a_step_or_as_many_as_are_named(runs):
-    programs = trained_game.open_game(runs["classifier"])
-    batch = trained_game.first_examples(programs, None)
+    programs, batch = trained_game.open_game(runs["classifier"])
     assert len(jax.tree.leaves(batch)[0]) == 8  # as a training step takes
-    assert len(jax.tree.leaves(trained_game.first_examples(programs, 40))[0]) == 40
+    programs, batch = trained_game.open_game(runs["classifier"], 10, 4)
+    assert len(jax.tree.leaves(batch)[0]) == 40
+    assert programs.config.classifier.microbatch == 10
 
 
 def test_a_run_is_opened_without_its_training_set_on_a_device(tmp_path):
     config = small_config(*TINY_CLASSIFIER, "dataset.train_split=train[:997]")
-    programs = trained_game.open_game(write_run(tmp_path / "run", config))
-    batch = trained_game.first_examples(programs, None)
+    programs, batch = trained_game.open_game(write_run(tmp_path / "run", config))
     assert len(jax.tree.leaves(batch)[0]) == 8
     images = programs.data.train.image
     assert not on_a_device(images)
