@@ -19,14 +19,14 @@ import numpy as np
 from absl import flags
 
 from analysis.command import define_out, save
+from analysis.toy_config import load_toy
 from configs.games.base import method
-from experiments import catalogue, registry
 from experiments.games import pictures
 from experiments.games.config import GamesSection, Method
 from experiments.games.experiment import state_at_starts, step_all, walk
 from experiments.games.rates import make_rule
 from lib.command_line import parse
-from lib.config import apply_overrides, load_file, to_plain
+from lib.config import to_plain
 from lib.errors import ConfigError, lookup
 from lib.games.operators import update_jacobian
 from lib.games.updates import UPDATE_RULES, BoundRule, GameState
@@ -79,13 +79,10 @@ def run(argv: list[str]) -> None:
     values, overrides = parse(argv, define, USAGE)
     if not 0 < values.rate < math.inf:
         raise ConfigError(f"{values.rate:g} is no learning rate; use one above 0", "--rate")
-    file = values.config or catalogue.CONFIGS / "games/bilinear.py"
-    config = registry.validated(apply_overrides(load_file(file), overrides))
-    if config.experiment != "games":
-        raise ConfigError(f"'{file}' is no toy game; use one of configs/games", "--config")
-    spectra = analyse(config.games, values.rate, _two_rules(values.updates))
+    section = load_toy(values.config, overrides)
+    spectra = analyse(section, values.rate, _two_rules(values.updates))
     print(table(spectra))
-    save(draw(config.games, values.rate, spectra), Path(values.out))
+    save(draw(section, values.rate, spectra), Path(values.out))
 
 
 def _two_rules(names: Sequence[str]) -> Sequence[str]:

@@ -8,7 +8,7 @@ from lib.errors import within
 from lib.games import eigenvalues
 from lib.games.operators import update_jacobian
 from lib.games.toys import Toy
-from lib.games.updates import UPDATE_RULES, BoundRule
+from lib.games.updates import UPDATE_RULES, BoundRule, GameState
 from lib.optimizers.schedules import CONSTANT
 
 _FLOOR = 1e-6  # distances below are rounding
@@ -43,19 +43,36 @@ def spectral_radius(section: GamesSection, label: str, equilibrium: np.ndarray) 
       equilibrium: [d], where the step's Jacobian is taken.
 
     Returns:
-      NaN for methods whose steps are not one linear map there: of optimisers that adapt to gradients, which
-      vanish, of schedules, and of rules that are not stationary.
+      NaN for methods whose steps are not one linear map there.
     """
-    method = section.methods[label]
-    linear = all(o.name in _LINEAR and o.schedule.name == CONSTANT for o in method.optimizers.values())
-    if not (linear and UPDATE_RULES[method.updates].stationary):
+    if not is_linear(section.methods[label]):
         return float("nan")
     with jax.enable_x64(True):
-        toy = section.as_toy()
-        rule = make_rule(toy, method, label)
-        state = rule.init(toy.params(equilibrium), {})
+        rule, state = at_equilibrium(section.as_toy(), section.methods[label], label, equilibrium)
         jacobian = update_jacobian(rule, state, None, jax.random.key(0))
         return eigenvalues.spectral_radius(eigenvalues.eigenvalues(jacobian))
+
+
+def is_linear(method: Method) -> bool:
+    """Tells whether a method's steps are one linear map near an equilibrium.
+
+    They are not of optimisers that adapt to gradients, which vanish there, of schedules, and of rules that
+    are not stationary.
+    """
+    linear = all(o.name in _LINEAR and o.schedule.name == CONSTANT for o in method.optimizers.values())
+    return linear and UPDATE_RULES[method.updates].stationary
+
+
+def at_equilibrium(
+    toy: Toy, method: Method, label: str, equilibrium: np.ndarray
+) -> tuple[BoundRule, GameState]:
+    """Returns the update rule of a method of the config, and its first state at an equilibrium [d].
+
+    Raises:
+      ConfigError: as of `make_rule`.
+    """
+    rule = make_rule(toy, method, label)
+    return rule, rule.init(toy.params(equilibrium), {})
 
 
 def make_rule(toy: Toy, method: Method, label: str) -> BoundRule:
