@@ -16,9 +16,34 @@ if TYPE_CHECKING:
 _FORMATS = (".png", ".pdf", ".svg")
 
 
+class _FileParser(flags.ArgumentParser):
+    """Reads the name of a file that is to be written, before any work for it is done."""
+
+    def __init__(self, endings: tuple[str, ...]):
+        self.syntactic_help = f"a file that ends in {', '.join(endings)}"
+        self._endings = endings
+
+    def parse(self, argument: str) -> str:
+        """Returns the name.
+
+        Raises:
+          ValueError: it has another ending, or its place is a folder.
+        """
+        if Path(argument).suffix not in self._endings:
+            raise ValueError(f"'{argument}' must end in {', '.join(self._endings)}")
+        if Path(argument).is_dir():
+            raise ValueError(f"'{argument}' is a folder; name a file in it")
+        return argument
+
+
 def define_out(values: flags.FlagValues, default: str | None, text: str = "The file.") -> None:
     """Defines the flag --out, the file that a picture goes to."""
-    flags.DEFINE_string("out", default, text, flag_values=values)
+    define_file(values, "out", default, text, *_FORMATS)
+
+
+def define_file(values: flags.FlagValues, name: str, default: str | None, text: str, *endings: str) -> None:
+    """Defines a flag of a file that is to be written, whose name has one of some endings."""
+    flags.DEFINE(_FileParser(endings), name, default, text, values, flags.ArgumentSerializer())
 
 
 def define_examples(values: flags.FlagValues) -> None:
@@ -70,10 +95,8 @@ def save(figure: "Figure", path: Path) -> None:
     """Writes a figure and prints where.
 
     Raises:
-      ConfigError: the ending is none of a picture's, or the place cannot be written.
+      ConfigError: the place cannot be written.
     """
-    if path.suffix not in _FORMATS:
-        raise ConfigError(f"'{path}' must end in {', '.join(_FORMATS)}", "--out")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         save_figure(figure, path, dpi=150)

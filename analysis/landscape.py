@@ -17,7 +17,7 @@ from absl import flags
 from jax.flatten_util import ravel_pytree
 
 from analysis import trained_game
-from analysis.command import define_examples, define_out, parse_folders, save
+from analysis.command import define_examples, define_file, define_out, parse_folders, save
 from lib.errors import ConfigError, lookup
 from lib.games.eigenvalues import top_eigenpairs
 from lib.games.operators import hessian
@@ -27,6 +27,7 @@ from lib.pictures.figures import new_figure
 from lib.runtime import checkpoints, run_folder
 from lib.runtime.npy_files import write_npy
 from lib.runtime.progress import Progress
+from lib.tables import aligned
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -40,6 +41,7 @@ PATH is a work directory, for its newest checkpoint, or one step's folder: the s
 that were saved take the eigenvectors' place.
 """
 _TOLERANCE = 1e-4  # of eigenvalues
+_SHOWN = 11  # checkpoints in the table
 _ROOM = 0.25  # beside the path, a share of its extent
 
 
@@ -70,7 +72,7 @@ def define(values: flags.FlagValues) -> None:
     flags.DEFINE_string("player", None, "Whose loss; default: the first.", flag_values=values)
     flags.DEFINE_integer("points", 41, "On a side.", lower_bound=3, flag_values=values)
     flags.DEFINE_string("directions", None, "A file that was saved.", flag_values=values)
-    flags.DEFINE_string("save_directions", None, "The file, .npy.", flag_values=values)
+    define_file(values, "save_directions", None, "The file of the directions.", ".npy")
     define_examples(values)
     define_out(values, "landscape.png")
 
@@ -84,8 +86,6 @@ def run(argv: list[str]) -> None:
     folders, values = parse_folders(argv, define, USAGE, "landscape")
     if len(folders) > 1:
         raise ConfigError(f"'{folders[1]}': name one run", "plot landscape")
-    if (file := values.save_directions) and not file.endswith(".npy"):
-        raise ConfigError(f"'{file}' must end in .npy", "--save_directions")
     folder, step = run_folder.find(folders[0])
     programs, batch = trained_game.open_game(folder, values.examples, values.batches)
     step, origin = folder.restore(programs.abstract_state(), step)
@@ -192,23 +192,26 @@ def _read(file: str, where: tuple) -> np.ndarray:
 
 
 def table(landscape: Landscape) -> str:
-    """Formats the curvatures, and how much of the path the slice has."""
+    """Formats the curvatures, and where checkpoints are, the first, the last and some between."""
     first, second = landscape.curvature
-    lines = [f"{landscape.name}: curvature {first:.4g} and {second:.4g} along the two directions"]
-    for step, (a, b), share in zip(landscape.steps, landscape.path, landscape.share, strict=True):
-        text = "the origin" if np.isnan(share) else f"{share:.1%} of its squared distance is in the slice"
-        lines.append(f"step {step:,}: ({a:.4g}, {b:.4g}), {text}")
-    return "\n".join(lines)
+    title = f"{landscape.name}: curvature {first:.4g} and {second:.4g} along the two directions"
+    rows = [("step", "along 1", "along 2", "share of the squared distance")]
+    shown = np.unique(np.linspace(0, len(landscape.steps) - 1, _SHOWN).round().astype(int))
+    for i in shown:
+        a, b = landscape.path[i]
+        share = "the origin" if np.isnan(landscape.share[i]) else f"{landscape.share[i]:.2%}"
+        rows.append((f"{landscape.steps[i]:,}", f"{a:.4g}", f"{b:.4g}", share))
+    return "\n".join([title, aligned(rows)])
 
 
 def draw(landscape: Landscape) -> "Figure":
     """Draws the losses as levels, and the path over them."""
-    figure = new_figure(6, 4.8)
+    figure = new_figure(5.2, 4.2)
     axis = figure.subplots()
     losses, label = landscape.losses, "loss"
     if losses.min() > 0:
         losses, label = np.log10(losses), "log10 of the loss"
-    levels = axis.contourf(*landscape.along, losses, 24, cmap="viridis")
+    levels = axis.contourf(*landscape.along, losses, 16, cmap="viridis")
     axis.contour(*landscape.along, losses, 12, colors="white", linewidths=0.4, linestyles="solid")
     axis.plot(*landscape.path.T, ".-", color=COLOURS[1], lw=1, ms=4, label="checkpoints")
     begin = {"mfc": "white", "mec": COLOURS[1], "ms": 7, "label": f"step {landscape.steps[0]:,}"}

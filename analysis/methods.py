@@ -187,9 +187,9 @@ def table_of_maps(maps: Mapping[str, np.ndarray]) -> str:
 
 def draw(section: GamesSection, found: Mapping[str, Eigenvalues]) -> "Figure":
     """Draws the field's eigenvalues of all methods, and a panel with those of a step of each."""
-    columns = min(4, len(found) + 1)
+    columns = min(5, len(found) + 1)
     rows = -(-(len(found) + 1) // columns)
-    figure = new_figure(3.0 * columns, 2.9 * rows)
+    figure = new_figure(2.5 * columns, 2.5 * rows)
     first, *panels = figure.subplots(rows, columns, squeeze=False).ravel()
     _draw_fields(first, found)
     everything = np.concatenate([step for _, step in found.values()])
@@ -200,7 +200,7 @@ def draw(section: GamesSection, found: Mapping[str, Eigenvalues]) -> "Figure":
         inside = np.abs(step).max() < 1 - 1e-9
         axis.plot(step.real, step.imag, "o", mfc="none", mew=1.5, color=COLOURS[0 if inside else 1])
         axis.set(xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal", xlabel="real part")
-        axis.set_title(f"{label.replace('_', ' ')}: {np.abs(step).max():.4f}", fontsize="medium")
+        axis.set_title(f"{label.replace('_', ' ')}: {np.abs(step).max():.4f}", fontsize="small")
     for axis in panels[len(found) :]:
         axis.remove()
     figure.suptitle(f"{section.game}: eigenvalues of the field, and of a step with its spectral radius")
@@ -233,9 +233,9 @@ def draw_maps(section: GamesSection, maps: Mapping[str, np.ndarray]) -> "Figure"
     """Draws, of each method, the steps to converge over rate and momentum; where it does not, nothing."""
     from matplotlib.colors import LogNorm
 
-    columns = min(4, len(maps))
+    columns = min(5, len(maps))
     rows = -(-len(maps) // columns)
-    figure = new_figure(1.2 + 2.6 * columns, 0.5 + 2.3 * rows)
+    figure = new_figure(1.2 + 2.2 * columns, 0.5 + 2.2 * rows)
     axes = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True)
     norm = LogNorm(*_COLOURED)
     for axis, (label, steps) in zip(axes.ravel(), maps.items(), strict=False):
@@ -246,14 +246,14 @@ def draw_maps(section: GamesSection, maps: Mapping[str, np.ndarray]) -> "Figure"
         if np.isfinite(steps).any():
             i, j = np.unravel_index(steps.argmin(), steps.shape)
             axis.plot(RATES[j], MOMENTA[i], "*", ms=9, mfc="white", mec="black", mew=0.7)
-    _label_outside(axes, len(maps))
-    figure.colorbar(mesh, ax=axes, label="steps to a thousandth", extend="both", aspect=30)
+    used = _label_outside(axes, len(maps))
+    figure.colorbar(mesh, ax=used, label="steps to a thousandth", extend="both", aspect=30)
     figure.suptitle(f"{section.game}: grey diverges, the star is the fastest")
     return figure
 
 
-def _label_outside(axes: Sequence["Axes"], used: int) -> None:
-    """Labels the outer panels of a grid, and removes those that are not used."""
+def _label_outside(axes: np.ndarray, used: int) -> list["Axes"]:
+    """Labels the outer panels of a grid, removes those that are not used, and returns the others."""
     columns = axes.shape[1]
     for i, axis in enumerate(axes.ravel()):
         if i >= used:
@@ -264,3 +264,4 @@ def _label_outside(axes: Sequence["Axes"], used: int) -> None:
             axis.tick_params(labelbottom=True)
         if i % columns == 0:
             axis.set_ylabel("momentum")
+    return list(axes.ravel()[:used])

@@ -46,7 +46,7 @@ def test_maps_have_the_closed_form_of_the_radius(section):
 
 @pytest.fixture(scope="module")
 def config_file(tmp_path_factory):
-    """Writes a config of four methods, of which two differ in momentum alone and one has no linear step."""
+    """Writes a config of methods, of which two differ in momentum alone and one has no linear step."""
     lines = [
         "from configs.games.base import base, method",
         "def get_config():",
@@ -55,6 +55,9 @@ def config_file(tmp_path_factory):
         "    methods.alternating = method(0.3, 'alternating')",
         "    methods.alternating_negative = method(0.3, 'alternating', momentum=-0.5)",
         "    methods.optimistic = method(0.3, 'optimistic')",
+        "    methods.lead = method(0.3, 'lead')",
+        "    methods.competitive = method(0.3, 'competitive')",
+        "    methods.extragradient = method(0.3, 'extragradient')",
         "    methods.anchored = method(0.3, 'anchored_extragradient')",
         "    return config",
     ]
@@ -63,7 +66,7 @@ def config_file(tmp_path_factory):
     return file
 
 
-@pytest.mark.parametrize(("flags", "labels"), [((), 3), (("--map",), 2)])
+@pytest.mark.parametrize(("flags", "labels"), [((), 6), (("--map",), 5)])
 def test_tables_and_pictures(config_file, tmp_path, capsys, flags, labels):
     out = tmp_path / "x.png"
     assert main(["methods", f"--config={config_file}", *flags, f"--out={out}"]) == 0
@@ -89,9 +92,10 @@ def test_bad_input_is_one_line(capsys, arguments, text):
 
 
 def test_a_game_without_linear_methods_is_refused(config_file, capsys):
+    labels = ["alternating", "alternating_negative", "optimistic", "lead", "competitive", "extragradient"]
     adam = [
         f"--config.games.methods.{label}.{field}"
-        for label in ("alternating", "alternating_negative", "optimistic")
+        for label in labels
         for field in ("optimizers.gen.name=adam", "optimizers.gen.kwargs={}", "allow_unsound=True")
     ]
     text = refusal(main, capsys, "methods", f"--config={config_file}", "--map", *adam)

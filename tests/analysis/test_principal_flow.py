@@ -61,4 +61,4 @@ def test_bad_input(capsys, monkeypatch):
         assert message in refusal(main, capsys, "principal_flow", *args)
     monkeypatch.setattr(principal_flow, "table", lambda: "")
     monkeypatch.setattr(principal_flow, "draw", lambda: None)
-    assert "--out: 'flow.txt' must end in" in refusal(main, capsys, "principal_flow", "--out=flow.txt")
+    assert "'flow.txt' must end in" in refusal(main, capsys, "principal_flow", "--out=flow.txt")
