@@ -18,7 +18,7 @@ from lib.games.drift import Clock, Coefficients
 from lib.games.game import Game
 from lib.games.regularizers import Estimator, active_terms
 from lib.games.updates import UPDATE_RULES, BoundRule, Options, Regularizers, Weights, make
-from lib.games.updates.rule import ANY, PLAIN_SGD, SGD
+from lib.games.updates.rule import ANY, NO_POINTS, PLAIN_SGD, SGD
 from lib.schema import OptimizerSection, Scalar
 
 PLAYER = "model"  # the player of games that have one
@@ -196,14 +196,20 @@ class Play(Section):
 
     @pydantic.model_validator(mode="after")
     def _rule_is_made_for_its_optimisers(self):
-        """Checks that rules that compute with learning rates have SGD, or `allow_unsound`."""
+        """Checks that the rule is the paper's with these optimisers, or `allow_unsound`."""
         sound = UPDATE_RULES[self.updates].sound_with(self.as_options().arguments)
-        unsound = {ANY: [], SGD: self.not_sgd(), PLAIN_SGD: self.not_plain_sgd()}[sound]
-        if unsound and not self.allow_unsound:
+        not_plain = self.not_plain_sgd()  # refuses unknown names
+        others = {
+            ANY: [],
+            NO_POINTS: [x for x, section in self.optimizers.items() if not _keeps_no_points(section)],
+            SGD: [x for x, section in self.optimizers.items() if not _is_sgd(section)],
+            PLAIN_SGD: not_plain,
+        }[sound]
+        if others and not self.allow_unsound:
             raise ConfigError(
-                f"'{self.updates}' computes with the rates of gradient steps, and has no theory with other "
-                f"optimisers than {sound}; use that, 'extragradient', or set allow_unsound to True",
-                f"optimizers.{unsound[0]}",
+                f"'{self.updates}' is made for {sound}, and has no theory with others; use that, or set "
+                "allow_unsound to True",
+                f"optimizers.{others[0]}",
             )
         return self
 
@@ -250,13 +256,15 @@ class Play(Section):
                 plain[x] = optimizers.is_plain_sgd(section)
         return [x for x in plain if not plain[x]]
 
-    def not_sgd(self) -> list[str]:
-        """Returns the players whose optimisers are not SGD, with or without momentum, unclipped."""
-        return [
-            x
-            for x, section in self.optimizers.items()
-            if section.name != "sgd" or section.clip_norm or section.clip_value
-        ]
+
+def _is_sgd(section: OptimizerSection) -> bool:
+    """Tells whether an optimiser is SGD, with or without momentum, unclipped."""
+    return section.name == "sgd" and not (section.clip_norm or section.clip_value)
+
+
+def _keeps_no_points(section: OptimizerSection) -> bool:
+    """Tells whether an optimiser's state holds no parameters."""
+    return optimizers.kind_of(section.name).evaluated is None
 
 
 def check_players(per_player: Mapping[str, object], players: tuple[str, ...]) -> None:

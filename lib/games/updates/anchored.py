@@ -11,7 +11,7 @@ import jax.numpy as jnp
 
 from lib.games.game import Params
 from lib.games.updates.dynamics import Dynamics, Step
-from lib.games.updates.rule import Options, UpdateRule
+from lib.games.updates.rule import NO_POINTS, Options, UpdateRule
 from lib.games.updates.state import GameState
 
 
@@ -25,6 +25,7 @@ class AnchoredExtragradient(UpdateRule):
     """
 
     stationary = False
+    made_for = NO_POINTS
 
     def build(self, dynamics: Dynamics, options: Options) -> Step:
         """Builds the step; it reads no options."""

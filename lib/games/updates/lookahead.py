@@ -12,7 +12,7 @@ from lib.config import Section
 from lib.games.updates.dynamics import Dynamics, Step, split
 from lib.games.updates.euler import Alternating, Simultaneous
 from lib.games.updates.extragradient import Extragradient
-from lib.games.updates.rule import Options, UpdateRule
+from lib.games.updates.rule import NO_POINTS, Options, UpdateRule
 from lib.games.updates.state import GameState
 
 _INNER = {"simultaneous": Simultaneous(), "alternating": Alternating(), "extragradient": Extragradient()}
@@ -41,6 +41,7 @@ class Lookahead(UpdateRule):
     """
 
     arguments = LookaheadArguments
+    made_for = NO_POINTS
 
     def build(self, dynamics: Dynamics, options: Options) -> Step:
         """Builds the step, of k inner ones; its batch holds theirs, concatenated."""

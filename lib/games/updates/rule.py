@@ -15,7 +15,9 @@ from lib.games.game import Params
 from lib.games.updates.dynamics import Dynamics, Step
 from lib.games.updates.state import GameState
 
-ANY, SGD, PLAIN_SGD = "any", "'sgd' without clipping", "'sgd' without momentum and clipping"
+ANY = "any optimiser"
+NO_POINTS = "optimisers that keep no parameters of their own, as schedule-free ones do"
+SGD, PLAIN_SGD = "'sgd' without clipping", "'sgd' without momentum and clipping"
 
 
 class Options(NamedTuple):
@@ -81,8 +83,8 @@ class UpdateRule(abc.ABC):
         multipliers multiply the coefficients of simultaneous updates, which their drift is not.
       has_leader: the first player in the order leads, and the others follow.
       stationary: whether all steps are one map of the state.
-      made_for: the optimisers with which the steps are the paper's: ANY, or, where a step computes with
-        learning rates of its own, SGD (with or without momentum) or PLAIN_SGD.
+      made_for: the optimisers with which the steps are the paper's: ANY; NO_POINTS where a step moves
+        parameters beside them; where it computes with their rates SGD (momentum or not) or PLAIN_SGD.
     """
 
     arguments: type[Section] = NoArguments

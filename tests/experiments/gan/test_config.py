@@ -37,15 +37,19 @@ REFUSED = [  # (overrides of configs/gan/digits.py, what the line says)
     (["gan.updates=extragradient"], r"no theory of the drift of updates 'extragradient'"),
     (
         ["gan.updates=optimistic", "gan.optimizers.gen.name=adam"],
-        r"config\.gan\.optimizers\.gen: 'optimistic' computes with the rates of gradient steps",
+        r"config\.gan\.optimizers\.gen: 'optimistic' is made for 'sgd' without momentum",
     ),
     (
         ["gan.updates=lead", "gan.optimizers.gen.name=adam"],
-        r"config\.gan\.optimizers\.gen: 'lead' .* other optimisers than 'sgd' without clipping",
+        r"config\.gan\.optimizers\.gen: 'lead' is made for 'sgd' without clipping",
+    ),
+    (
+        ["gan.updates=lookahead", "gan.optimizers.gen.name=schedule_free_sgd"],
+        r"config\.gan\.optimizers\.gen: 'lookahead' is made for optimisers that keep no parameters",
     ),
     (
         ["gan.updates=competitive", "gan.optimizers.disc.kwargs.momentum=0.5"],
-        r"config\.gan\.optimizers\.disc: 'competitive' .* without momentum",
+        r"config\.gan\.optimizers\.disc: 'competitive' is made for .* without momentum",
     ),
     (
         ["gan.player_batches=separate", "gan.sga.weight=0.1", "gan.allow_unsound=True"],
