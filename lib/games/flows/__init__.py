@@ -1,10 +1,12 @@
 """Flows: continuous dynamics that discrete updates are compared with, of single losses and of games.
 
-losses.py       gradient flow, implicit gradient regularisation, principal flow
-players.py      the flow of a game and the modified flows of its updates, on both clocks
-integration.py  the solver of all of them
+losses.py          gradient flow, implicit gradient regularisation, principal flow
+players.py         the flow of a game and the modified flows of its updates, on both clocks
+backward_error.py  modified flows of updates up to third order, on the shared clock
+integration.py     the solver of all of them
 """
 
+from lib.games.flows.backward_error import frozen, update_flow, update_positions
 from lib.games.flows.integration import FlowError, integrate
 from lib.games.flows.losses import (
     FLOWS,
@@ -22,6 +24,7 @@ __all__ = [
     "FLOWS",
     "GAME_FLOWS",
     "FlowError",
+    "frozen",
     "game_positions",
     "gradient_descent",
     "gradient_flow",
@@ -32,6 +35,8 @@ __all__ = [
     "names",
     "principal_coefficient",
     "principal_flow",
+    "update_flow",
+    "update_positions",
 ]
 
 
