@@ -3,10 +3,14 @@
 losses.py          gradient flow, implicit gradient regularisation, principal flow
 players.py         the flow of a game and the modified flows of its updates, on both clocks
 backward_error.py  modified flows of updates up to third order, on the shared clock
+central.py         the central flow at the edge of stability
+  complementarity.py   what sets its oscillation
+  curvature.py         the largest Hessian eigenvalues along a path
 integration.py     the solver of all of them
 """
 
 from lib.games.flows.backward_error import frozen, update_flow, update_positions
+from lib.games.flows.central import CentralPoint, central_flow
 from lib.games.flows.integration import FlowError, integrate
 from lib.games.flows.losses import (
     FLOWS,
@@ -20,10 +24,12 @@ from lib.games.flows.losses import (
 from lib.games.flows.players import DRIFTS, GAME_FLOWS, game_positions, modified_flow
 
 __all__ = [
+    "CentralPoint",
     "DRIFTS",
     "FLOWS",
     "GAME_FLOWS",
     "FlowError",
+    "central_flow",
     "frozen",
     "game_positions",
     "gradient_descent",

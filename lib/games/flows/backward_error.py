@@ -1,4 +1,4 @@
-"""The modified flows of a game's updates up to third order, of networks too: Jacobian-vector products alone.
+"""The modified flows of a game's updates up to third order, by Jacobian-vector products alone.
 
 An update x -> Phi(x) is the flow of a modified field for time 1, an asymptotic series f_1 + f_2 + f_3 + ..
 in which f_k has the order h^k of the learning rates. Following its first k terms, one update is O(h^(k+1))

@@ -1,4 +1,4 @@
-"""The modified flows of updates up to third order: measured orders, dense formulas and the drift's terms."""
+"""The modified flows of updates up to third order: measured orders, dense formulas, the drift."""
 
 import functools
 
@@ -96,7 +96,7 @@ def test_linear_updates_have_the_series_of_the_matrix_logarithm(rule):
 
 
 def test_one_player_follows_gradient_descent_on_its_loss():
-    """Compares the flow of one player with that of the same loss of a vector (lib/games/flows/losses.py)."""
+    """Compares the flow of a player who is alone with that of its loss, and with its iterates."""
     both = toy_game(lambda x, y: x**4 / 4, lambda x, y: y**2 / 2)
     path = flows.update_positions("alternating", both, {"disc": 1.0, "gen": 1.0}, rates_of(0.1), 3)
     igr = flows.loss_positions("principal_flow_third_order", lambda x: x[0] ** 4 / 4, 0.1, [1.0], 3)
