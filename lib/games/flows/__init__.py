@@ -21,7 +21,7 @@ from lib.games.flows.losses import (
     principal_coefficient,
     principal_flow,
 )
-from lib.games.flows.players import DRIFTS, GAME_FLOWS, game_positions, modified_flow
+from lib.games.flows.players import DRIFTS, GAME_FLOWS, flatten, game_positions, modified_flow
 
 __all__ = [
     "CentralPoint",
@@ -30,6 +30,7 @@ __all__ = [
     "GAME_FLOWS",
     "FlowError",
     "central_flow",
+    "flatten",
     "frozen",
     "game_positions",
     "gradient_descent",

@@ -123,7 +123,7 @@ def game_positions(
 
 
 def flatten(params: Mapping[str, Any]) -> tuple[np.ndarray, Callable]:
-    """Returns (the point [d] in float64, its inverse)."""
+    """Returns (parameters of all players as a vector [d] in float64, its inverse)."""
     with jax.enable_x64(True):
         flat, unravel = ravel_pytree(jax.tree.map(lambda leaf: np.asarray(leaf, float), dict(params)))
     return np.asarray(flat), unravel

@@ -1,4 +1,4 @@
-"""The central flow against closed forms, dense third derivatives, the gradient flow, and gradient descent."""
+"""The central flow against closed forms, dense derivatives, the gradient flow and gradient descent."""
 
 import jax
 import jax.numpy as jnp
