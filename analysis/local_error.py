@@ -168,7 +168,7 @@ def draw(point: Point, ratio: float, rates: np.ndarray) -> "Figure":
             axis.loglog(rates, values, marker=marker, color=colour, label=label)
         axis.set_title(rule, fontsize="medium")
         axis.set_xlabel(f"learning rate h of {players[0]}")
-        axis.legend(frameon=False)
+        axis.legend(frameon=False, loc="lower right", fontsize="small")
         hide_upper_spines(axis)
     figure.axes[0].set_ylabel("|one update - flow|")
     if len(players) > 1:

@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike
 from lib.games.flows.losses import Loss, hessian, hessian_product
 
 _RESIDUAL = 1e-4  # of an eigenvector, relative to the eigenvalue, whose own error is its square
-_FIRST, _NEXT = 300, 30  # iterations at the most
+_ITERATIONS = 200  # at the most; near the last place, about five
 
 
 class Eigenpairs(NamedTuple):
@@ -47,16 +47,16 @@ def largest(
         return Eigenpairs(values[::-1][:k], vectors.T[::-1][:k])
     if near is None:
         start = np.random.default_rng(seed).standard_normal((k, len(theta)))
-        return _search(loss, _FIRST, theta, start)
-    return _search(loss, _NEXT, theta, near.vectors)
+        return _search(loss, theta, start)
+    return _search(loss, theta, near.vectors)
 
 
-@functools.partial(jax.jit, static_argnums=(0, 1))
-def _search(loss: Loss, iterations: int, theta: jax.Array, start: jax.Array) -> Eigenpairs:
+@functools.partial(jax.jit, static_argnums=0)
+def _search(loss: Loss, theta: jax.Array, start: jax.Array) -> Eigenpairs:
     """Computes the largest eigenpairs by LOBPCG from a basis [k, d]."""
     product = jax.vmap(functools.partial(hessian_product, loss, theta), 1, 1)
     tolerance = _RESIDUAL / (20 * len(theta))  # LOBPCG multiplies it by about 20 d eigenvalues
-    values, vectors, _ = lobpcg_standard(product, start.T, m=iterations, tol=tolerance)
+    values, vectors, _ = lobpcg_standard(product, start.T, m=_ITERATIONS, tol=tolerance)
     return Eigenpairs(values, vectors.T)
 
 
