@@ -6,14 +6,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from toys import BILINEAR, KEY, NONLINEAR, PLAYERS, make_rule, take, tanh_gan, toy_game
+from small_network import loss, place
+from toys import BILINEAR, KEY, NONLINEAR, PLAYERS, make_rule, take, tanh_gan
 
 from lib.errors import ConfigError
 from lib.games import flows
 from lib.games.flows import DRIFTS
 from lib.games.flows.backward_error import RULES
 from lib.games.flows.players import flatten
-from lib.games.game import gradients
+from lib.games.game import Aux, Game, gradients
 
 pytestmark = pytest.mark.usefixtures("float64")
 
@@ -95,16 +96,29 @@ def test_linear_updates_have_the_series_of_the_matrix_logarithm(rule):
         assert bound / 30 < error < bound
 
 
-def test_one_player_follows_gradient_descent_on_its_loss():
-    """Compares the flow of a player who is alone with that of its loss, and with its iterates."""
-    both = toy_game(lambda x, y: x**4 / 4, lambda x, y: y**2 / 2)
-    path = flows.update_positions("alternating", both, {"disc": 1.0, "gen": 1.0}, rates_of(0.1), 3)
-    igr = flows.loss_positions("principal_flow_third_order", lambda x: x[0] ** 4 / 4, 0.1, [1.0], 3)
-    np.testing.assert_allclose(path[:, 0], igr[:, 0].real, atol=2e-3)
-    exact = [1.0]
-    for _ in range(3):
-        exact.append(exact[-1] - 0.1 * exact[-1] ** 3)
-    np.testing.assert_allclose(path[:, 0], exact, atol=2e-3)
+@pytest.mark.parametrize("rule", RULES)
+def test_many_updates_of_a_gan_follow_the_flows_of_higher_order_better(rule):
+    game, params = network()
+    rates, path = rates_of(0.02), [params]
+    for _ in range(10):
+        path.append(updated(game, GROUPS[rule], path[-1], rates))
+    points = np.stack([flatten(point)[0] for point in path])
+    first, second, third = (
+        np.linalg.norm(flows.update_positions(rule, game, params, rates, 10, n) - points, axis=1)[-1]
+        for n in (1, 2, 3)
+    )
+    assert first > 5 * second > 25 * third > 0
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_of_one_player_the_second_order_is_implicit_gradient_regularisation(rule):
+    game, theta, h = (
+        Game(("model",), lambda p, *_: ({"model": loss(p["model"])}, Aux({}, {}))),
+        place(),
+        0.1,
+    )
+    velocity = flows.update_flow(rule, game, {"model": theta}, {"model": h}, 2)(theta)
+    np.testing.assert_allclose(velocity, h * flows.igr(loss, h)(theta), rtol=1e-12)
 
 
 def test_what_is_refused():
