@@ -15,11 +15,14 @@ class Summary(NamedTuple):
 
 
 PICTURES = {
+    "central_flow": Summary("", "gradient descent at the edge of stability, and its central flow"),
     "compare": Summary("RUN [RUN ...]", "learning rates and losses against epochs and iterations"),
     "density": Summary("RUN", "all eigenvalues of a player's Hessian and Gauss-Newton matrix"),
     "eigengame": Summary("RUN [RUN ...]", "streaks and distances of EigenGame runs and of scikit-learn"),
     "landscape": Summary("RUN", "a player's loss along its sharpest directions, and the path"),
-    "local_error": Summary("", "the drift of updates, on both clocks"),
+    "local_error": Summary(
+        "[RUN]", "the drift of updates, on both clocks, and the modified flow of third order"
+    ),
     "methods": Summary("--config=FILE", "eigenvalues and speed of a toy game's methods"),
     "momentum": Summary("--config=FILE", "what momentum does to a toy game"),
     "principal_flow": Summary("", "gradient descent against flows that model it"),

@@ -30,7 +30,7 @@ def test_every_picture_has_help_of_its_own(name, capsys):
 
 
 def test_a_name_that_is_none_is_refused(capsys):
-    assert "plot: name a picture; known: compare, " in refusal(main, capsys)
+    assert "plot: name a picture; known: central_flow, compare, " in refusal(main, capsys)
     assert "plot: unknown name 'compre'; did you mean 'compare'?" in refusal(main, capsys, "compre")
 
 

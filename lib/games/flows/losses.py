@@ -43,39 +43,44 @@ def _of_loss(derivative: Callable) -> Callable:
 
 
 @_of_loss
-def _gradient(loss: Loss, theta: jax.Array) -> jax.Array:
+def gradient(loss: Loss, theta: jax.Array) -> jax.Array:
     """Returns g = dE/dtheta, [d]; the complex derivative at complex theta."""
     return jax.grad(loss, holomorphic=jnp.iscomplexobj(theta))(theta)
 
 
 @_of_loss
-def _hessian(loss: Loss, theta: jax.Array) -> jax.Array:
+def hessian(loss: Loss, theta: jax.Array) -> jax.Array:
     """Returns H, [d, d]."""
-    return jax.jacfwd(functools.partial(_gradient, loss), holomorphic=jnp.iscomplexobj(theta))(theta)
+    return jax.jacfwd(functools.partial(gradient, loss), holomorphic=jnp.iscomplexobj(theta))(theta)
 
 
-def _hessian_product(loss: Loss, theta: jax.Array, v: jax.Array) -> jax.Array:
+def hessian_product(loss: Loss, theta: jax.Array, v: jax.Array) -> jax.Array:
     """Returns H v, [d]."""
-    return jax.jvp(functools.partial(_gradient, loss), (theta,), (v,))[1]
+    return jax.jvp(functools.partial(gradient, loss), (theta,), (v,))[1]
+
+
+def third_derivative(loss: Loss, theta: jax.Array, u: jax.Array, v: jax.Array) -> jax.Array:
+    """Returns grad(u^T H v) with u and v stopped, the third derivative of E along u and v: [d]."""
+    return jax.jvp(lambda p: hessian_product(loss, p, v), (theta,), (u,))[1]
 
 
 @_of_loss
 def _igr_gradient(loss: Loss, theta: jax.Array, h: float) -> jax.Array:
     """Returns g + (h/2) H g, [d]."""
-    g = _gradient(loss, theta)
-    return g + h / 2 * _hessian_product(loss, theta, g)
+    g = gradient(loss, theta)
+    return g + h / 2 * hessian_product(loss, theta, g)
 
 
 @_of_loss
 def _non_principal(loss: Loss, theta: jax.Array) -> jax.Array:
-    """Returns grad(g^T H g) with g stopped, the third derivative of E along g twice: [d]."""
-    g = _gradient(loss, theta)
-    return jax.jvp(lambda p: _hessian_product(loss, p, g), (theta,), (g,))[1]
+    """Returns grad(g^T H g) with g stopped: [d]."""
+    g = gradient(loss, theta)
+    return third_derivative(loss, theta, g, g)
 
 
 def gradient_flow(loss: Loss, h: float) -> Field:
     """Returns the field of theta' = -g, whatever h."""
-    return lambda theta: -_gradient(loss, theta)
+    return lambda theta: -gradient(loss, theta)
 
 
 def igr(loss: Loss, h: float) -> Field:
@@ -114,8 +119,8 @@ def principal_flow(loss: Loss, h: float, third_order: bool = False) -> Field:
     """
 
     def field(theta: np.ndarray) -> np.ndarray:
-        g, hessian = np.asarray(_gradient(loss, theta)), np.asarray(_hessian(loss, theta))
-        lam, u = _eigen(hessian)
+        g = np.asarray(gradient(loss, theta))
+        lam, u = _eigen(np.asarray(hessian(loss, theta)))
         velocity = u @ (principal_coefficient(h * lam) * np.linalg.solve(u, g))
         if third_order:
             velocity = velocity - h**2 / 12 * np.asarray(_non_principal(loss, theta))
@@ -124,11 +129,11 @@ def principal_flow(loss: Loss, h: float, third_order: bool = False) -> Field:
     return field
 
 
-def _eigen(hessian: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _eigen(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Returns (lam [d], u [d, d] with columns u_i) of a symmetric matrix, which may be complex."""
-    if not np.imag(hessian).any():
-        return np.linalg.eigh(np.real(hessian))
-    return np.linalg.eig(hessian)
+    if not np.imag(matrix).any():
+        return np.linalg.eigh(np.real(matrix))
+    return np.linalg.eig(matrix)
 
 
 FLOWS: dict[str, Callable[[Loss, float], Field]] = {
@@ -157,5 +162,5 @@ def gradient_descent(loss: Loss, h: float, start: ArrayLike, steps: int) -> np.n
     with jax.enable_x64(True):
         iterates = [np.asarray(start, float)]
         for _ in range(steps):
-            iterates.append(iterates[-1] - h * np.asarray(_gradient(loss, iterates[-1])))
+            iterates.append(iterates[-1] - h * np.asarray(gradient(loss, iterates[-1])))
     return np.stack(iterates)

@@ -76,7 +76,7 @@ def modified_flow(
     """
     active = tuple(active_terms(drifts or {}).items())
     speeds = rates if clock == "shared" else dict.fromkeys(rates, 1.0)
-    _, unravel = _flat(params)
+    _, unravel = flatten(params)
     return lambda theta: _velocity(game, unravel, active, theta, dict(speeds), drifts)
 
 
@@ -112,9 +112,9 @@ def game_positions(
     Raises:
       FlowError: the flow cannot be followed so far.
     """
-    theta, _ = _flat(params)
+    theta, _ = flatten(params)
     ticks = rates if clock == "per_player" else dict.fromkeys(rates, 1.0)
-    tick, _ = _flat(
+    tick, _ = flatten(
         {x: jax.tree.map(lambda leaf, t=t: np.full(np.shape(leaf), t), params[x]) for x, t in ticks.items()}
     )
     times, read = np.unique(np.outer(np.arange(steps + 1), tick), return_inverse=True)
@@ -122,8 +122,8 @@ def game_positions(
     return np.take_along_axis(path, read.reshape(steps + 1, theta.size), axis=0)
 
 
-def _flat(params: Mapping[str, Any]) -> tuple[np.ndarray, Callable]:
-    """Returns (the point [d] in float64, its inverse)."""
+def flatten(params: Mapping[str, Any]) -> tuple[np.ndarray, Callable]:
+    """Returns (parameters of all players as a vector [d] in float64, its inverse)."""
     with jax.enable_x64(True):
         flat, unravel = ravel_pytree(jax.tree.map(lambda leaf: np.asarray(leaf, float), dict(params)))
     return np.asarray(flat), unravel
