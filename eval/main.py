@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from absl import flags
 
-from eval import distances, tfgan
+from eval import activations, distances, tfgan
 from eval.best_checkpoint import BestCheckpoint
 from eval.ensemble import score_sweep
 from eval.evaluation import Evaluator
@@ -25,10 +25,12 @@ _USAGE = """Scores a checkpoint: the newest of a run, or any other.
   ./run.sh eval [--config.restore_path=PATH] [--with=tfgan] [--config.eval.FIELD=VALUE ...]
   ./run.sh eval [--config.restore_path=PATH] --follow [--final_split=test]
   ./run.sh eval --ensemble=SWEEP
+  ./run.sh eval [--config.restore_path=PATH] --activations=FILE.npy [--split=train]
 
 PATH is a work directory, its checkpoints folder, or one step's folder. The run's own config is read from
 its work directory; --config=FILE, if given, must agree with it. SWEEP is a sweep's folder: classifiers that
-differ in their seed alone are scored by their mean prediction.
+differ in their seed alone are scored by their mean prediction. --activations scores nothing: it writes what
+a classifier's network makes of each image before its logits, rows for EigenGame.
 """
 _RESTORE = "--config.restore_path="
 _EVAL_SPLIT = "--config.dataset.eval_split="
@@ -43,6 +45,8 @@ class Request(NamedTuple):
       follow: whether every checkpoint is scored, also those that training has not written yet.
       final_split: on which the best of these is scored in the end; empty: on no other.
       with_tfgan: whether TF-GAN computes the scores.
+      activations: the file that is written in the place of scoring; empty: none.
+      split: whose; empty: the training split.
       overrides: `--config.a.b=VALUE`, of the run's own config.
     """
 
@@ -51,6 +55,8 @@ class Request(NamedTuple):
     follow: bool
     final_split: str
     with_tfgan: bool
+    activations: str
+    split: str
     overrides: list[str]
 
 
@@ -81,8 +87,20 @@ def read_command_line(argv: list[str]) -> Request | Path:
         raise ConfigError("is of the best of all checkpoints; add --follow", "--final_split")
     if values.config:
         check_same_run(load_file(values.config), registry.own_config(folder), folder, "--config")
+    _check_activations(values)
     with_tfgan = values["with"].value == "tfgan"
-    return Request(folder, step, values.follow, values.final_split, with_tfgan, overrides)
+    asked = values.activations, values.split
+    return Request(folder, step, values.follow, values.final_split, with_tfgan, *asked, overrides)
+
+
+def _check_activations(values: flags.FlagValues) -> None:
+    """Checks the flags of the matrix of activations."""
+    if values.activations and values.follow:
+        raise ConfigError("are of one checkpoint; leave out --follow", "--activations")
+    if values.activations and not values.activations.endswith(".npy"):
+        raise ConfigError(f"'{values.activations}' must end in .npy", "--activations")
+    if values.split and not values.activations:
+        raise ConfigError("is that of the activations; add --activations=FILE.npy", "--split")
 
 
 def _define(values: flags.FlagValues) -> None:
@@ -96,6 +114,9 @@ def _define(values: flags.FlagValues) -> None:
     flags.DEFINE_string("final_split", "", final, flag_values=values)
     by = "Who computes the scores, and runs Inception: tfgan, by TensorFlow; else this program, by JAX."
     flags.DEFINE_enum("with", None, ["tfgan"], by, flag_values=values)
+    text = "Write the activations before the logits, and score nothing."
+    flags.DEFINE_string("activations", "", text, flag_values=values)
+    flags.DEFINE_string("split", "", "With --activations; default: the training split.", flag_values=values)
     flags.DEFINE_string("ensemble", None, "A sweep's folder; nothing else is given.", flag_values=values)
 
 
@@ -159,6 +180,10 @@ def main(argv: list[str]) -> int:
             score_sweep(request)
             return 0
         cache.use_compilation_cache()
+        if request.activations:
+            file, overrides = Path(request.activations), request.overrides
+            activations.write(request.folder, request.step, file, request.split, overrides)
+            return 0
         evaluator, where, final = open_evaluator(request), request.folder, None
         if request.final_split:  # opened now, so that a bad one is refused
             final = open_evaluator(request, _EVAL_SPLIT + request.final_split)

@@ -1,34 +1,14 @@
 """Correlations, of CCA, or covariances, of PLS, from the Gram matrices of the variates of a set's rows.
 
-Grams [k, k] of the vectors (w_i, z_i): `cross` w_i^T Cxy z_j, `first` w_i^T Bx w_j, `second` z_i^T By z_j.
+`lib.eigengame.generalized.problems.TwoViews` makes them, [k, k], of the vectors (w_i, z_i): `cross`
+w_i^T Cxy z_j, `first` w_i^T Bx w_j, `second` z_i^T By z_j.
 """
 
 from collections.abc import Mapping
 
-import jax
 import numpy as np
 
-from lib.eigengame.generalized.problems import Problem
-
 _NO_VARIANCE = 1e-6  # of the largest variance: rounding's share in float32
-
-
-def grams(problem: Problem, vectors: jax.Array, rows: jax.Array, p: int) -> dict[str, jax.Array]:
-    """Returns the grams of vectors [k, d] over rows [b, d]; the first p features are the first view."""
-    a, b = problem(vectors, rows)
-    return {
-        "cross": vectors[:, :p] @ a[:, :p].T,
-        "first": vectors[:, :p] @ b[:, :p].T,
-        "second": vectors[:, p:] @ b[:, p:].T,
-    }
-
-
-def quotients(grams: Mapping[str, np.ndarray]) -> np.ndarray:
-    """Returns the players' Rayleigh quotients, [k].
-
-    lambda_i = v_i^T A v_i / v_i^T B v_i = 2 w_i^T Cxy z_i / (w_i^T Bx w_i + z_i^T By z_i)
-    """
-    return 2 * np.diagonal(grams["cross"]) / np.diagonal(grams["first"] + grams["second"])
 
 
 def captured(grams: Mapping[str, np.ndarray]) -> float:

@@ -1,4 +1,7 @@
-"""Canonical correlations as an experiment; players, their optimisers and rows are split over devices."""
+"""Generalised eigenvalue problems as an experiment: canonical correlations, an inverse, ICA.
+
+Players, their optimisers and rows are split over devices.
+"""
 
 import dataclasses
 import math
@@ -10,9 +13,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from experiments.cca.config import CcaConfig, CcaSection
-from experiments.cca.correlations import captured, grams, quotients
+from experiments.cca.correlations import captured
 from lib import eigengame, optimizers
-from lib.data import DataSpec
+from lib.data import DataSpec, PrincipalComponents
 from lib.data.pipeline import to_rows
 from lib.eigengame.generalized import problems
 from lib.eigengame.generalized.auxiliary import Auxiliary, initial_auxiliary
@@ -44,23 +47,22 @@ def build(config: CcaConfig, spec: DataSpec) -> Experiment:
     """Builds the experiment of a validated config.
 
     Raises:
-      ConfigError: a split that leaves no second view, more pairs than a view has features, or data with NaN
-        or without variance.
+      ConfigError: a split that leaves no second view, more vectors than there can be, or data with NaN or
+        without variance.
     """
     section, d = config.cca, math.prod(spec.image_shape)
     with within("config.cca"):
-        order, p = split_features(spec.image_shape, section.split)
-        if section.k > (most := min(p, d - p)):
-            raise ConfigError(
-                f"{section.k} pairs of views of {p} and {d - p} features; use at most {most}", "k"
-            )
+        order, p = np.arange(d), d
+        if section.has_views:
+            order, p = split_features(spec.image_shape, section.split)
+        if section.k > (most := min(p, d - p) if section.has_views else d):
+            of = f"views of {p} and {d - p} features" if section.has_views else f"{d} features"
+            raise ConfigError(f"{section.k} vectors of {of}; use at most {most}", "k")
     with within("config.cca.optimizer"):
         optimizer = optimizers.from_config(section.optimizer, with_loss=False)
-    problem = _problem(section, p)
+    problem = PROBLEMS[section.problem](section, p)
     components = spec.principal_components(d)
-    exact = None
-    if components.eigenvectors is not None:
-        exact = exact_eigenpairs(problem, representatives(components)[:, order], section.k)
+    exact = _exact(problem, section.k, spec, components, order)
     game = CcaGame(config, spec.image_shape, order, p, problem, optimizer, components.mean, exact)
     return Experiment(
         draw=game.draw,
@@ -125,28 +127,44 @@ class CcaGame:
             self.rows(batch),
             gamma=self.config.cca.gamma,
             unbiased=self.config.cca.estimator == "unbiased",
+            ordered=self.config.cca.rule == "gamma",
         )
         return CcaState(*state), metrics
 
     def eval_step(self, state: CcaState, batch: Batch, key: jax.Array):
-        """Sums the Gram matrices of the variates."""
+        """Sums the moments of the problem along the players' vectors."""
         del key
-        mask = batch["mask"]
-        count = mask.sum()
-        # The problem's means are over all rows of the batch: make them means over the real ones.
-        rows = self.rows(batch) * (mask * jnp.sqrt(len(mask) / jnp.maximum(count, 1)))[:, None]
-        means = grams(self.problem, all_players(state.params), rows, self.p)
-        return psum({name: (gram * count, count) for name, gram in means.items()})
+        mask = batch["mask"].astype(jnp.float32)
+        sums = self.problem.moments(all_players(state.params), self.rows(batch), mask)
+        return psum({name: (value, mask.sum()) for name, value in sums.items()})
 
     def eval_summary(self, means: dict[str, Any]) -> dict[str, Any]:
-        """Returns the sum of correlations, each one, and on the training rows how near they are."""
-        total = captured(means)
-        summary = {"total": total, **eigengame.of_each(quotients(means))}
+        """Returns each player's quotient, of two views the sum of correlations, and how near they are."""
+        quotients, _ = self.pairs(means)
+        summary = eigengame.of_each(quotients)
+        has_views = self.config.cca.has_views
+        if has_views:
+            summary = {"total": captured(means), **summary}
         data = self.config.dataset
         if self.exact is not None and data.eval_split == data.train_split:
-            summary["captured"] = total / self.exact.eigenvalues.sum()
-            summary["eigenvalue_error"] = eigengame.largest_error(quotients(means), self.exact.eigenvalues)
+            if has_views:
+                summary["captured"] = summary["total"] / self.exact.eigenvalues.sum()
+            summary |= eigengame.largest_error(quotients, self.exact.eigenvalues)
         return summary
+
+    def pairs(self, means: dict[str, Any]) -> tuple[np.ndarray, np.ndarray]:
+        """Returns (eigenvalues [k], R [k, k]), such that the rows of R V are eigenvectors, v^T B v = 1.
+
+        Those of players in order are their own, with Rayleigh quotients v_i^T A v_i / v_i^T B v_i; those
+        of players without are the best in their span, by Rayleigh and Ritz.
+        """
+        a, b = self.problem.grams(means)
+        if self.config.cca.rule == "gamma":
+            return np.diagonal(a) / np.diagonal(b), np.diag(1 / np.sqrt(np.diagonal(b)))
+        from scipy.linalg import eigh  # here: a run that needs no scipy starts sooner
+
+        values, vectors = eigh(a, b)
+        return values[::-1], vectors.T[::-1]
 
     def eval_state(self, state: CcaState) -> Mapping[str, jax.Array]:
         """Returns the metrics that need the exact eigenvectors; none where these are not known."""
@@ -154,22 +172,26 @@ class CcaGame:
             return {}
         root = jnp.asarray(self.exact.root, jnp.float32)
         exact = jnp.asarray(self.exact.eigenvectors @ self.exact.root, jnp.float32)
+        if self.config.cca.rule != "gamma":  # players have no order
+            return {"subspace_distance": eigengame.subspace_distance(state.params @ root, exact)}
         return eigengame.comparison(state.params @ root, exact)
 
     def artefacts(self, state: CcaState, key: jax.Array, means: Callable) -> dict[str, Artefact]:
-        """Returns the results, and of images the two halves of each pair, each where it was in the images.
+        """Returns the results; of two views of images pairs of halves, each where it was in the images.
 
-        Drawn is B v, whose pixels go up with its variates.
+        Eigenvectors have v^T B v = 1. Drawn is B v, whose pixels go up with its variates.
         """
         del key
-        means = means()
-        norm = np.sqrt(np.diagonal(means["first"] + means["second"]))[:, None]
+        values, rotation = self.pairs(means())
         original = np.argsort(self.order)
+        vectors = (rotation @ state.params)[:, original]
         results = {
-            "eigenvectors": Array((state.params / norm)[:, original]),
-            "eigenvalues": Array(quotients(means)),
+            "eigenvectors": Array(vectors),
+            "eigenvalues": Array(values),
             "mean": Array(self.mean),
         }
+        if self.config.cca.problem == "inverse":
+            results["inverse"] = Array(vectors.T @ vectors)
         if len(self.shape) == 3:
             results["pairs"] = Images(rows_as_images(state.auxiliary.b[:, original], self.shape))
         return results
@@ -177,20 +199,38 @@ class CcaGame:
     def check_devices(self, n: int) -> None:
         """Checks that players can be split over n devices, and that each can halve its rows."""
         with within("config.cca"):
-            check_divides(self.config.cca.k, min(self.p, len(self.order) - self.p), n)
-        b = self.config.batch_size
-        if rest := b % (2 * n):
+            has_views, d = self.config.cca.has_views, len(self.order)
+            check_divides(self.config.cca.k, min(self.p, d - self.p) if has_views else d, n)
+        b, parts = self.config.batch_size, 4 if self.config.cca.problem == "ica" else 2
+        if rest := b % (parts * n):
+            what = {2: "two equal halves", 4: "four equal quarters"}[parts]
             raise ConfigError(
-                f"{b} rows make no two equal halves on each of the {n} devices; use {b + 2 * n - rest}",
+                f"{b} rows make no {what} on each of the {n} devices; use {b + parts * n - rest}",
                 "config.batch_size",
             )
 
 
-def _problem(section: CcaSection, p: int) -> Problem:
-    """Returns the problem that a section names, of a first view of p features."""
-    if section.problem == "pls":
-        return problems.pls(p)
-    return {"cca": problems.cca, "mlr": problems.mlr}[section.problem](p, section.epsilon)
+# {problem: `(section, p) -> problem` of a first view of p features}
+PROBLEMS: dict[str, Callable[[CcaSection, int], Problem]] = {
+    "cca": lambda section, p: problems.cca(p, section.epsilon),
+    "pls": lambda section, p: problems.pls(p),
+    "mlr": lambda section, p: problems.mlr(p, section.epsilon),
+    "inverse": lambda section, p: problems.Inverse(section.epsilon),
+    "ica": lambda section, p: problems.Ica(section.epsilon, 1.0 if section.maximize else -1.0),
+}
+
+
+def _exact(
+    problem: Problem, k: int, spec: DataSpec, components: PrincipalComponents, order: np.ndarray
+) -> ExactEigenpairs | None:
+    """Returns the exact pairs on the training rows; None where there are too many features to know them."""
+    if components.eigenvectors is None:
+        return None
+    if isinstance(problem, problems.Ica):  # needs more than the covariance
+        centred = (rows - components.mean for rows in spec.rows("exact components"))
+        return exact_eigenpairs(problem, centred, spec.train_size, k)
+    rows = representatives(components)[:, order]
+    return exact_eigenpairs(problem, [rows], len(rows), k)
 
 
 def split_features(shape: tuple[int, ...], split: int) -> tuple[np.ndarray, int]:

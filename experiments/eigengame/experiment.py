@@ -138,7 +138,8 @@ class PcaGame:
         summary |= eigengame.of_each(means["rayleigh"])
         if self.exact is not None and self.on_training_rows:
             exact = self.exact.eigenvalues[: self.section.k]
-            summary["eigenvalue_error"] = eigengame.largest_error(means["rayleigh"], exact)
+            scale = self.exact.total_variance
+            summary |= eigengame.largest_error(means["rayleigh"], exact, scale)
         return summary
 
     def eval_state(self, state: EigenState) -> Mapping[str, jax.Array]:

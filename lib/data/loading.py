@@ -7,7 +7,7 @@ import numpy as np
 
 from lib import schema
 from lib.config import validate
-from lib.data import digits, gaussian, matrix, mixtures, sentence_pairs, tfds_images
+from lib.data import digits, gaussian, matrix, mixtures, sentence_pairs, sources, tfds_images
 from lib.data.dataset import Dataset, unlabelled
 from lib.errors import ConfigError
 from lib.runtime import streams
@@ -36,7 +36,7 @@ def load(name: str, split: str, data_dir: str = "", kwargs: Mapping[str, Any] | 
         meaning.
       split: train or test, or what TFDS knows; also slices like `train[:1000]`.
       data_dir: of TFDS; empty for TFDS_DATA_DIR or TFDS's own default.
-      kwargs: of a spectrum or of a TFDS set; other sets take none.
+      kwargs: of a spectrum, of mixed sources or of a TFDS set; other sets take none.
 
     Raises:
       ConfigError: unknown name, split or argument, or data that is not prepared here.
@@ -45,13 +45,15 @@ def load(name: str, split: str, data_dir: str = "", kwargs: Mapping[str, Any] | 
         return gaussian.load(
             name, split, validate(gaussian.Arguments, kwargs or {}, "config.dataset.kwargs")
         )
+    if name == sources.NAME:
+        return sources.load(split, validate(sources.Arguments, kwargs or {}, "config.dataset.kwargs"))
     if sentence_pairs.is_one(name):
         arguments = validate(sentence_pairs.Arguments, kwargs or {}, "config.dataset.kwargs")
         return sentence_pairs.load(name, split, data_dir, arguments)
     if kwargs and _takes_no_arguments(name):
         raise ConfigError(
-            f"'{name}' takes no arguments; leave it out (only {', '.join(gaussian.SPECTRA)} and TFDS's "
-            "sets take some)",
+            f"'{name}' takes no arguments; leave it out (only "
+            f"{', '.join([*gaussian.SPECTRA, sources.NAME])} and TFDS's sets take some)",
             f"config.dataset.kwargs.{next(iter(kwargs))}",
         )
     if name == NOTHING:

@@ -1,6 +1,7 @@
 """Mean and covariance of a set of any size, in one pass, in double precision."""
 
 import math
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -44,24 +45,35 @@ def moments(dataset: Dataset, with_covariance: bool = True) -> Moments:
       ConfigError: the set holds a number that is no finite float32.
     """
     n, d = dataset.size, math.prod(dataset.image_shape)
-    step = max(1, _CHUNK // d)
     sums, squares = np.zeros(d), np.zeros((d, d) if with_covariance else d)
     shift = None
-    with tqdm(total=n, unit="row", desc=f"moments of {dataset.name}", delay=2, disable=None) as bar:
-        for start in range(0, n, step):
-            rows = np.asarray(to_rows(dataset.image[start : start + step], np.float64))
-            _check_finite(rows, start, dataset.name)
-            shift = rows.mean(0) if shift is None else shift
-            rows -= shift
-            sums += rows.sum(0)
-            squares += rows.T @ rows if with_covariance else np.einsum("nd,nd->d", rows, rows)
-            bar.update(len(rows))
+    for rows in chunks(dataset, "moments"):
+        shift = rows.mean(0) if shift is None else shift
+        rows -= shift
+        sums += rows.sum(0)
+        squares += rows.T @ rows if with_covariance else np.einsum("nd,nd->d", rows, rows)
     mean = sums / n
     squares /= n
     squares -= np.outer(mean, mean) if with_covariance else mean**2
     if with_covariance:
         return Moments(n, shift + mean, squares, float(np.trace(squares)))
     return Moments(n, shift + mean, None, float(squares.sum()))
+
+
+def chunks(dataset: Dataset, what: str) -> Iterator[np.ndarray]:
+    """Yields all rows of a set, float64 [n, d], a chunk at a time; long work has a bar that says `what`.
+
+    Raises:
+      ConfigError: the set holds a number that is no finite float32.
+    """
+    n, d = dataset.size, math.prod(dataset.image_shape)
+    step = max(1, _CHUNK // d)
+    with tqdm(total=n, unit="row", desc=f"{what} of {dataset.name}", delay=2, disable=None) as bar:
+        for start in range(0, n, step):
+            rows = np.array(to_rows(dataset.image[start : start + step], np.float64))
+            _check_finite(rows, start, dataset.name)
+            yield rows
+            bar.update(len(rows))
 
 
 def _check_finite(rows: np.ndarray, first: int, name: str) -> None:

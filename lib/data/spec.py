@@ -2,12 +2,13 @@
 
 import dataclasses
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
 from lib.data.dataset import Dataset, Vocabulary
 from lib.data.distributions import Mixture
+from lib.data.moments import chunks
 from lib.data.normalization import channel_moments
 from lib.data.principal_components import PrincipalComponents, exact_pca_for_training
 
@@ -24,6 +25,8 @@ class DataSpec:
       principal_components: `(k, ...) -> PrincipalComponents` of the training split, all of which it reads
         if the answer is not cached: `lib.data.principal_components.exact_pca_for_training`. None where
         there are no data, as in benchmarks.
+      rows: `(what) -> chunks` of the training rows, [n, d] of float64: `lib.data.moments.chunks`. None
+        likewise.
       vocabulary: of sentences.
       channel_moments: `() -> (mean [c], std [c])`: `lib.data.normalization.channel_moments` of the training
         images, all of which it reads. None likewise.
@@ -40,6 +43,7 @@ class DataSpec:
     channel_moments: Callable[[], tuple[np.ndarray, np.ndarray]] | None = dataclasses.field(
         default=None, compare=False
     )
+    rows: Callable[[str], Iterator[np.ndarray]] | None = dataclasses.field(default=None, compare=False)
 
     @classmethod
     def of(cls, train: Dataset) -> "DataSpec":
@@ -52,4 +56,5 @@ class DataSpec:
             train.vocabulary,
             functools.partial(exact_pca_for_training, train),
             functools.cache(functools.partial(channel_moments, train)),
+            functools.partial(chunks, train),
         )

@@ -54,11 +54,20 @@ def of_each(quotients: np.ndarray) -> dict[str, float]:
     return {f"eigenvalue/{i + 1:02}": value for i, value in enumerate(quotients[:_EACH])}
 
 
-def largest_error(quotients: np.ndarray, eigenvalues: np.ndarray) -> float:
-    """Returns the largest relative error of Rayleigh quotients; both [k].
+def largest_error(
+    quotients: np.ndarray, eigenvalues: np.ndarray, scale: float | None = None
+) -> dict[str, float]:
+    """Returns {eigenvalue_error: the largest relative error of Rayleigh quotients}; both [k].
 
-    Eigenvalues that float32 cannot distinguish from 0 beside the largest do not count.
+    Args:
+      scale: the size of the whole spectrum; by default the largest of these eigenvalues.
+
+    Returns:
+      Eigenvalues that float32 cannot distinguish from 0 beside the scale do not count; nothing, where none
+      does.
     """
-    above_rounding = eigenvalues > np.finfo(np.float32).eps * eigenvalues.max()
-    errors = np.abs(quotients[above_rounding] / eigenvalues[above_rounding] - 1)
-    return np.max(errors, initial=0)
+    scale = np.abs(eigenvalues).max() if scale is None else scale
+    counts = np.abs(eigenvalues) > np.finfo(np.float32).eps * scale
+    if not counts.any():
+        return {}
+    return {"eigenvalue_error": float(np.abs(quotients[counts] / eigenvalues[counts] - 1).max())}

@@ -57,6 +57,26 @@ def direction(halves: tuple[Products, Products], auxiliary: Auxiliary) -> jax.Ar
     return sum(reward(p) - penalty(p, auxiliary) for p in crossed(halves)) / 2
 
 
+def eckart_young(halves: tuple[Products, Products]) -> jax.Array:
+    """Returns minus a quarter of the gradient of the Eckart-Young loss, [l, d], to ascend.
+
+    L(V) = -2 tr(V A V^T) + tr((V B V^T)^2),    -grad_i L / 4 = A v_i - sum_j (v_i^T B v_j) B v_j
+
+    Its minima span the k leading eigenvectors, whose own order they do not have: no player has parents, and
+    vectors are not normalised. The factors of the product are of different halves of a batch.
+
+    Chapman, Wells, Lawry Aguila, 'Unconstrained Stochastic CCA: Unifying Multiview and Self-Supervised
+    Learning', ICLR 2024.
+    """
+
+    def of(one: Products, other: Products) -> jax.Array:
+        grams = jnp.einsum("ld,kd->lk", one.b, one.players.everybody)
+        return one.a - jnp.einsum("lk,kd->ld", grams, all_players(other.b))
+
+    even, odd = halves
+    return (of(even, odd) + of(odd, even)) / 2
+
+
 def utility(p: Products) -> jax.Array:
     """Returns the players' utilities, [l].
 

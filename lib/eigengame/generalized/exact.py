@@ -1,5 +1,6 @@
 """The generalised eigenpairs of a whole set by a dense eigensolver: what the game is measured against."""
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import jax
@@ -25,10 +26,15 @@ class ExactEigenpairs(NamedTuple):
     root: np.ndarray
 
 
-def matrices(problem: Problem, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Returns A and B of rows [n, d], float64 [d, d]: the problem's own products with the unit vectors."""
+def matrices(problem: Problem, chunks: Iterable[np.ndarray], count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Returns A and B, float64 [d, d], of a set of `count` rows that comes in chunks [n, d]."""
     with jax.enable_x64(True):
-        a, b = problem(jnp.eye(rows.shape[1]), jnp.asarray(rows, jnp.float64))
+        means = None
+        for rows in chunks:
+            weights = jnp.full(len(rows), 1 / count)
+            part = problem.moments(jnp.eye(rows.shape[1]), jnp.asarray(rows, jnp.float64), weights)
+            means = part if means is None else jax.tree.map(jnp.add, means, part)
+        a, b = problem.grams(means)
         return np.asarray(a), np.asarray(b)
 
 
@@ -41,9 +47,13 @@ def representatives(components: PrincipalComponents) -> np.ndarray:
     return np.sqrt(d * np.maximum(components.eigenvalues, 0))[:, None] * components.eigenvectors
 
 
-def exact_eigenpairs(problem: Problem, rows: np.ndarray, k: int) -> ExactEigenpairs:
-    """Returns the k leading pairs of a problem on rows [n, d], whose B must be positive definite."""
-    a, b = matrices(problem, rows)
+def exact_eigenpairs(problem: Problem, chunks: Iterable[np.ndarray], count: int, k: int) -> ExactEigenpairs:
+    """Returns the k leading pairs of a problem on a set of rows, whose B must be positive definite.
+
+    Args:
+      chunks, count: as of `matrices`.
+    """
+    a, b = matrices(problem, chunks, count)
     d = len(a)
     from scipy.linalg import eigh  # here: a run that needs no scipy starts sooner
 

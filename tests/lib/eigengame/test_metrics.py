@@ -46,5 +46,14 @@ def test_subspace_distance_is_the_mean_squared_sine_of_the_principal_angles():
 
 def test_the_largest_error_is_that_of_eigenvalues_above_rounding():
     eigenvalues = np.array([4.0, 2.0, 1e-9])
-    assert eigengame.largest_error(np.array([4.4, 1.0, 1e-3]), eigenvalues) == pytest.approx(0.5)
-    assert eigengame.largest_error(eigenvalues, eigenvalues) == 0
+    found = eigengame.largest_error(np.array([4.4, 1.0, 1e-3]), eigenvalues)
+    assert found == {"eigenvalue_error": pytest.approx(0.5)}
+    assert eigengame.largest_error(eigenvalues, eigenvalues) == {"eigenvalue_error": 0}
+    below = np.array([-4.0, -2.0])
+    assert eigengame.largest_error(below * 1.1, below) == {"eigenvalue_error": pytest.approx(0.1)}
+
+
+def test_there_is_no_error_of_eigenvalues_that_are_all_rounding():
+    rounding = np.array([0.0, 1e-9])
+    assert eigengame.largest_error(np.array([1e-3, 1e-3]), rounding, scale=1.0) == {}
+    assert eigengame.largest_error(np.zeros(2), np.zeros(2)) == {}
