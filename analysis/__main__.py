@@ -27,7 +27,7 @@ PICTURES = {
     "momentum": Summary("--config=FILE", "what momentum does to a toy game"),
     "principal_flow": Summary("", "gradient descent against flows that model it"),
     "sharpness": Summary("RUN [RUN ...]", "the Hessian's largest eigenvalue and 2/h along training"),
-    "spectrum": Summary("--config.restore_path=PATH", "eigenvalues of a trained game and of its update"),
+    "spectrum": Summary("RUN", "eigenvalues of a trained game and of its update"),
     "sweep": Summary("DIR --x=FIELD --y=METRIC", "curves or a heat map over the runs of a sweep"),
 }
 

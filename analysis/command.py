@@ -50,7 +50,7 @@ def define_examples(values: flags.FlagValues) -> None:
     """Defines the flags --examples and --batches: what Hessians and Jacobians are of."""
     text = "Of a batch of the training split; default: as a step takes."
     flags.DEFINE_integer("examples", None, text, flag_values=values)
-    text = "Whose mean loss is meant; one is in memory at a time."
+    text = "Whose mean loss is meant; networks see one at a time."
     flags.DEFINE_integer("batches", 1, text, lower_bound=1, flag_values=values)
 
 

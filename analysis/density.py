@@ -21,7 +21,7 @@ from lib.pictures.colours import COLOURS
 from lib.pictures.figures import hide_upper_spines, new_figure
 from lib.runtime import run_folder
 from lib.runtime.progress import Progress
-from lib.tables import aligned
+from lib.tables import aligned, mean_and_spread
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -104,7 +104,7 @@ def table(densities: Mapping[str, Density]) -> str:
         (trace, error), (squares, _) = density.moment(1), density.moment(2)
         n = density.size
         ends = f"{density.nodes.min():.4g}", f"{density.nodes.max():.4g}"
-        spread = f"{trace:.4g} +- {error:.2g}", f"{trace / n:.4g}", f"{np.sqrt(squares / n):.4g}"
+        spread = mean_and_spread(trace, error), f"{trace / n:.4g}", f"{np.sqrt(squares / n):.4g}"
         rows.append((name, f"{n:,}", *spread, *ends))
     return aligned(rows)
 

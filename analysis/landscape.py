@@ -95,7 +95,7 @@ def run(argv: list[str]) -> None:
     where = (rule, origin, batch, key, player)
     directions = _read(values.directions, where) if values.directions else _top_two(where)
     if values.save_directions:
-        write_npy(Path(values.save_directions), directions)
+        _write(Path(values.save_directions), directions)
     steps = checkpoints.steps(folder.checkpoints)
     states = (folder.restore(programs.abstract_state(), s)[1] for s in steps)
     points = np.stack([_flat(state, player) for state in states])
@@ -181,14 +181,26 @@ def _read(file: str, where: tuple) -> np.ndarray:
     """Reads two directions, made orthonormal."""
     _, state, _, _, player = where
     n = _flat(state, player).size
+    text = f"'{file}' holds no directions; name a file that was saved"
     try:
-        directions = np.load(file)
-    except (OSError, ValueError) as error:
-        text = f"'{file}' holds no directions; name a file that was saved"
+        directions = np.asarray(np.load(file, allow_pickle=False)).astype(np.float64)
+    except (OSError, EOFError, ValueError, TypeError) as error:
         raise ConfigError(text, "--directions") from error
     if directions.shape != (2, n):
         raise ConfigError(f"'{file}' has shape {directions.shape}; {player} needs (2, {n})", "--directions")
+    if not np.isfinite(directions).all() or np.linalg.matrix_rank(directions) < 2:
+        raise ConfigError(text, "--directions")
     return np.linalg.qr(directions.T)[0].T
+
+
+def _write(file: Path, directions: np.ndarray) -> None:
+    """Writes two directions."""
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        write_npy(file, directions)
+    except OSError as error:
+        text = f"cannot write '{file}' ({error.strerror}); name another file"
+        raise ConfigError(text, "--save_directions") from error
 
 
 def table(landscape: Landscape) -> str:

@@ -18,6 +18,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from absl import flags
+from tqdm import tqdm
 
 from analysis import trained_game
 from analysis.command import define_out, parse_flags, parse_folders, save
@@ -36,9 +37,11 @@ if TYPE_CHECKING:
 
 USAGE = """Draws how far one update of a game is from its flow and its modified flows, against the rate.
 
-  ./run.sh plot local_error [RUN] [--ratio=0.4] [--rate=0.1] [--out=FILE]
+  ./run.sh plot local_error [RUN] [--ratio=0.4] [--rate=0.1] [--examples=N] [--out=FILE]
 
 Of a game of two scalars, or of the game of a trained RUN, a GAN or a classifier, on a batch that is held.
+Orders are those of smooth networks (tanh): at a kink, as ReLU's, no flow has more than the first. Of
+convolutional networks the third order takes minutes; a few --examples make it sooner.
 """
 PLAYERS = ("disc", "gen")
 _NO_DATA = jnp.zeros((1, 0))
@@ -56,6 +59,8 @@ def define(values: flags.FlagValues) -> None:
     """Defines the flags of this picture."""
     flags.DEFINE_float("ratio", 0.4, "The second player's rate over the first's.", flag_values=values)
     flags.DEFINE_float("rate", 0.1, "The largest rate; the smallest is a 50th.", flag_values=values)
+    text = "Of a RUN's batch; default: as a step takes."
+    flags.DEFINE_integer("examples", None, text, flag_values=values)
     define_out(values, "local_error.png")
 
 
@@ -75,7 +80,9 @@ def run(argv: list[str]) -> None:
     for name in ("ratio", "rate"):
         if not 0 < values[name].value < math.inf:
             raise ConfigError(f"{values[name].value:g} is not above 0 and finite", f"--{name}")
-    point = trained(folders[0]) if folders else TOY
+    if values.examples is not None and not folders:
+        raise ConfigError("is that of a run's batch; name a RUN", "--examples")
+    point = trained(folders[0], values.examples) if folders else TOY
     try:
         with jax.enable_x64(True):
             figure = draw(point, values.ratio, sizes(values.rate))
@@ -95,19 +102,29 @@ def _losses(params, net_state, batch, key):
 TOY = Point(Game(PLAYERS, _losses), {"disc": 1.1, "gen": -0.4})
 
 
-def trained(path: str) -> Point:
-    """Returns the game of a run on the first examples, with the state of its networks held.
+def trained(path: str, examples: int | None = None) -> Point:
+    """Returns the game of a run on the first examples, with the state of its networks held, in float64.
 
     Raises:
       ConfigError: no such run, or one that is no game of one or two players.
     """
     folder, step = run_folder.find(path)
-    programs, batch = trained_game.open_game(folder)
+    programs, batch = trained_game.open_game(folder, examples)
     _, state = folder.restore(programs.abstract_state(), step)
     game = programs.experiment.game.rule.dynamics.game
-    batch, key = jax.tree.map(jnp.asarray, batch), jax.random.key(programs.config.seed)
-    held = frozen(game, state.net_state, batch, key)
+    key = jax.random.key(programs.config.seed)
+    held = frozen(game, _in_double(state.net_state), _in_double(batch), key)
     return Point(held, {x: state.params[x] for x in game.players})
+
+
+def _in_double(tree: Any) -> Any:
+    """Returns arrays whose floating-point numbers are float64, whatever precision is switched on."""
+
+    def double(leaf: Any) -> np.ndarray:
+        array = np.asarray(leaf)
+        return array.astype(np.float64) if np.issubdtype(array.dtype, np.floating) else array
+
+    return jax.tree.map(double, tree)
 
 
 def sizes(largest: float) -> np.ndarray:
@@ -128,7 +145,7 @@ def errors(rule: str, point: Point, ratio: float, rates: np.ndarray) -> dict[str
     """
     game, params = point
     distances: dict[str, list[float]] = {}
-    for rate in rates:
+    for rate in tqdm(rates, f"flows of {rule} updates", unit="rate", delay=2, disable=None):
         each = dict(zip(game.players, (rate, ratio * rate), strict=False))
         update = _update_once(rule, point, each)
         drifts = {f"drift, {clock}": DRIFTS[rule](each, clock) for clock in get_args(Clock)}

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 USAGE = """Draws, and prints, extreme eigenvalues of a trained run's game and of its update rule.
 
-  ./run.sh plot spectrum --config.restore_path=PATH [--k=20] [--examples=N] [--batches=1] [--all]
+  ./run.sh plot spectrum PATH [--k=20] [--examples=N] [--batches=1] [--all]
     [--out=FILE]
 
 PATH is a work directory, its checkpoints folder, or one step's folder. With --all the spectra of all
@@ -56,12 +56,14 @@ def run(argv: list[str]) -> None:
       ConfigError: unknown flags, a field of the config besides restore_path, or see
         `checkpoint_spectrum.compute`.
     """
+    if argv and not argv[0].startswith("-"):  # a path, as of other pictures
+        argv = [_RESTORE + argv[0], *argv[1:]]
     values, overrides = parse(argv, define, USAGE)
     for override in overrides:
         if not override.startswith(_RESTORE):
             raise ConfigError(f"'{override}': the run's own config is used; leave it out", "plot spectrum")
     if not overrides:
-        raise ConfigError(f"name a run: ./run.sh plot spectrum {_RESTORE}PATH", "plot spectrum")
+        raise ConfigError("name a run: ./run.sh plot spectrum PATH", "plot spectrum")
     if values.k < 1:
         raise ConfigError(f"{values.k} is no number of eigenvalues; use 1 or more", "--k")
     path = overrides[-1].removeprefix(_RESTORE)

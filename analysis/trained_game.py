@@ -30,7 +30,7 @@ def open_game(folder: RunFolder, examples: int | None = None, batches: int = 1) 
     """
     cache.use_compilation_cache()
     raw = registry.own_config(folder)
-    _set_microbatch(raw, examples, batches)
+    has_parts = _set_microbatch(raw, examples, batches)
     programs = registry.programs(registry.validated(raw), jax.local_devices()[:1])
     check_words(folder, programs.data.train.words_digest)
     if programs.experiment.game is None:
@@ -39,17 +39,25 @@ def open_game(folder: RunFolder, examples: int | None = None, batches: int = 1) 
             f"a run of '{raw.experiment}' has not one update rule; name a run of gan or classifier{toys}",
             "config.experiment",
         )
+    if batches > 1 and not has_parts:
+        raise ConfigError(f"a run of '{raw.experiment}' takes one batch; leave it out", "--batches")
     return programs, _first_examples(programs, examples, batches)
 
 
-def _set_microbatch(raw: ConfigDict, examples: int | None, batches: int) -> None:
-    """Sets how many examples a run's losses see at once: those of one batch of several."""
+def _set_microbatch(raw: ConfigDict, examples: int | None, batches: int) -> bool:
+    """Sets how many examples a run's losses see at once; tells whether they can see parts of a batch.
+
+    Those of one batch of several; of one that is named all; else as in training.
+    """
     section = raw[raw.experiment]
-    if batches > 1 and "microbatch" not in section:
-        raise ConfigError(f"a run of '{raw.experiment}' takes one batch", "--batches")
+    if "microbatch" not in section:
+        return False
     if batches > 1:
         parts = registry.validated(raw).batches_per_step
         section.microbatch = raw.batch_size if examples is None else max(examples // parts, 1)
+    elif examples is not None:
+        section.microbatch = 0
+    return True
 
 
 def _first_examples(programs: Programs, n: int | None, m: int) -> Any:
@@ -64,4 +72,8 @@ def _first_examples(programs: Programs, n: int | None, m: int) -> Any:
         raise ConfigError(f"{n} does not fit; use {least} .. {most:,}{multiple}", "--examples")
     if m * n > train.size:
         raise ConfigError(f"{m} of {n:,} examples are too many; use at most {train.size // n}", "--batches")
+    if rest := m * n % (multiple := experiment.device_batch_multiple * parts):
+        least = m * n + multiple - rest
+        text = f"{m} of {n:,} examples are {m * n:,}, no multiple of {multiple:,}; use {least // n}"
+        raise ConfigError(text, "--batches")
     return experiment.game.batch(next(eval_batches(train, m * n)))

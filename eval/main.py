@@ -30,7 +30,7 @@ _USAGE = """Scores a checkpoint: the newest of a run, or any other.
 PATH is a work directory, its checkpoints folder, or one step's folder. The run's own config is read from
 its work directory; --config=FILE, if given, must agree with it. SWEEP is a sweep's folder: classifiers that
 differ in their seed alone are scored by their mean prediction. --activations scores nothing: it writes what
-a classifier's network makes of each image before its logits, rows for EigenGame.
+a classifier's network, with its last parameters, makes of each image before its logits: rows for EigenGame.
 """
 _RESTORE = "--config.restore_path="
 _EVAL_SPLIT = "--config.dataset.eval_split="
@@ -95,8 +95,8 @@ def read_command_line(argv: list[str]) -> Request | Path:
 
 def _check_activations(values: flags.FlagValues) -> None:
     """Checks the flags of the matrix of activations."""
-    if values.activations and values.follow:
-        raise ConfigError("are of one checkpoint; leave out --follow", "--activations")
+    if values.activations and (values.follow or values["with"].value):
+        raise ConfigError("are of one checkpoint, without scores; leave out all else", "--activations")
     if values.activations and not values.activations.endswith(".npy"):
         raise ConfigError(f"'{values.activations}' must end in .npy", "--activations")
     if values.split and not values.activations:

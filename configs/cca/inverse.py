@@ -3,7 +3,8 @@
 ./run.sh train --config=configs/cca/inverse.py
 
 A problem of the code of Gemp, Chen, McWilliams, ICLR 2023, on a 16 x 16 covariance whose eigenvalues fall
-from 4 to 1. `inverse.npy` is the sum of v v^T over all 16 vectors with v^T C v = 1.
+from 4 to 1. `inverse.npy` is the sum of v v^T over all 16 vectors with v^T C v = 1; with
+fewer vectors it is not written.
 """
 
 from configs.cca.base import base

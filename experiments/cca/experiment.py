@@ -190,10 +190,11 @@ class CcaGame:
             "eigenvalues": Array(values),
             "mean": Array(self.mean),
         }
-        if self.config.cca.problem == "inverse":
+        if self.config.cca.problem == "inverse" and len(vectors) == len(original):
             results["inverse"] = Array(vectors.T @ vectors)
         if len(self.shape) == 3:
-            results["pairs"] = Images(rows_as_images(state.auxiliary.b[:, original], self.shape))
+            pairs = (rotation @ state.auxiliary.b)[:, original]
+            results["pairs"] = Images(rows_as_images(pairs, self.shape))
         return results
 
     def check_devices(self, n: int) -> None:
@@ -226,11 +227,15 @@ def _exact(
     """Returns the exact pairs on the training rows; None where there are too many features to know them."""
     if components.eigenvectors is None:
         return None
+    chunks, count = [representatives(components)[:, order]], len(order)
     if isinstance(problem, problems.Ica):  # needs more than the covariance
-        centred = (rows - components.mean for rows in spec.rows("exact components"))
-        return exact_eigenpairs(problem, centred, spec.train_size, k)
-    rows = representatives(components)[:, order]
-    return exact_eigenpairs(problem, [rows], len(rows), k)
+        chunks = (rows - components.mean for rows in spec.rows("exact components"))
+        count = spec.train_size
+    try:
+        return exact_eigenpairs(problem, chunks, count, k)
+    except np.linalg.LinAlgError as error:
+        text = "the covariance is singular, as with constant features; use a number above 0, such as 0.001"
+        raise ConfigError(text, "config.cca.epsilon") from error
 
 
 def split_features(shape: tuple[int, ...], split: int) -> tuple[np.ndarray, int]:

@@ -75,7 +75,8 @@ def build(config: GanConfig, spec: DataSpec) -> Experiment:
         averages=rule.averages,
         batches_per_step=rule.batches_per_step,
         min_device_batch=least,
-        device_batch_multiple=max(least * gan.microbatch, 1),
+        # Estimators of terms divide a batch in two.
+        device_batch_multiple=max(gan.microbatch * (least if gan.adds_terms or gan.diagnostics else 1), 1),
         main_metrics=("disc_loss", "gen_loss"),
         game=GameView(rule, real),
     )

@@ -13,18 +13,21 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from lib.errors import ConfigError
 from lib.games.game import Aux, Game, Head
 
 
 def in_microbatches(game: Game, size: int) -> Game:
-    """Returns a game whose losses see at most `size` examples at once; 0: all, the game itself.
+    """Returns a game whose losses see `size` examples at once; 0: all, the game itself.
 
     Parts have keys of their own, and networks that normalise by a batch see one part of it. The new
     net_state, and the metrics, are means over the parts.
 
     Args:
-      size: parts have so many, or the most below that divide the number of examples, the first axis of the
-        batch's leaves.
+      size: divides the number of examples, the first axis of the batch's leaves.
+
+    Raises:
+      ConfigError: it does not; when losses are traced.
     """
     if not size:
         return game
@@ -48,8 +51,10 @@ def in_microbatches(game: Game, size: int) -> Game:
 def _each(function: Callable, batch: Any, key: jax.Array, size: int) -> Any:
     """Returns a function's results of all parts, leaves [m, ...]; one part's memory is in use at a time."""
     n = len(jax.tree.leaves(batch)[0])
-    m = n // max(d for d in range(1, size + 1) if n % d == 0)
-    parts = jax.tree.map(lambda x: x.reshape(m, n // m, *x.shape[1:]), batch)
+    if n % size:
+        raise ConfigError(f"{size} does not divide {n} examples", "microbatch")
+    m = n // size
+    parts = jax.tree.map(lambda x: x.reshape(m, size, *x.shape[1:]), batch)
     return jax.lax.map(jax.checkpoint(lambda x: function(*x)), (parts, jax.random.split(key, m)))
 
 

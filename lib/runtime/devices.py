@@ -128,9 +128,9 @@ def check_divides(
     if rest := batch_size % (num_devices * multiple):
         below = batch_size - rest
         choices = [n for n in (below, below + num_devices * multiple) if n]
-        parts = f", in parts of {multiple}" if multiple > 1 else ""
+        each = f" with multiples of {multiple} examples, of microbatch, on each" if multiple > 1 else ""
         raise ConfigError(
-            f"{batch_size} does not divide by the {num_devices} devices{parts}; "
+            f"{batch_size} does not divide by the {num_devices} devices{each}; "
             f"use {' or '.join(map(str, choices))}",
             field,
         )

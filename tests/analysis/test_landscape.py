@@ -73,16 +73,32 @@ def test_directions_are_saved_and_used_on_another_checkpoint(folder, tmp_path, c
     assert out.stat().st_size > 10_000
 
 
+def state_of(folder):
+    programs, _ = trained_game.open_game(folder)
+    return folder.restore(programs.abstract_state())[1]
+
+
 def test_bad_input_is_one_line(folder, capsys, tmp_path):
     other = tmp_path / "other.npy"
     np.save(other, np.ones((2, 3)))
     (tmp_path / "text.npy").write_text("none")
+    (tmp_path / "empty.npy").touch()
+    n = len(landscape._flat(state_of(folder), "model"))
+    bad = {"nan": np.full((2, n), np.nan), "rank": np.ones((2, n)), "words": np.array(["a", "b"])}
+    for name, array in bad.items():
+        np.save(tmp_path / f"{name}.npy", array)
+    np.savez(tmp_path / "many.npz", directions=np.eye(2))
     for arguments, text in (
         ([], "name the runs' folders first"),
         ([str(folder.path), "--player=modl"], "did you mean 'model'"),
         ([str(folder.path), f"--directions={other}"], "has shape (2, 3); model needs (2, "),
         ([str(folder.path), f"--directions={tmp_path / 'text.npy'}"], "holds no directions"),
         ([str(folder.path), "--directions=none.npy"], "holds no directions"),
+        *(
+            ([str(folder.path), f"--directions={tmp_path / name}"], "holds no directions")
+            for name in ("empty.npy", "nan.npy", "rank.npy", "words.npy", "many.npz")
+        ),
+        ([str(folder.path), f"--save_directions={folder.config}/x.npy"], "--save_directions: cannot write"),
         ([str(folder.path), "--save_directions=x.txt"], "must end in .npy"),
         ([str(folder.path), "--points=1"], "--points"),
         ([str(folder.path), "--out=x.txt", "--points=3"], "must end in"),

@@ -41,12 +41,24 @@ def test_picture_of_a_run(tmp_path, monkeypatch):
     assert (tmp_path / "x.png").stat().st_size > 10_000
 
 
+def test_a_convolutional_network_is_evaluated_in_double_precision(tmp_path):
+    kwargs = "classifier.model.kwargs={'channels': (2,), 'hidden': 3, 'dropout': 0.0}"
+    folder = save_points(tmp_path / "run", "classifier/digits", kwargs, "batch_size=8", steps=[1])
+    point = local_error.trained(str(folder.path), 4)
+    with jax.enable_x64(True):
+        params = jax.tree.map(lambda leaf: jax.numpy.asarray(leaf, float), point.params)
+        losses, _ = point.game.losses(params, {}, None, None)
+    assert losses["model"].dtype == np.float64
+    assert np.isfinite(losses["model"])
+
+
 def test_bad_input(capsys):
     for args, message in (
         (["--ratio=0"], "--ratio: 0 is not above 0"),
         (["--rate=-1"], "--rate: -1 is not above 0"),
         (["a", "b"], "name one run, not 2"),
         (["nowhere"], "nowhere"),
+        (["--examples=4"], "--examples: is that of a run's batch"),
         (["--ratios=2"], "Unknown command line flag 'ratios'"),
         (["--config.seed=1"], "plot local_error: '--config.seed=1'"),
     ):

@@ -8,6 +8,7 @@ from small_runs import TINY_CLASSIFIER, save_points, write_run
 
 from analysis import checkpoint_spectrum, spectrum, trained_game
 from analysis.__main__ import main
+from lib.errors import ConfigError
 from lib.games.eigenvalues import dense
 from lib.games.operators import game_jacobian, hessian, update_jacobian
 from lib.runtime.run_folder import RunFolder
@@ -98,6 +99,19 @@ def test_a_batch_has_the_examples_of_a_step_or_as_many_as_are_named(runs):
     programs, batch = trained_game.open_game(runs["classifier"], 10, 4)
     assert len(jax.tree.leaves(batch)[0]) == 40
     assert programs.config.classifier.microbatch == 10
+
+
+def test_examples_that_are_no_parts_of_a_run_s_are_refused(tmp_path):
+    config = small_config(*TINY_CLASSIFIER, "classifier.microbatch=4")
+    folder = write_run(tmp_path / "run", config)
+    programs, batch = trained_game.open_game(folder)
+    assert programs.config.classifier.microbatch == 4
+    programs, batch = trained_game.open_game(folder, 7)  # all at once, as they are named
+    assert programs.config.classifier.microbatch == 0
+    assert len(jax.tree.leaves(batch)[0]) == 7
+    gan = write_run(tmp_path / "gan", small_config(*RUNS["gan"], "gan.diagnostics=('drift',)"))
+    with pytest.raises(ConfigError, match="--batches: 3 of 4 examples are 12, no multiple of 8; use 4"):
+        trained_game.open_game(gan, 4, 3)
 
 
 def test_a_run_is_opened_without_its_training_set_on_a_device(tmp_path):

@@ -65,7 +65,7 @@ def test_bad_input_is_one_line(folder, capsys, tmp_path):
     run = f"--config.restore_path={folder.path}"
     for arguments, text in (
         ([run, "--activations=x.csv"], "--activations: 'x.csv' must end in .npy"),
-        ([run, "--activations=x.npy", "--follow"], "leave out --follow"),
+        ([run, "--activations=x.npy", "--follow"], "leave out all else"),
         ([run, "--split=test"], "--split: is that of the activations"),
         ([run, f"--activations={tmp_path}/x.npy", "--split=tset"], "tset"),
         ([run, f"--activations={folder.config}/x.npy"], "cannot write"),

@@ -9,6 +9,7 @@ import scipy.linalg
 from conftest import refusal
 
 from experiments import main
+from experiments.cca import experiment
 from experiments.cca.correlations import captured
 from experiments.cca.experiment import split_features
 from lib.data import gaussian, load, sources
@@ -146,6 +147,20 @@ def test_players_without_order_find_the_span_of_the_leading_pairs(train):
     np.testing.assert_allclose(vectors @ a @ vectors.T, np.diag(values), atol=1e-3)
 
 
+def test_pictures_are_of_the_eigenvectors_in_their_order(train, monkeypatch):
+    """Takes players without order, whose vectors are not the eigenvectors."""
+    drawn = []
+    monkeypatch.setattr(experiment, "rows_as_images", lambda rows, shape: drawn.append(np.asarray(rows)))
+    monkeypatch.setattr(experiment, "Images", lambda images: experiment.Array(np.zeros(1)))
+    steps = [f"{field}=400" for field in ("num_steps", "eval_every", "checkpoint_every")]
+    chosen = ("cca.rule=eckart_young", "cca.k=4", "cca.optimizer.learning_rate=1.0", "batch_size=128")
+    folder, _ = train(*steps, *chosen, num_devices=1)
+    vectors, mean = (np.load(folder / f"{name}.npy") for name in ("eigenvectors", "mean"))
+    _, b = matrices(mean)
+    cosines = np.sum(unit(drawn[-1]) * unit(vectors @ b), 1)
+    assert cosines.min() > 0.9  # running means are not whole means
+
+
 def trained(make, monkeypatch, *overrides):
     """Trains on one device, where steps need not wait for one another; returns the folder."""
     monkeypatch.setattr(results, "_draw_curves", lambda *args: None)
@@ -203,6 +218,8 @@ def test_one_device_is_two(train):
         (["cca.problem=ica", "cca.split=3"], "cca.split", "'ica' has no second view; set it to 0"),
         (["cca.problem=inverse", "cca.k=66"], "cca.k", "66 vectors of 64 features; use at most 64"),
         (["cca.problem=inverse", "cca.maximize=False"], "cca.maximize", "set it to True"),
+        (["cca.problem=inverse", "cca.epsilon=0.0"], "cca.epsilon", "the covariance is singular"),
+        (["cca.problem=ica", "cca.epsilon=0.0", "batch_size=8"], "cca.epsilon", "use a number above 0"),
         (["cca.problem=ica", "batch_size=10"], "batch_size", "10 rows make no four equal quarters"),
         (["cca.gamma=0.0"], "cca.gamma", "0"),
         (["cca.gamma=1.5"], "cca.gamma", "1.5"),
