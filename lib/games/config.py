@@ -198,14 +198,15 @@ class Play(Section):
     def _rule_is_made_for_its_optimisers(self):
         """Checks that the rule is the paper's with these optimisers, or `allow_unsound`."""
         sound = UPDATE_RULES[self.updates].sound_with(self.as_options().arguments)
+        if sound == ANY or self.allow_unsound:
+            return self
         not_plain = self.not_plain_sgd()  # refuses unknown names
         others = {
-            ANY: [],
             NO_POINTS: [x for x, section in self.optimizers.items() if not _keeps_no_points(section)],
             SGD: [x for x, section in self.optimizers.items() if not _is_sgd(section)],
             PLAIN_SGD: not_plain,
         }[sound]
-        if others and not self.allow_unsound:
+        if others:
             raise ConfigError(
                 f"'{self.updates}' is made for {sound}, and has no theory with others; use that, or set "
                 "allow_unsound to True",

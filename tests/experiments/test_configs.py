@@ -16,7 +16,7 @@ from experiments import registry
 from experiments.catalogue import catalogue
 from lib import sweeps
 from lib.config import apply_overrides, load_file
-from lib.data import NOTHING, Dataset, DataSpec, Splits, load
+from lib.data import NOTHING, Dataset, DataSpec, Splits, load, sources
 from lib.data.dataset import Vocabulary
 from lib.data.gaussian import SPECTRA
 from lib.data.mixtures import MIXTURES
@@ -44,7 +44,7 @@ def fake_data(name: str, kwargs: Mapping | None = None) -> Dataset:
     """Makes 20 random images of a set's shape, or takes the first 20 of points, which are not read."""
     if name == NOTHING:
         return load(name, "train")
-    if name in MIXTURES or name in SPECTRA:
+    if name in (*MIXTURES, *SPECTRA, sources.NAME):
         points = load(name, "train", kwargs=kwargs)
         return points._replace(image=points.image[:20], label=points.label[:20])
     generator, label = np.random.default_rng(0), np.arange(20, dtype=np.int32)

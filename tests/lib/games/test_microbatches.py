@@ -1,22 +1,21 @@
 """Losses of a batch in parts against those of the whole batch, with their terms and derivatives."""
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from conftest import refusal, small_config
 from jax.flatten_util import ravel_pytree
-from toys import KEY, both, make_rule, tanh_gan
+from toys import KEY, PLAYERS, both, make_rule, tanh_gan
 
 from experiments import registry
 from experiments.main import main
 from lib.data.pipeline import eval_batches
 from lib.errors import ConfigError
-from lib.games.eigenvalues import dense
 from lib.games.game import Aux, Game
 from lib.games.microbatches import in_microbatches
-from lib.games.operators import game_jacobian, update_jacobian
-from lib.games.updates import UPDATE_RULES
+from lib.games.updates import UPDATE_RULES, Options
 
 TERMS = {"explicit": both(0.1, 0.2, -0.3), "multiplier": both(0.5, 0.5, 1.0), "sga": 0.3}
 
@@ -27,11 +26,13 @@ SIZES = {"simultaneous": 1, "alternating": 2, "extragradient": 4, "lookahead": 1
 @pytest.mark.parametrize("name", UPDATE_RULES)
 def test_a_step_in_parts_is_that_of_the_whole_batch(float64, name):
     game, params, batch = tanh_gan()
-    batch = jnp.tile(batch, (5, 1)) if name == "lookahead" else batch  # of its five steps
+    arguments = UPDATE_RULES[name].arguments(**({"every": 2} if name == "lookahead" else {}))
+    batch = jnp.tile(batch, (2, 1)) if name == "lookahead" else batch  # of its two steps
+    options = Options(PLAYERS, dict.fromkeys(PLAYERS, 1), arguments=arguments)
     terms = TERMS if name in SIZES else {}
     steps = []
     for part in (0, SIZES.get(name, 2)):
-        rule = make_rule(in_microbatches(game, part), name, (0.2, 0.1), **terms)
+        rule = make_rule(in_microbatches(game, part), name, (0.2, 0.1), options=options, **terms)
         state, metrics = jax.jit(rule.step)(rule.init(params, {}), batch, KEY)
         steps.append((ravel_pytree(state.params)[0], ravel_pytree(metrics)[0]))
     whole, parts = map(np.concatenate, steps)
@@ -64,57 +65,25 @@ def test_two_devices_in_parts_are_one_on_the_whole_batch(make):
 
 
 def test_batch_norm_is_of_a_part():
-    """Expects the losses' mean over parts, each normalised by its own statistics, and the states' mean."""
-    config = small_config(
-        "classifier/digits",
-        "classifier.model.name=wide_resnet",
-        "classifier.model.kwargs={'depth': 10, 'width': 1}",
-        "batch_size=8",
-    )
-    programs = registry.programs(registry.validated(config), jax.local_devices()[:1])
-    game, batch = programs.experiment.game, next(eval_batches(programs.data.train, 8))
-    state = programs.experiment.init(KEY, batch)
-    examples = game.batch(batch)
+    """Expects the mean of the losses of parts, each normalised by its own statistics."""
+    norm = nn.BatchNorm(use_running_average=False, momentum=0.5)
 
-    def losses(part, size):
-        chosen = in_microbatches(game.rule.dynamics.game, size)
-        values, aux = chosen.losses(state.params, state.net_state, part, KEY)
-        return values["model"], jax.tree.leaves(aux.net_state)
+    def losses(params, net_state, batch, key):
+        out, new = norm.apply({"params": params["model"], **net_state}, batch, mutable="batch_stats")
+        return {"model": jnp.mean(out**4)}, Aux(dict(new), {})
 
-    value, net_state = losses(examples, 4)
-    each = [losses(jax.tree.map(lambda x, i=i: x[i : i + 4], examples), 0) for i in (0, 4)]
-    assert value == pytest.approx(float(each[0][0] + each[1][0]) / 2, rel=1e-5)
-    assert abs(value - losses(examples, 0)[0]) > 1e-4
-    for mean, first, second in zip(net_state, each[0][1], each[1][1], strict=True):
-        np.testing.assert_allclose(mean, (first + second) / 2, rtol=1e-4, atol=1e-6)
-
-
-def test_jacobians_in_parts_are_those_of_the_whole_batch(float64):
-    game, params, batch = tanh_gan()
-    for operator in (game_jacobian, update_jacobian):
-        matrices = []
-        for part in (0, 2):
-            rule = make_rule(in_microbatches(game, part), "simultaneous", (0.2, 0.1), momentum=0.5)
-            matrices.append(dense(operator(rule, rule.init(params, {}), batch, KEY)))
-        np.testing.assert_allclose(*matrices, atol=1e-12)
-
-
-def test_parts_have_their_own_keys_and_states_are_means():
-    def losses(params, state, batch, key):
-        noise = jax.random.normal(key, ())
-        return {"model": params["model"] * noise}, Aux(
-            {"mean": batch.mean(), "count": state["count"] + 1}, {"noise": noise}
-        )
-
-    game = in_microbatches(Game(("model",), losses), 2)
-    state = {"mean": jnp.float32(0), "count": jnp.int32(4)}
-    values, (new, metrics) = game.losses({"model": 2.0}, state, jnp.arange(6.0), KEY)
-    noise = [float(jax.random.normal(key, ())) for key in jax.random.split(KEY, 3)]
-    assert len(set(noise)) == 3
-    assert metrics["noise"] == pytest.approx(np.mean(noise))
-    assert values["model"] == pytest.approx(2 * np.mean(noise))
-    assert new["mean"] == 2.5 and new["count"] == 5
-    assert new["count"].dtype == jnp.int32
+    batch = jax.random.normal(KEY, (8, 3)) ** 3
+    variables = norm.init(KEY, batch)
+    params, net_state = {"model": variables["params"]}, {"batch_stats": variables["batch_stats"]}
+    game = Game(("model",), losses)
+    values, aux = in_microbatches(game, 4).losses(params, net_state, batch, KEY)
+    parts = (batch[:4], batch[4:])
+    (first, one), (second, two) = (game.losses(params, net_state, part, KEY) for part in parts)
+    assert values["model"] == pytest.approx(float(first["model"] + second["model"]) / 2, rel=1e-6)
+    assert abs(values["model"] - game.losses(params, net_state, batch, KEY)[0]["model"]) > 1e-2
+    states = (x.net_state for x in (aux, one, two))
+    for mean, a, b in zip(*map(jax.tree.leaves, states), strict=True):
+        np.testing.assert_allclose(mean, (a + b) / 2, rtol=1e-6)
 
 
 @pytest.mark.parametrize("config", ["classifier/digits_edge", "gan/ring8"])
