@@ -133,29 +133,42 @@ def _short_path(file: str) -> str:
     return os.path.relpath(file, catalogue.ROOT) if Path(file).is_relative_to(catalogue.ROOT) else file
 
 
+def run(argv: list[str], runs: sweeps.Sweep | None = None) -> int:
+    """Runs what a command line says; returns 0 if all is finished now, 130 after Ctrl-C.
+
+    Args:
+      argv: without the program's name.
+      runs: in the place of a sweep file's.
+
+    Raises:
+      ConfigError: bad flags, or as of `plan`.
+    """
+    values, overrides = parse(argv, _define, _USAGE)
+    if values.results:
+        results.show(Path(values.results), values.best, values.until)
+        return 0
+    if values.cluster not in ("local", "slurm"):
+        raise ConfigError(f"unknown cluster '{values.cluster}'; use local or slurm", "--cluster")
+    if not (values.lanes == _AUTO or re.fullmatch("[1-9][0-9]{0,5}", values.lanes)):
+        raise ConfigError(f"'{values.lanes}' is no number of lanes; use {_AUTO}, 1, 2 ..", "--lanes")
+    if not re.fullmatch(r"[\w.,+-]*", values.partition):  # it becomes a line of a script
+        raise ConfigError(f"{values.partition!r} is no partition's name", "--partition")
+    folder, planned = plan(values, overrides, runs)
+    if values.dry_run:
+        show(planned, not values.no_groups)
+        return 0
+    try:
+        code = launch(values, folder, planned)
+    except KeyboardInterrupt:
+        print("the same command goes on with what is missing")
+        return 130
+    results.show(folder, values.best, values.until)
+    return code
+
+
 def main(argv: list[str]) -> int:
     with one_line_errors():
-        values, overrides = parse(argv, _define, _USAGE)
-        if values.results:
-            results.show(Path(values.results), values.best, values.until)
-            return 0
-        if values.cluster not in ("local", "slurm"):
-            raise ConfigError(f"unknown cluster '{values.cluster}'; use local or slurm", "--cluster")
-        if not (values.lanes == _AUTO or re.fullmatch("[1-9][0-9]{0,5}", values.lanes)):
-            raise ConfigError(f"'{values.lanes}' is no number of lanes; use {_AUTO}, 1, 2 ..", "--lanes")
-        if not re.fullmatch(r"[\w.,+-]*", values.partition):  # it becomes a line of a script
-            raise ConfigError(f"{values.partition!r} is no partition's name", "--partition")
-        folder, runs = plan(values, overrides)
-        if values.dry_run:
-            show(runs, not values.no_groups)
-            return 0
-        try:
-            code = launch(values, folder, runs)
-        except KeyboardInterrupt:
-            print("the same command goes on with what is missing")
-            return 130
-        results.show(folder, values.best, values.until)
-    return code
+        return run(argv)
 
 
 if __name__ == "__main__":

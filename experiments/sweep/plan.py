@@ -60,15 +60,23 @@ class Planned:
         return status
 
 
-def plan(values: flags.FlagValues, overrides: list[str]) -> tuple[Path, list[Planned]]:
+def plan(
+    values: flags.FlagValues, overrides: list[str], runs: sweeps.Sweep | None = None
+) -> tuple[Path, list[Planned]]:
     """Returns (the sweep's folder, its runs) of a command line.
+
+    Args:
+      values: its flags.
+      overrides: its fields of the config, for all runs.
+      runs: by default those of the sweep file; else --sweep is their name alone.
 
     Raises:
       ConfigError: a bad config or sweep file, or a run whose overrides do not fit; names the run.
     """
     if not values.sweep:
         raise ConfigError("name a sweep file; those in configs/sweeps are ready to use", "--sweep")
-    base, runs = apply_overrides(load_file(values.config), overrides), sweeps.load(values.sweep)
+    base = apply_overrides(load_file(values.config), overrides)
+    runs = sweeps.load(values.sweep) if runs is None else runs
     default = Path("runs/sweeps") / _config_name(values.config) / Path(values.sweep).stem
     folder = Path(values.workdir or default).absolute()
     if not str(folder).isprintable():  # it becomes a line of a Slurm script

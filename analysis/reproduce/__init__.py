@@ -1,0 +1,1 @@
+"""Published results, each with the paper's claim beside ours: `./run.sh reproduce`."""

@@ -1,0 +1,110 @@
+"""Reproduces published results: `./run.sh reproduce PAPER`. The same command goes on with what is missing."""
+
+import importlib
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+from absl import flags
+
+from analysis.reproduce.paper import Figure, Paper, Scale
+from lib.command_line import parse
+from lib.errors import ConfigError, lookup, one_line_errors
+from lib.tables import aligned
+
+_USAGE = """Reproduces published results, with the papers' claims beside ours.
+
+  ./run.sh reproduce                                      papers and their figures
+  ./run.sh reproduce PAPER|all [--figure=NAME] [--scale=smoke|laptop|paper] [--jobs=N]
+  ./run.sh reproduce PAPER|all --dry_run                  what it would run, and what that took elsewhere
+
+The same command goes on where it was stopped. The page is OUT/index.html, and index.md beside it.
+"""
+ALL = "all"
+# Modules with PAPER, imported when they are asked for.
+PAPERS = ("negative_momentum",)
+
+
+def _define(values: flags.FlagValues) -> None:
+    """Defines the program's flags."""
+    flags.DEFINE_string("figure", None, "One of the paper's figures.", flag_values=values)
+    scales = [str(scale) for scale in Scale]
+    flags.DEFINE_enum("scale", "laptop", scales, "How much is run.", flag_values=values)
+    flags.DEFINE_integer("jobs", 1, "Processes at a time.", lower_bound=1, flag_values=values)
+    flags.DEFINE_bool("dry_run", False, "Print what would be run.", flag_values=values)
+    flags.DEFINE_string("out", "reproductions", "The folder of runs and page.", flag_values=values)
+
+
+def load(name: str) -> Paper:
+    """Imports a paper's file."""
+    return importlib.import_module(f"analysis.reproduce.papers.{name}").PAPER
+
+
+def listing(papers: Iterable[Paper]) -> str:
+    """Formats papers, their figures, and how many claims each has."""
+    rows = [("paper", "figure", "claims", "laptop", "")]
+    for paper in papers:
+        for figure in paper.figures:
+            minutes = figure.minutes(Scale.LAPTOP)
+            laptop = f"{minutes:.1f} min" if minutes == minutes else "-"
+            rows.append((paper.name, figure.name, str(len(figure.claims)), laptop, figure.title))
+    return aligned([(*row[:4], f"{row[4]:<0}") for row in rows])
+
+
+def plan(chosen: list[tuple[Paper, Figure]], scale: Scale) -> str:
+    """Formats what is run of each figure, and what that took on two cores where it was measured."""
+    rows = [("figure", "runs", "minutes", "MB", "config")]
+    for paper, figure in chosen:
+        runs = sum(len(training.runs(scale)) for training in figure.trainings.values())
+        cost = figure.costs.get(scale)
+        measured = (f"{cost.minutes:.1f}", f"{cost.megabytes:.0f}") if cost else ("-", "-")
+        kind = ", ".join(t.config for t in figure.trainings.values() if t.runs(scale))
+        kind = kind or ("theory" if figure.compute else "not run at this scale")
+        rows.append((f"{paper.name}/{figure.name}", str(runs), *measured, kind))
+    costs = [figure.costs.get(scale) for _, figure in chosen if figure.is_run(scale)]
+    known = [cost for cost in costs if cost]
+    hours, disk = sum(c.minutes for c in known) / 60, sum(c.megabytes for c in known) / 1e3
+    total = f"{hours:.1f} hours on two cores and {disk:.1f} GB where that was measured"
+    if len(known) < len(costs):
+        total += f"; {len(costs) - len(known)} of {len(costs)} figures were not"
+    return f"{aligned(rows)}\n{total}"
+
+
+def _chosen(name: str, figure: str | None) -> list[tuple[Paper, Figure]]:
+    """Returns the figures that a command line names.
+
+    Raises:
+      ConfigError: an unknown paper or figure.
+    """
+    names = PAPERS if name == ALL else (lookup({p: p for p in PAPERS}, name, "reproduce"),)
+    everything = [(paper, f) for paper in map(load, names) for f in paper.figures]
+    if figure is None:
+        return everything
+    if name == ALL:
+        raise ConfigError("name the paper that has it", "--figure")
+    return [(everything[0][0], lookup({f.name: f for _, f in everything}, figure, "--figure"))]
+
+
+def main(argv: list[str]) -> int:
+    """Does what a command line says; returns 0 if all was run, 1 if something could not be."""
+    with one_line_errors():
+        words = [a for a in argv if not a.startswith("-")]
+        values, overrides = parse([a for a in argv if a not in words], _define, _USAGE)
+        if overrides:
+            raise ConfigError("settings are those of the papers' files; leave it out", overrides[0])
+        if not words:
+            print(listing(map(load, PAPERS)))
+            return 0
+        if len(words) > 1:
+            raise ConfigError(f"'{words[1]}': name one paper, or '{ALL}'", "reproduce")
+        chosen, scale = _chosen(words[0], values.figure), Scale(values.scale)
+        print(plan(chosen, scale))
+        if values.dry_run:
+            return 0
+        from analysis.reproduce import reproduce  # what computes is imported when there is something to do
+
+        return reproduce.run(chosen, scale, Path(values.out).absolute(), values.jobs)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

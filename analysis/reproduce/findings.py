@@ -1,0 +1,50 @@
+"""How claims are checked: orders of means, nearness to numbers, and counts."""
+
+import numpy as np
+
+from analysis.reproduce.paper import Finding
+from analysis.reproduce.results import Mean
+
+
+def less(first: str, a: Mean | float, second: str, b: Mean | float, factor: float = 1.0) -> Finding:
+    """Finds whether a is below b / factor; not finite counts as the largest."""
+    return Finding(f"{first} {_text(a)}, {second} {_text(b)}", _value(a) * factor < _value(b))
+
+
+def more(first: str, a: Mean | float, second: str, b: Mean | float) -> Finding:
+    """Finds whether a is above b; what is not finite is above nothing."""
+    holds = np.isfinite(_mean(a)) and _mean(a) > _mean(b)
+    return Finding(f"{first} {_text(a)}, {second} {_text(b)}", bool(holds))
+
+
+def near(value: float, number: float, tolerance: float) -> Finding:
+    """Finds whether a value is within a tolerance of a number."""
+    return Finding(f"{value:.6g} (within {tolerance:g})", bool(abs(value - number) <= tolerance))
+
+
+def below(value: Mean | float, bound: float) -> Finding:
+    """Finds whether a value is at most a bound."""
+    return Finding(f"{_text(value)} (at most {bound:g})", bool(_value(value) <= bound))
+
+
+def above(value: Mean | float, bound: float) -> Finding:
+    """Finds whether a value is at least a bound."""
+    return Finding(f"{_text(value)} (at least {bound:g})", bool(_mean(value) >= bound))
+
+
+def all_of(*findings: Finding) -> Finding:
+    """Finds whether all of several hold."""
+    return Finding("; ".join(f.ours for f in findings), all(f.holds for f in findings))
+
+
+def _mean(value: Mean | float) -> float:
+    return value.mean if isinstance(value, Mean) else float(value)
+
+
+def _value(value: Mean | float) -> float:
+    """Returns a number, infinite where it is not finite."""
+    return _mean(value) if np.isfinite(_mean(value)) else np.inf
+
+
+def _text(value: Mean | float) -> str:
+    return str(value) if isinstance(value, Mean) else f"{value:.4g}"

@@ -1,0 +1,178 @@
+"""The page of all figures that were reproduced: index.html, one file without network, and index.md."""
+
+import base64
+import io
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from html import escape
+from pathlib import Path
+from string import Template
+from typing import NamedTuple
+
+from PIL import Image
+
+from analysis.reproduce import records
+from analysis.reproduce.paper import Figure, Paper, Scale
+from analysis.reproduce.records import FAILS, HOLDS, NOT_RUN, CheckedClaim, FigureRecord
+from lib.runtime.files import replacing
+
+_TEMPLATE = Path(__file__).with_name("page_template.html")
+_COLOURS, _WIDTH = 64, 900  # of pictures in the page: a palette, and pixels at most
+
+
+class Done(NamedTuple):
+    """A figure, and what came out of it; None: it was not begun at this scale."""
+
+    paper: Paper
+    figure: Figure
+    record: FigureRecord | None
+    folder: Path
+
+
+def path(out: Path, scale: Scale) -> Path:
+    """Returns where the page of a scale is: OUT/index.html of the laptop's, OUT/<scale>.html of others."""
+    return out / ("index.html" if scale == Scale.LAPTOP else f"{scale}.html")
+
+
+def write(out: Path, scale: Scale) -> None:
+    """Writes the page of all figures of a scale, as HTML and as Markdown, whatever of them is there."""
+    from analysis.reproduce.__main__ import PAPERS, load
+
+    done = []
+    for paper in map(load, PAPERS):
+        for figure in paper.figures:
+            folder = records.folder_of(out, scale, paper.name, figure.name)
+            done.append(Done(paper, figure, records.read(folder), folder))
+    for file, text in (
+        (path(out, scale), html(done, scale)),
+        (path(out, scale).with_suffix(".md"), markdown(done, scale)),
+    ):
+        with replacing(file) as temporary:
+            temporary.write_text(text)
+
+
+def counts(done: Sequence[Done]) -> Counter[str]:
+    """Counts verdicts; claims of figures that were not begun are not run."""
+    return Counter(claim.verdict for each in done for claim in _claims(each))
+
+
+def _claims(each: Done) -> list[CheckedClaim]:
+    if each.record:
+        return each.record.claims
+    return [
+        CheckedClaim(name=c.name, paper=c.paper, ours="", verdict=NOT_RUN) for c in each.figure.claims
+    ]
+
+
+def _summary(done: Sequence[Done], scale: Scale) -> str:
+    found = counts(done)
+    minutes = sum(each.record.minutes for each in done if each.record)
+    return (
+        f"scale {scale} · {found[HOLDS]} claims hold, {found[FAILS]} fail, {found[NOT_RUN]} were not run · "
+        f"{minutes / 60:.1f} hours in all"
+    )
+
+
+def _by_paper(done: Sequence[Done]) -> Iterator[tuple[Paper, list[Done]]]:
+    for paper in dict.fromkeys(each.paper.name for each in done):
+        of_paper = [each for each in done if each.paper.name == paper]
+        yield of_paper[0].paper, of_paper
+
+
+def _about(record: FigureRecord) -> str:
+    """Returns where and when a figure was made, as one line."""
+    machine = record.machine
+    cores = f"{machine['cores']} cores, " if "cores" in machine else ""
+    where = f"{cores}{machine.get('processor', machine.get('kind', ''))}, JAX {machine.get('JAX', '')}"
+    commit = f"commit {record.commit}, " if record.commit else ""
+    return f"{commit}{where}, {record.minutes:.1f} min, {record.megabytes:.0f} MB"
+
+
+def html(done: Sequence[Done], scale: Scale) -> str:
+    """Returns the page."""
+    rows = "".join(
+        f'<tr><td><a href="#{paper.name}">{escape(paper.title)}</a></td>'
+        + "".join(f'<td class="number">{counts(figures)[verdict]}</td>' for verdict in (HOLDS, FAILS, NOT_RUN))
+        + "</tr>"
+        for paper, figures in _by_paper(done)
+    )
+    head = "<tr><th>paper</th><th>holds</th><th>fails</th><th>not run</th></tr>"
+    body = [f'<div class="scroll"><table>{head}{rows}</table></div>']
+    for paper, figures in _by_paper(done):
+        body.append(f'<h2 id="{paper.name}">{escape(paper.title)}</h2><p>{escape(paper.source)}</p>')
+        body += [_html_figure(each) for each in figures]
+    return Template(_TEMPLATE.read_text()).substitute(
+        title="Reproductions", summary=escape(_summary(done, scale)), body="\n".join(body)
+    )
+
+
+def _html_figure(each: Done) -> str:
+    """Returns a figure's part of the page."""
+    figure, record = each.figure, each.record
+    parts = [f"<h3>{escape(figure.title)}</h3>"]
+    if record:
+        parts.append(f"<p><code>{escape(record.command)}</code></p>")
+        parts.append(f'<p class="quiet">{escape(_about(record))}</p>')
+    if record and record.has_picture:
+        source = _picture(each.folder / "figure.png")
+        parts.append(f'<p><img alt="{escape(figure.title)}" src="{source}"></p>')
+    if record and record.table:
+        parts.append(_html_table(record.table))
+    rows = [("claim", "the paper", "here", "verdict")]
+    rows += [(c.name, c.paper, c.ours, c.verdict) for c in _claims(each)]
+    parts.append(_html_table(rows, verdicts=True))
+    if figure.notes:
+        parts.append(f"<p>{escape(figure.notes)}</p>")
+    return "\n".join(parts)
+
+
+def _html_table(rows: Sequence[Sequence[str]], verdicts: bool = False) -> str:
+    head, *others = rows
+    lines = ["<tr>" + "".join(f"<th>{escape(cell)}</th>" for cell in head) + "</tr>"]
+    for row in others:
+        cells = [f"<td>{escape(cell)}</td>" for cell in row]
+        if verdicts:
+            kind = row[-1].replace(" ", "-")
+            cells[-1] = f'<td class="verdict {kind}">{escape(row[-1])}</td>'
+        lines.append("<tr>" + "".join(cells) + "</tr>")
+    return f'<div class="scroll"><table>{"".join(lines)}</table></div>'
+
+
+def _picture(file: Path) -> str:
+    """Returns a picture as text that a page can hold, with few colours so that it is small."""
+    with Image.open(file) as image:
+        small = image.convert("RGB")
+        small.thumbnail((_WIDTH, 10 * _WIDTH))
+        buffer = io.BytesIO()
+        small.quantize(_COLOURS).save(buffer, format="PNG", optimize=True)
+    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
+
+
+def markdown(done: Sequence[Done], scale: Scale) -> str:
+    """Returns the same as Markdown, without pictures."""
+    lines = ["# Reproductions", "", _summary(done, scale), ""]
+    rows = [("paper", HOLDS, FAILS, NOT_RUN)]
+    for paper, figures in _by_paper(done):
+        rows.append((paper.title, *(str(counts(figures)[v]) for v in (HOLDS, FAILS, NOT_RUN))))
+    lines += _markdown_table(rows)
+    for paper, figures in _by_paper(done):
+        lines += ["", f"## {paper.title}", "", f"{paper.source} More: [{paper.docs}]({paper.docs})."]
+        for each in figures:
+            lines += ["", f"### {each.figure.title}", ""]
+            if each.record:
+                lines += [f"    {each.record.command}", "", f"{_about(each.record)}.", ""]
+                lines += [*_markdown_table(each.record.table), ""] if each.record.table else []
+            rows = [("claim", "the paper", "here", "verdict")]
+            rows += [(c.name, c.paper, c.ours, c.verdict) for c in _claims(each)]
+            lines += _markdown_table(rows)
+            lines += ["", each.figure.notes] if each.figure.notes else []
+    return "\n".join(lines) + "\n"
+
+
+def _markdown_table(rows: Sequence[Sequence[str]]) -> list[str]:
+    head, *others = [[cell.replace("|", "\\|") for cell in row] for row in rows]
+    return [
+        f"| {' | '.join(head)} |",
+        f"| {' | '.join('---' for _ in head)} |",
+        *(f"| {' | '.join(row)} |" for row in others),
+    ]

@@ -1,0 +1,138 @@
+"""What a paper's file declares: figures, the runs that they need, and the claims that are checked of them."""
+
+import dataclasses
+import enum
+import math
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from lib import sweeps
+from lib.sweeps import Overrides, Sweep
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure as Picture
+
+    from analysis.reproduce.results import Results
+
+Label = Hashable  # of a method: a text, or a tuple of what it varies
+
+
+class Scale(enum.StrEnum):
+    """How much is run: smoke (a few steps of each kind), laptop (two cores), paper (published settings)."""
+
+    SMOKE = "smoke"
+    LAPTOP = "laptop"
+    PAPER = "paper"
+
+
+class Finding(NamedTuple):
+    """What came out for a claim.
+
+    Attributes:
+      ours: the numbers, as text.
+      holds: whether the claim does.
+    """
+
+    ours: str
+    holds: bool
+
+
+class Claim(NamedTuple):
+    """A statement of a paper that a figure's results can contradict.
+
+    Attributes:
+      name: short, of its own within the figure.
+      paper: the paper's statement or number.
+      check: `(results) -> Finding`.
+      scales: at which it is meant; at others it is not run. (A smoke run evaluates all that it can.)
+    """
+
+    name: str
+    paper: str
+    check: Callable[["Results"], Finding]
+    scales: Sequence[Scale] = (Scale.LAPTOP, Scale.PAPER)
+
+
+@dataclasses.dataclass(frozen=True)
+class Training:
+    """Runs of one config: methods x seeds.
+
+    Attributes:
+      config: of configs/, without its ending.
+      methods: {label: overrides of the config's fields}.
+      seeds: {scale: how many}; at a scale that it does not name nothing is run.
+      settings: {scale: overrides of all runs}.
+      evaluate: whether each run's last checkpoint is scored; not in a smoke run.
+    """
+
+    config: str
+    methods: Mapping[Label, Overrides]
+    seeds: Mapping[Scale, int]
+    settings: Mapping[Scale, Overrides] = dataclasses.field(default_factory=dict)
+    evaluate: bool = False
+
+    def runs(self, scale: Scale) -> Sweep:
+        """Returns the runs at a scale, a method's seeds one after the other."""
+        methods = list(self.methods.values())
+        return sweeps.product(methods, sweeps.seeds(self.seeds[scale])) if scale in self.seeds else []
+
+
+class Cost(NamedTuple):
+    """What a figure took on two CPU cores: measured, not estimated."""
+
+    minutes: float
+    megabytes: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Figure:
+    """A figure or table of a paper.
+
+    Attributes:
+      name: in command lines and folders.
+      title: what it shows.
+      claims: what is checked of it.
+      trainings: {name: the runs that it needs}.
+      compute: `(scale) -> anything` of theory and small games, which needs no runs; None: nothing.
+      draw: `(results) -> picture`; None: there is none.
+      table: `(results) -> rows of texts`, the first one their heads; None: there is none.
+      costs: {scale: Cost} of all of it.
+      notes: differences from the paper, and what was tried where a claim fails.
+    """
+
+    name: str
+    title: str
+    claims: Sequence[Claim]
+    trainings: Mapping[str, Training] = dataclasses.field(default_factory=dict)
+    compute: Callable[[Scale], Any] | None = None
+    draw: Callable[["Results"], "Picture"] | None = None
+    table: Callable[["Results"], list[tuple[str, ...]]] | None = None
+    costs: Mapping[Scale, Cost] = dataclasses.field(default_factory=dict)
+    notes: str = ""
+
+    def is_run(self, scale: Scale) -> bool:
+        """Tells whether there is anything to do at a scale."""
+        return self.compute is not None or any(t.runs(scale) for t in self.trainings.values())
+
+    def minutes(self, scale: Scale) -> float:
+        """Returns what it took at a scale, NaN where it was not measured."""
+        return self.costs[scale].minutes if scale in self.costs else math.nan
+
+
+@dataclasses.dataclass(frozen=True)
+class Paper:
+    """A paper, or several of one line of work.
+
+    Attributes:
+      name: in command lines and folders.
+      title: of the page's section.
+      source: authors, title, venue.
+      docs: the page in docs/ that has more.
+      figures: what is reproduced.
+    """
+
+    name: str
+    title: str
+    source: str
+    docs: str
+    figures: Sequence[Figure]

@@ -1,0 +1,1 @@
+"""The papers, one file each: figures, the runs that they need, and claims."""

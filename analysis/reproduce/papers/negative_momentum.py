@@ -1,0 +1,160 @@
+"""Negative Momentum for Improved Game Dynamics, AISTATS 2019: theory on a bilinear game, and 8 Gaussians."""
+
+import functools
+
+import numpy as np
+
+from analysis import momentum
+from analysis.reproduce.findings import all_of, below, less, more, near
+from analysis.reproduce.paper import Claim, Figure, Finding, Paper, Scale, Training
+from analysis.reproduce.pictures import bars
+from analysis.reproduce.results import Results
+from experiments import catalogue, registry
+from lib.config import load_file
+
+RATE, SMALL = 0.3, 0.02
+MOMENTA = (-0.5, -0.1, 0.0, 0.5)
+RATES = (0.1, 0.03, 0.01)
+MODES = "test/captured_modes"
+
+
+@functools.cache
+def _bilinear():
+    return registry.validated(load_file(catalogue.CONFIGS / "games/bilinear.py")).games
+
+
+def spectra(scale: Scale):
+    """Returns the spectra at RATE against momentum, and squared radii at SMALL of momentum -1/2."""
+    del scale
+    small = {
+        rule: np.abs(momentum.eigenvalues(_bilinear(), rule, SMALL, np.array([-0.5]))).max() ** 2
+        for rule in momentum.UPDATES
+    }
+    return momentum.analyse(_bilinear(), RATE), small
+
+
+def _best_momentum(results: Results) -> Finding:
+    radii = results.computed[0].radii["alternating"]
+    return near(momentum.MOMENTA[radii.argmin()], -0.5, 0.06)
+
+
+def _simultaneous_diverges(results: Results) -> Finding:
+    least = results.computed[0].radii["simultaneous"].min()
+    return Finding(f"the least spectral radius is {least:.6f}", bool(least > 1))
+
+
+def _only_negative_converges(results: Results) -> Finding:
+    radii = results.computed[0].radii["alternating"]
+    converging = momentum.MOMENTA[radii < 1 - 1e-9]
+    ours = f"{len(converging)} of {len(radii)} momenta, from {converging.min():.3f} to {converging.max():.3f}"
+    return Finding(ours, bool(len(converging) and converging.max() < 0))
+
+
+def _leading_order(results: Results) -> Finding:
+    # 1 + 2 b eta^2 / (1 - b)^3 at b = -1/2
+    coefficient = (results.computed[1]["alternating"] - 1) / SMALL**2
+    return near(coefficient, -8 / 27, 0.01)
+
+
+def _draw_spectra(results: Results):
+    return momentum.draw(_bilinear(), RATE, results.computed[0])
+
+
+def _methods() -> dict:
+    players = ("disc", "gen")
+    return {
+        (rate, beta): {f"gan.optimizers.{x}.learning_rate": rate for x in players}
+        | {f"gan.optimizers.{x}.kwargs.momentum": beta for x in players}
+        for rate in RATES
+        for beta in MOMENTA
+    }
+
+
+def _best_rate(results: Results, beta: float):
+    """Returns the captured modes at the rate where a momentum captures most."""
+    each = [results.best("ring", (rate, beta), MODES) for rate in RATES]
+    return max(each, key=lambda modes: np.nan_to_num(modes.mean, nan=-1))
+
+
+def _negative_is_better(results: Results) -> Finding:
+    return more("momentum -0.5", _best_rate(results, -0.5), "0", _best_rate(results, 0.0))
+
+
+def _negative_beats_positive(results: Results) -> Finding:
+    return more("momentum -0.5", _best_rate(results, -0.5), "0.5", _best_rate(results, 0.5))
+
+
+def _draw_ring(results: Results):
+    groups = {
+        f"rate {rate:g}": {f"{beta:g}": results.best("ring", (rate, beta), MODES) for beta in MOMENTA}
+        for rate in RATES
+    }
+    return bars(groups, "momentum of both players", "modes captured at best, of 8")
+
+
+def _table_ring(results: Results):
+    rows = [("rate", *(f"momentum {beta:g}" for beta in MOMENTA))]
+    for rate in RATES:
+        rows.append((f"{rate:g}", *(str(results.best("ring", (rate, b), MODES)) for b in MOMENTA)))
+    return rows
+
+
+PAPER = Paper(
+    "negative_momentum",
+    "Negative momentum",
+    "Gidel, Askari Hemmat, Pezeshki, Le Priol, Huang, Lacoste-Julien, Mitliagkas, 'Negative Momentum for "
+    "Improved Game Dynamics', AISTATS 2019.",
+    "game_dynamics.md",
+    [
+        Figure(
+            "spectra",
+            "Spectral radius against momentum, eigenvalues and portraits of the bilinear game",
+            [
+                Claim("best momentum", "-1/2 is the best momentum of alternating updates", _best_momentum),
+                Claim("simultaneous", "simultaneous updates diverge for every momentum", _simultaneous_diverges),
+                Claim("sign", "alternating updates converge for negative momenta alone", _only_negative_converges),
+                Claim(
+                    "leading order",
+                    "squared radius 1 - (8/27) eta^2 to leading order at momentum -1/2",
+                    _leading_order,
+                ),
+            ],
+            compute=spectra,
+            draw=_draw_spectra,
+        ),
+        Figure(
+            "gaussians",
+            "8 Gaussians: modes captured over rates and momenta of both players",
+            [
+                Claim("against none", "negative momentum captures more than none", _negative_is_better),
+                Claim("against positive", "and more than positive momentum", _negative_beats_positive),
+            ],
+            trainings={
+                "ring": Training(
+                    "gan/ring8",
+                    _methods(),
+                    {Scale.SMOKE: 1, Scale.LAPTOP: 5, Scale.PAPER: 5},
+                    {
+                        scale: {
+                            "batch_size": 128,
+                            "gan.gen_loss": "saturating",
+                            "gan.optimizers.disc.name": "sgd",
+                            "gan.optimizers.gen.name": "sgd",
+                            "gan.optimizers.disc.kwargs": {},
+                            "gan.optimizers.gen.kwargs": {},
+                        }
+                        | more_settings
+                        for scale, more_settings in (
+                            (Scale.SMOKE, {"gan.nets.kwargs.num_units": 4}),
+                            (Scale.LAPTOP, {"num_steps": 10_000, "eval_every": 1_000, "figures_every": 0}),
+                            (Scale.PAPER, {"num_steps": 100_000, "eval_every": 1_000}),
+                        )
+                    },
+                )
+            },
+            draw=_draw_ring,
+            table=_table_ring,
+            notes="Networks and latents are those of ring8.py, not the paper's.",
+        ),
+    ],
+)
