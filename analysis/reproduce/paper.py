@@ -93,7 +93,8 @@ class Figure:
       title: what it shows.
       claims: what is checked of it.
       trainings: {name: the runs that it needs}.
-      compute: `(scale) -> anything` of theory and small games, which needs no runs; None: nothing.
+      compute: `(results) -> anything`, of theory or of the runs, that claims, picture and table share as
+        `results.computed`; None: nothing.
       draw: `(results) -> picture`; None: there is none.
       table: `(results) -> rows of texts`, the first one their heads; None: there is none.
       costs: {scale: Cost} of all of it.
@@ -104,15 +105,15 @@ class Figure:
     title: str
     claims: Sequence[Claim]
     trainings: Mapping[str, Training] = dataclasses.field(default_factory=dict)
-    compute: Callable[[Scale], Any] | None = None
+    compute: Callable[["Results"], Any] | None = None
     draw: Callable[["Results"], "Picture"] | None = None
     table: Callable[["Results"], list[tuple[str, ...]]] | None = None
     costs: Mapping[Scale, Cost] = dataclasses.field(default_factory=dict)
     notes: str = ""
 
     def is_run(self, scale: Scale) -> bool:
-        """Tells whether there is anything to do at a scale."""
-        return self.compute is not None or any(t.runs(scale) for t in self.trainings.values())
+        """Tells whether there is anything to do at a scale: of theory at all, of runs where there are some."""
+        return not self.trainings or any(t.runs(scale) for t in self.trainings.values())
 
     def minutes(self, scale: Scale) -> float:
         """Returns what it took at a scale, NaN where it was not measured."""

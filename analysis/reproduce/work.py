@@ -1,5 +1,6 @@
 """Does a figure: its runs by the sweep program, its theory, its picture and table, and its claims."""
 
+import dataclasses
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -49,10 +50,10 @@ def do(paper: Paper, figure: Figure, scale: Scale, out: Path, jobs: int) -> Figu
         if training.runs(scale) and (problem := _train(folder / name, training, scale, jobs))
     ]
     begun = time.monotonic()
-    computed = figure.compute(scale) if figure.compute else None
+    results, complete = Results(figure, scale, folder), figure.is_run(scale) and not problems
+    if complete and figure.compute:
+        results = dataclasses.replace(results, computed=figure.compute(results))
     computing = time.monotonic() - begun
-    results = Results(figure, scale, folder, computed)
-    complete = figure.is_run(scale) and not problems
     record = FigureRecord(
         paper=paper.name,
         figure=figure.name,

@@ -23,9 +23,9 @@ def _bilinear():
     return registry.validated(load_file(catalogue.CONFIGS / "games/bilinear.py")).games
 
 
-def spectra(scale: Scale):
+def spectra(results: Results):
     """Returns the spectra at RATE against momentum, and squared radii at SMALL of momentum -1/2."""
-    del scale
+    del results
     small = {
         rule: np.abs(momentum.eigenvalues(_bilinear(), rule, SMALL, np.array([-0.5]))).max() ** 2
         for rule in momentum.UPDATES
