@@ -22,7 +22,7 @@ The same command goes on where it was stopped. The page is OUT/index.html, and i
 """
 ALL = "all"
 # Modules with PAPER, imported when they are asked for.
-PAPERS = ("negative_momentum", "numerics", "stabilisers")
+PAPERS = ("drift", "negative_momentum", "numerics", "stabilisers")
 
 
 def _define(values: flags.FlagValues) -> None:

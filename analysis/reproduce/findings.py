@@ -1,5 +1,7 @@
 """How claims are checked: orders of means, nearness to numbers, and counts."""
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from analysis.reproduce.paper import Finding
@@ -35,6 +37,14 @@ def above(value: Mean | float, bound: float) -> Finding:
 def all_of(*findings: Finding) -> Finding:
     """Finds whether all of several hold."""
     return Finding("; ".join(f.ours for f in findings), all(f.holds for f in findings))
+
+
+def ranks(name: str, means: Mapping[str, Mean], place: int, largest: bool = False) -> Finding:
+    """Finds whether a method is among the first `place`, by the least mean or by the largest."""
+    sign = -1 if largest else 1
+    order = sorted(means, key=lambda x: np.nan_to_num(sign * means[x].mean, nan=np.inf))
+    text = (" > " if largest else " < ").join(f"{x} {means[x]}" for x in order)
+    return Finding(text, name in order[:place] and bool(np.isfinite(means[name].mean)))
 
 
 def _mean(value: Mean | float) -> float:
