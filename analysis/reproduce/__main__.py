@@ -22,7 +22,17 @@ The same command goes on where it was stopped. The page is OUT/index.html, and i
 """
 ALL = "all"
 # Modules with PAPER, imported when they are asked for.
-PAPERS = ("drift", "negative_momentum", "numerics", "stabilisers")
+PAPERS = (
+    "drift",
+    "principal_flow",
+    "eigengame",
+    "generalized_eigengame",
+    "hypergradient",
+    "alig",
+    "negative_momentum",
+    "numerics",
+    "stabilisers",
+)
 
 
 def _define(values: flags.FlagValues) -> None:

@@ -1,0 +1,271 @@
+"""Training Neural Networks for and by Interpolation, ICML 2020: ALI-G, how much it needs tuning, and rivals."""
+
+from analysis.reproduce.findings import above, all_of, less
+from analysis.reproduce.paper import Claim, Figure, Finding, Paper, Scale, Training
+from analysis.reproduce.pictures import bars
+from analysis.reproduce.results import Results
+
+_OPTIMIZER = "classifier.optimizer"
+ACCURACY = "test/accuracy"
+RATES = (1e-3, 1e-2, 1e-1, 1.0, 10.0, 100.0)
+NAMES = {"ALI-G": "alig", "SGD": "sgd", "Adam": "adam", "Adagrad": "adagrad", "AMSGrad": "amsgrad"}
+CIFAR_RATES = {
+    "ALI-G": (0.1, 1.0, 10.0),
+    "DFW": (0.1, 1.0, 10.0),
+    "SGD": (1e-3, 1e-2, 1e-1),
+    "Adam": (1e-4, 1e-3, 1e-2),
+    "AMSGrad": (1e-4, 1e-3, 1e-2),
+    "Adagrad": (1e-3, 1e-2, 1e-1),
+    "L4Adam": (0.015, 0.15, 1.5),
+}
+
+
+def _mlp(name: str, rate: float) -> dict:
+    return {f"{_OPTIMIZER}.name": NAMES[name], f"{_OPTIMIZER}.learning_rate": rate}
+
+
+MLP = {(name, rate): _mlp(name, rate) for name in NAMES for rate in RATES}
+
+
+def _accuracies(results: Results, name: str, training: str, rates) -> dict:
+    """Returns {rate: accuracy over seeds}, 0 where runs diverged."""
+    return {rate: results.last(training, (name, rate), ACCURACY) for rate in rates}
+
+
+def _value(mean) -> float:
+    return mean.mean if mean.mean == mean.mean else 0.0
+
+
+def _large_rates_are_alike(results: Results) -> Finding:
+    of = _accuracies(results, "ALI-G", "mlp", (1.0, 10.0, 100.0))
+    text = ", ".join(f"{rate:g}: {mean}" for rate, mean in of.items())
+    values = [_value(mean) for mean in of.values()]
+    return Finding(text, min(values) > 0.94 and max(values) - min(values) < 0.01)
+
+
+def _range(results: Results, name: str, training: str, rates, below_best: float = 0.02) -> int:
+    """Counts the rates whose accuracy is within 2% of the method's best."""
+    values = [_value(mean) for mean in _accuracies(results, name, training, rates).values()]
+    return sum(value > max(values) - below_best for value in values)
+
+
+def _widest_range(results: Results) -> Finding:
+    counts = {name: _range(results, name, "mlp", RATES) for name in NAMES}
+    others = max(count for name, count in counts.items() if name != "ALI-G")
+    text = ", ".join(f"{name} {count} of {len(RATES)}" for name, count in counts.items())
+    return Finding(f"rates within 2% of the best: {text}", counts["ALI-G"] > others)
+
+
+def _as_good_as_the_best(results: Results) -> Finding:
+    best = {
+        name: max(map(_value, _accuracies(results, name, "mlp", RATES).values())) for name in NAMES
+    }
+    text = ", ".join(f"{name} {value:.4f}" for name, value in best.items())
+    return Finding(text, best["ALI-G"] > max(best.values()) - 0.01)
+
+
+def _draw_mlp(results: Results):
+    groups = {
+        name: {f"{rate:g}": mean for rate, mean in _accuracies(results, name, "mlp", RATES).items()}
+        for name in NAMES
+    }
+    return bars(groups, "max_lr, or rate", "test accuracy")
+
+
+def _table_mlp(results: Results):
+    rows = [("method", *(f"{rate:g}" for rate in RATES))]
+    for name in NAMES:
+        rows.append((name, *map(str, _accuracies(results, name, "mlp", RATES).values())))
+    return rows
+
+
+def _cifar_method(name: str, rate: float) -> dict:
+    fields = {"DFW": "dfw", "L4Adam": "l4_adam"} | NAMES
+    method = {f"{_OPTIMIZER}.name": fields[name], f"{_OPTIMIZER}.learning_rate": rate}
+    if name == "DFW":
+        method |= {"classifier.loss.name": "hinge", "classifier.loss.kwargs.smooth": True}
+    if name == "SGD":
+        method |= {f"{_OPTIMIZER}.kwargs.momentum": 0.9}
+    return method
+
+
+CIFAR = {(name, rate): _cifar_method(name, rate) for name, rates in CIFAR_RATES.items() for rate in rates}
+
+
+def _cifar_best(results: Results, name: str):
+    means = _accuracies(results, name, "cifar", CIFAR_RATES[name]).values()
+    return max(means, key=_value)
+
+
+def _competitive(results: Results) -> Finding:
+    best = {name: _cifar_best(results, name) for name in CIFAR_RATES}
+    text = ", ".join(f"{name} {mean}" for name, mean in best.items())
+    adaptive = max(_value(best[name]) for name in ("Adam", "AMSGrad", "Adagrad"))
+    return Finding(text, _value(best["ALI-G"]) > adaptive - 0.02)
+
+
+def _cifar_robust(results: Results) -> Finding:
+    counts = {name: _range(results, name, "cifar", rates, 0.05) for name, rates in CIFAR_RATES.items()}
+    text = ", ".join(f"{name} {count} of 3" for name, count in counts.items())
+    return Finding(f"rates within 5% of the best: {text}", counts["ALI-G"] >= max(counts.values()))
+
+
+def _draw_cifar(results: Results):
+    groups = {
+        name: {f"{r:g}": mean for r, mean in _accuracies(results, name, "cifar", rates).items()}
+        for name, rates in CIFAR_RATES.items()
+    }
+    return bars(groups, "max_lr, or rate", "test accuracy")
+
+
+SCHEDULED = {
+    "ALI-G": {f"{_OPTIMIZER}.name": "alig", f"{_OPTIMIZER}.learning_rate": 1.0, f"{_OPTIMIZER}.kwargs": "{'momentum': 0.9}"},
+    "SGD with a schedule": {
+        f"{_OPTIMIZER}.name": "sgd",
+        f"{_OPTIMIZER}.learning_rate": 0.05,
+        f"{_OPTIMIZER}.kwargs": "{'momentum': 0.9, 'nesterov': True}",
+        f"{_OPTIMIZER}.schedule.name": "piecewise_constant_schedule",
+        f"{_OPTIMIZER}.schedule.kwargs": "{'boundaries_and_scales': {703: 0.2, 1054: 0.2}}",
+    },
+}
+
+
+def _near_the_schedule(results: Results) -> Finding:
+    alig, sgd = (results.last("mlp", label, ACCURACY) for label in SCHEDULED)
+    return Finding(f"ALI-G {alig}, SGD {sgd}", alig.mean > sgd.mean - 0.01)
+
+
+DNC = {
+    (name, rate): {"dnc.optimizer.name": {"ALI-G": "alig", "Adam": "adam", "SGD": "sgd"}[name], "dnc.optimizer.learning_rate": rate, "dnc.optimizer.kwargs": "{}"}
+    for name, rates in {"ALI-G": (1e2, 1e4, 1e6), "Adam": (1e-3, 1e-2, 1e-1), "SGD": (1e-2, 1e-1, 1.0)}.items()
+    for rate in rates
+}
+
+
+def _copies(results: Results) -> Finding:
+    losses = {rate: results.last("dnc", ("ALI-G", rate), "test/loss") for rate in (1e2, 1e4, 1e6)}
+    text = ", ".join(f"max_lr {rate:g}: {loss}" for rate, loss in losses.items())
+    return Finding(text, all(loss.mean < 0.01 for loss in losses.values()))
+
+
+def _others_fail_somewhere(results: Results) -> Finding:
+    worst = {}
+    for name in ("Adam", "SGD"):
+        means = [results.last("dnc", label, "test/loss").mean for label in DNC if label[0] == name]
+        worst[name] = max(float("inf") if m != m else m for m in means)
+    text = ", ".join(f"{name} {value:.3g}" for name, value in worst.items())
+    return Finding(f"largest loss over rates: {text}", min(worst.values()) > 0.05)
+
+
+_SMOKE = {"dataset.train_split": "train[:128]", "dataset.eval_split": "test[:100]", "batch_size": 32, "epoch_means": False}
+
+
+def _seeds(laptop: int, paper: int = 3) -> dict[Scale, int]:
+    return {Scale.SMOKE: 1, Scale.LAPTOP: laptop, Scale.PAPER: paper}
+
+
+def _at_paper_scale(name: str, config: str, sweep: str, title: str) -> Figure:
+    """Returns a figure of a sweep in configs/sweeps that is run at the paper's scale alone."""
+    from lib import sweeps
+    from experiments import catalogue
+
+    runs = sweeps.load(catalogue.CONFIGS / f"sweeps/{sweep}.py")
+    return Figure(
+        name,
+        title,
+        [],
+        trainings={name: Training(config, dict(enumerate(runs)), {Scale.PAPER: 1})},
+    )
+
+
+PAPER = Paper(
+    "alig",
+    "ALI-G",
+    "Berrada, Zisserman, Kumar, 'Training Neural Networks for and by Interpolation', ICML 2020.",
+    "alig.md",
+    [
+        Figure(
+            "mlp",
+            "Test accuracy against max_lr, or rate: MLP on MNIST, one epoch",
+            [
+                Claim("max_lr", "max_lr does not matter where it is large enough", _large_rates_are_alike),
+                Claim("range", "so that ALI-G has the widest range of rates", _widest_range),
+                Claim("best", "and is as good as the others at their best (within 1%)", _as_good_as_the_best),
+            ],
+            trainings={
+                "mlp": Training(
+                    "classifier/mnist_mlp",
+                    MLP,
+                    _seeds(2),
+                    {
+                        Scale.SMOKE: _SMOKE | {"classifier.model.kwargs.hidden": "(4,)", "classifier.l2": 0.0},
+                        Scale.LAPTOP: {"num_steps": 469, "classifier.l2": 0.0},
+                        Scale.PAPER: {"num_epochs": 20.0, "classifier.l2": 0.0},
+                    },
+                )
+            },
+            draw=_draw_mlp,
+            table=_table_mlp,
+        ),
+        Figure(
+            "cifar",
+            "Small CNN on 4,000 images of CIFAR-10, five epochs",
+            [
+                Claim("competitive", "ALI-G is as good as adaptive methods (within 2%)", _competitive),
+                Claim("robust", "and its accuracy depends least on its rate", _cifar_robust),
+            ],
+            trainings={
+                "cifar": Training(
+                    "classifier/cifar10",
+                    CIFAR,
+                    _seeds(1),
+                    {
+                        Scale.SMOKE: _SMOKE | {"classifier.model.kwargs": "{'channels': (2,), 'hidden': 4}"},
+                        Scale.LAPTOP: {"num_steps": 155, "eval_every": 155, "log_every": 31, "dataset.train_split": "train[:4000]"},
+                    },
+                )
+            },
+            draw=_draw_cifar,
+            notes="Five epochs with dropout are far from interpolation, which ALI-G assumes.",
+        ),
+        Figure(
+            "schedule",
+            "ALI-G against SGD with a schedule made by hand: MLP on MNIST, three epochs",
+            [Claim("schedule", "ALI-G comes within 1% of SGD with a schedule", _near_the_schedule)],
+            trainings={
+                "mlp": Training(
+                    "classifier/mnist_mlp",
+                    SCHEDULED,
+                    _seeds(3),
+                    {
+                        Scale.SMOKE: _SMOKE | {"classifier.model.kwargs.hidden": "(4,)"},
+                        Scale.LAPTOP: {"num_steps": 1407, "classifier.l2": 0.0},
+                        Scale.PAPER: {"num_steps": 1407, "classifier.l2": 0.0},
+                    },
+                )
+            },
+        ),
+        Figure(
+            "dnc",
+            "A differentiable neural computer repeats what it saw",
+            [
+                Claim("max_lr", "from 1e2 to 1e6 max_lr makes no difference: the task is solved", _copies),
+                Claim("others", "other methods have rates at which they fail", _others_fail_somewhere),
+            ],
+            trainings={
+                "dnc": Training(
+                    "dnc/repeat_copy",
+                    DNC,
+                    _seeds(1),
+                    {
+                        Scale.SMOKE: {"dnc.hidden": 4, "dnc.slots": 2, "dnc.width": 2, "dnc.heads": 1, "dnc.sequences": 4, "batch_size": 2},
+                        Scale.LAPTOP: {"num_steps": 3_000, "eval_every": 500, "figures_every": 0},
+                    },
+                )
+            },
+        ),
+        _at_paper_scale("wrn_densenet", "classifier/cifar10_wrn", "alig_cifar", "CIFAR-10 and CIFAR-100: wide ResNet and DenseNet, eight methods"),
+        _at_paper_scale("svhn", "classifier/svhn_wrn", "alig_svhn", "SVHN: wide ResNet 16-4"),
+        _at_paper_scale("snli", "classifier/snli", "alig_snli", "SNLI: a bidirectional LSTM"),
+    ],
+)
