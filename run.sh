@@ -20,6 +20,8 @@ usage: ./run.sh VERB [options]
             ./run.sh bench eval
   plot    draw results of runs and sweeps, spectra of what was trained, and theory; plot --help names the pictures
             ./run.sh plot sweep sweeps/rates --x=disc.learning_rate --y=digits_cnn_frechet --hue=updates
+  reproduce  every published result by one command, with the paper's claim beside ours
+            ./run.sh reproduce drift --jobs=2
   list    print every config with the first line of its docstring
             ./run.sh list
   test    run the tests; --fast leaves out those that start programs; options go to pytest
@@ -65,6 +67,7 @@ case "$verb" in
   sweep) module=(-m experiments.sweep.main) ;;
   bench) module=(-m benchmarks) ;;
   plot) module=(-m analysis) ;;
+  reproduce) module=(-m analysis.reproduce) ;;
   list) module=(-m experiments.catalogue) ;;
   test) module=(-m pytest -c "$root/pyproject.toml" --rootdir "$root") ;;
   lint) ;;

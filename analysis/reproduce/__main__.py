@@ -1,4 +1,4 @@
-"""Reproduces published results: `./run.sh reproduce PAPER`. The same command goes on with what is missing."""
+"""Reproduces published results: `./run.sh reproduce PAPER`. It goes on where it was stopped."""
 
 import importlib
 import sys
@@ -58,7 +58,8 @@ def listing(papers: Iterable[Paper]) -> str:
             minutes = figure.minutes(Scale.LAPTOP)
             laptop = f"{minutes:.1f} min" if minutes == minutes else "-"
             rows.append((paper.name, figure.name, str(len(figure.claims)), laptop, figure.title))
-    return aligned([(*row[:4], f"{row[4]:<0}") for row in rows])
+    names = aligned([row[:4] for row in rows]).splitlines()
+    return "\n".join(f"{line}  {row[4]}" for line, row in zip(names, rows, strict=True))
 
 
 def plan(chosen: list[tuple[Paper, Figure]], scale: Scale) -> str:

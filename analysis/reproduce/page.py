@@ -59,9 +59,7 @@ def counts(done: Sequence[Done]) -> Counter[str]:
 def _claims(each: Done) -> list[CheckedClaim]:
     if each.record:
         return each.record.claims
-    return [
-        CheckedClaim(name=c.name, paper=c.paper, ours="", verdict=NOT_RUN) for c in each.figure.claims
-    ]
+    return [CheckedClaim(name=c.name, paper=c.paper, ours="", verdict=NOT_RUN) for c in each.figure.claims]
 
 
 def _summary(done: Sequence[Done], scale: Scale) -> str:
@@ -92,7 +90,9 @@ def html(done: Sequence[Done], scale: Scale) -> str:
     """Returns the page."""
     rows = "".join(
         f'<tr><td><a href="#{paper.name}">{escape(paper.title)}</a></td>'
-        + "".join(f'<td class="number">{counts(figures)[verdict]}</td>' for verdict in (HOLDS, FAILS, NOT_RUN))
+        + "".join(
+            f'<td class="number">{counts(figures)[verdict]}</td>' for verdict in (HOLDS, FAILS, NOT_RUN)
+        )
         + "</tr>"
         for paper, figures in _by_paper(done)
     )

@@ -1,4 +1,4 @@
-"""What a paper's file declares: figures, the runs that they need, and the claims that are checked of them."""
+"""What a paper's file declares: figures, the runs that they need, and the claims that are checked."""
 
 import dataclasses
 import enum
@@ -112,7 +112,7 @@ class Figure:
     notes: str = ""
 
     def is_run(self, scale: Scale) -> bool:
-        """Tells whether there is anything to do at a scale: of theory at all, of runs where there are some."""
+        """Tells whether there is anything to do at a scale: theory, or runs."""
         return not self.trainings or any(t.runs(scale) for t in self.trainings.values())
 
     def minutes(self, scale: Scale) -> float:

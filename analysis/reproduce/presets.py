@@ -1,10 +1,11 @@
-"""Methods of configs/play.py as overrides of a config: what a run of a sweep has to set for them."""
+"""Methods as overrides of a config: those of configs/play.py, and of configs/sweeps."""
 
 from collections.abc import Callable
 
 from ml_collections import ConfigDict
 
 from experiments import catalogue
+from lib import sweeps
 from lib.config import load_file
 from lib.sweeps import Overrides
 
@@ -25,6 +26,11 @@ def changed(config: str, change: Callable[[ConfigDict], None]) -> Overrides:
         for field, value in _leaves(after.to_dict())
         if field not in known or known[field] != value
     }
+
+
+def of_sweep(name: str) -> dict[int, Overrides]:
+    """Returns {number: overrides} of the runs of configs/sweeps/<name>.py."""
+    return dict(enumerate(sweeps.load(catalogue.CONFIGS / f"sweeps/{name}.py")))
 
 
 def _leaves(values: dict, place: str = ""):

@@ -110,9 +110,7 @@ def _checked(claim: Claim, results: Results, complete: bool, problems: Sequence[
         reason = "; ".join(problems) or f"not run at the scale '{scale}'"
         return CheckedClaim(name=claim.name, paper=claim.paper, ours=reason, verdict=NOT_RUN)
     ours, holds = claim.check(results)
-    return CheckedClaim(
-        name=claim.name, paper=claim.paper, ours=ours, verdict=HOLDS if holds else FAILS
-    )
+    return CheckedClaim(name=claim.name, paper=claim.paper, ours=ours, verdict=HOLDS if holds else FAILS)
 
 
 def _all_finished(folder: Path) -> bool:

@@ -1,8 +1,8 @@
-"""Training Neural Networks for and by Interpolation, ICML 2020: ALI-G, how much it needs tuning, and rivals."""
+"""Training Neural Networks for and by Interpolation, ICML 2020: ALI-G, its tuning, and its rivals."""
 
-from analysis.reproduce.findings import above, all_of, less
 from analysis.reproduce.paper import Claim, Figure, Finding, Paper, Scale, Training
 from analysis.reproduce.pictures import bars
+from analysis.reproduce.presets import of_sweep
 from analysis.reproduce.results import Results
 
 _OPTIMIZER = "classifier.optimizer"
@@ -57,9 +57,7 @@ def _widest_range(results: Results) -> Finding:
 
 
 def _as_good_as_the_best(results: Results) -> Finding:
-    best = {
-        name: max(map(_value, _accuracies(results, name, "mlp", RATES).values())) for name in NAMES
-    }
+    best = {name: max(map(_value, _accuracies(results, name, "mlp", RATES).values())) for name in NAMES}
     text = ", ".join(f"{name} {value:.4f}" for name, value in best.items())
     return Finding(text, best["ALI-G"] > max(best.values()) - 0.01)
 
@@ -119,13 +117,17 @@ def _draw_cifar(results: Results):
 
 
 SCHEDULED = {
-    "ALI-G": {f"{_OPTIMIZER}.name": "alig", f"{_OPTIMIZER}.learning_rate": 1.0, f"{_OPTIMIZER}.kwargs": "{'momentum': 0.9}"},
+    "ALI-G": {
+        f"{_OPTIMIZER}.name": "alig",
+        f"{_OPTIMIZER}.learning_rate": 1.0,
+        f"{_OPTIMIZER}.kwargs": {"momentum": 0.9},
+    },
     "SGD with a schedule": {
         f"{_OPTIMIZER}.name": "sgd",
         f"{_OPTIMIZER}.learning_rate": 0.05,
-        f"{_OPTIMIZER}.kwargs": "{'momentum': 0.9, 'nesterov': True}",
+        f"{_OPTIMIZER}.kwargs": {"momentum": 0.9, "nesterov": True},
         f"{_OPTIMIZER}.schedule.name": "piecewise_constant_schedule",
-        f"{_OPTIMIZER}.schedule.kwargs": "{'boundaries_and_scales': {703: 0.2, 1054: 0.2}}",
+        f"{_OPTIMIZER}.schedule.kwargs": {"boundaries_and_scales": ((703, 0.2), (1054, 0.2))},
     },
 }
 
@@ -136,8 +138,16 @@ def _near_the_schedule(results: Results) -> Finding:
 
 
 DNC = {
-    (name, rate): {"dnc.optimizer.name": {"ALI-G": "alig", "Adam": "adam", "SGD": "sgd"}[name], "dnc.optimizer.learning_rate": rate, "dnc.optimizer.kwargs": "{}"}
-    for name, rates in {"ALI-G": (1e2, 1e4, 1e6), "Adam": (1e-3, 1e-2, 1e-1), "SGD": (1e-2, 1e-1, 1.0)}.items()
+    (name, rate): {
+        "dnc.optimizer.name": {"ALI-G": "alig", "Adam": "adam", "SGD": "sgd"}[name],
+        "dnc.optimizer.learning_rate": rate,
+        "dnc.optimizer.kwargs": {},
+    }
+    for name, rates in {
+        "ALI-G": (1e2, 1e4, 1e6),
+        "Adam": (1e-3, 1e-2, 1e-1),
+        "SGD": (1e-2, 1e-1, 1.0),
+    }.items()
     for rate in rates
 }
 
@@ -157,7 +167,12 @@ def _others_fail_somewhere(results: Results) -> Finding:
     return Finding(f"largest loss over rates: {text}", min(worst.values()) > 0.05)
 
 
-_SMOKE = {"dataset.train_split": "train[:128]", "dataset.eval_split": "test[:100]", "batch_size": 32, "epoch_means": False}
+_SMOKE = {
+    "dataset.train_split": "train[:128]",
+    "dataset.eval_split": "test[:100]",
+    "batch_size": 32,
+    "epoch_means": False,
+}
 
 
 def _seeds(laptop: int, paper: int = 3) -> dict[Scale, int]:
@@ -165,17 +180,8 @@ def _seeds(laptop: int, paper: int = 3) -> dict[Scale, int]:
 
 
 def _at_paper_scale(name: str, config: str, sweep: str, title: str) -> Figure:
-    """Returns a figure of a sweep in configs/sweeps that is run at the paper's scale alone."""
-    from lib import sweeps
-    from experiments import catalogue
-
-    runs = sweeps.load(catalogue.CONFIGS / f"sweeps/{sweep}.py")
-    return Figure(
-        name,
-        title,
-        [],
-        trainings={name: Training(config, dict(enumerate(runs)), {Scale.PAPER: 1})},
-    )
+    """Returns a figure of a sweep in configs/sweeps, every row of a table, that no laptop runs."""
+    return Figure(name, title, [], {name: Training(config, of_sweep(sweep), {Scale.PAPER: 1})})
 
 
 PAPER = Paper(
@@ -190,7 +196,9 @@ PAPER = Paper(
             [
                 Claim("max_lr", "max_lr does not matter where it is large enough", _large_rates_are_alike),
                 Claim("range", "so that ALI-G has the widest range of rates", _widest_range),
-                Claim("best", "and is as good as the others at their best (within 1%)", _as_good_as_the_best),
+                Claim(
+                    "best", "and is as good as the others at their best (within 1%)", _as_good_as_the_best
+                ),
             ],
             trainings={
                 "mlp": Training(
@@ -198,7 +206,8 @@ PAPER = Paper(
                     MLP,
                     _seeds(2),
                     {
-                        Scale.SMOKE: _SMOKE | {"classifier.model.kwargs.hidden": "(4,)", "classifier.l2": 0.0},
+                        Scale.SMOKE: _SMOKE
+                        | {"classifier.model.kwargs.hidden": "(4,)", "classifier.l2": 0.0},
                         Scale.LAPTOP: {"num_steps": 469, "classifier.l2": 0.0},
                         Scale.PAPER: {"num_epochs": 20.0, "classifier.l2": 0.0},
                     },
@@ -220,8 +229,14 @@ PAPER = Paper(
                     CIFAR,
                     _seeds(1),
                     {
-                        Scale.SMOKE: _SMOKE | {"classifier.model.kwargs": "{'channels': (2,), 'hidden': 4}"},
-                        Scale.LAPTOP: {"num_steps": 155, "eval_every": 155, "log_every": 31, "dataset.train_split": "train[:4000]"},
+                        Scale.SMOKE: _SMOKE
+                        | {"classifier.model.kwargs": "{'channels': (2,), 'hidden': 4}"},
+                        Scale.LAPTOP: {
+                            "num_steps": 155,
+                            "eval_every": 155,
+                            "log_every": 31,
+                            "dataset.train_split": "train[:4000]",
+                        },
                     },
                 )
             },
@@ -258,13 +273,25 @@ PAPER = Paper(
                     DNC,
                     _seeds(1),
                     {
-                        Scale.SMOKE: {"dnc.hidden": 4, "dnc.slots": 2, "dnc.width": 2, "dnc.heads": 1, "dnc.sequences": 4, "batch_size": 2},
+                        Scale.SMOKE: {
+                            "dnc.hidden": 4,
+                            "dnc.slots": 2,
+                            "dnc.width": 2,
+                            "dnc.heads": 1,
+                            "dnc.sequences": 4,
+                            "batch_size": 2,
+                        },
                         Scale.LAPTOP: {"num_steps": 3_000, "eval_every": 500, "figures_every": 0},
                     },
                 )
             },
         ),
-        _at_paper_scale("wrn_densenet", "classifier/cifar10_wrn", "alig_cifar", "CIFAR-10 and CIFAR-100: wide ResNet and DenseNet, eight methods"),
+        _at_paper_scale(
+            "wrn_densenet",
+            "classifier/cifar10_wrn",
+            "alig_cifar",
+            "CIFAR-10 and CIFAR-100: wide ResNet and DenseNet, eight methods",
+        ),
         _at_paper_scale("svhn", "classifier/svhn_wrn", "alig_svhn", "SVHN: wide ResNet 16-4"),
         _at_paper_scale("snli", "classifier/snli", "alig_snli", "SNLI: a bidirectional LSTM"),
     ],

@@ -1,11 +1,11 @@
-"""Negative Momentum for Improved Game Dynamics, AISTATS 2019: theory on a bilinear game, and 8 Gaussians."""
+"""Negative Momentum for Improved Game Dynamics, AISTATS 2019: a bilinear game, and 8 Gaussians."""
 
 import functools
 
 import numpy as np
 
 from analysis import momentum
-from analysis.reproduce.findings import all_of, below, less, more, near
+from analysis.reproduce.findings import more, near
 from analysis.reproduce.paper import Claim, Figure, Finding, Paper, Scale, Training
 from analysis.reproduce.pictures import bars
 from analysis.reproduce.results import Results
@@ -46,7 +46,9 @@ def _simultaneous_diverges(results: Results) -> Finding:
 def _only_negative_converges(results: Results) -> Finding:
     radii = results.computed[0].radii["alternating"]
     converging = momentum.MOMENTA[radii < 1 - 1e-9]
-    ours = f"{len(converging)} of {len(radii)} momenta, from {converging.min():.3f} to {converging.max():.3f}"
+    ours = (
+        f"{len(converging)} of {len(radii)} momenta, from {converging.min():.3f} to {converging.max():.3f}"
+    )
     return Finding(ours, bool(len(converging) and converging.max() < 0))
 
 
@@ -111,8 +113,16 @@ PAPER = Paper(
             "Spectral radius against momentum, eigenvalues and portraits of the bilinear game",
             [
                 Claim("best momentum", "-1/2 is the best momentum of alternating updates", _best_momentum),
-                Claim("simultaneous", "simultaneous updates diverge for every momentum", _simultaneous_diverges),
-                Claim("sign", "alternating updates converge for negative momenta alone", _only_negative_converges),
+                Claim(
+                    "simultaneous",
+                    "simultaneous updates diverge for every momentum",
+                    _simultaneous_diverges,
+                ),
+                Claim(
+                    "sign",
+                    "alternating updates converge for negative momenta alone",
+                    _only_negative_converges,
+                ),
                 Claim(
                     "leading order",
                     "squared radius 1 - (8/27) eta^2 to leading order at momentum -1/2",

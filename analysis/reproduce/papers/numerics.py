@@ -1,4 +1,4 @@
-"""The Numerics of GANs, NeurIPS 2017: eigenvalues of a GAN's Jacobian along training, and of toy methods."""
+"""The Numerics of GANs, NeurIPS 2017: eigenvalues of a GAN along training, and of toy methods."""
 
 from typing import TYPE_CHECKING
 
@@ -54,7 +54,7 @@ def _converges(results: Results) -> Finding:
 
 
 def along_training(results: Results) -> dict:
-    """Returns {method: (steps, [eigenvalues of the field at each])}, all of them, of the first seed's run."""
+    """Returns {method: (steps, [all eigenvalues of the field at each])} of the first seed's run."""
     found = {}
     for label in LABELS:
         folder = RunFolder(results.folder / "ring" / results.runs("ring", label)[0].name)
@@ -119,7 +119,9 @@ PAPER = Paper(
             [
                 Claim("imaginary", "a zero-sum bilinear game has imaginary eigenvalues alone", _imaginary),
                 Claim("to the left", "consensus of weight 0.5 moves real parts to -0.5", _moves_left),
-                Claim("converges", "so that its steps converge, where simultaneous ones do not", _converges),
+                Claim(
+                    "converges", "so that its steps converge, where simultaneous ones do not", _converges
+                ),
             ],
             compute=plane,
             draw=lambda results: methods.draw(_toy(), results.computed),

@@ -3,7 +3,7 @@
 import numpy as np
 
 from analysis import principal_flow, sharpness
-from analysis.reproduce.findings import above, all_of, below, less, more
+from analysis.reproduce.findings import above, all_of, below, less
 from analysis.reproduce.paper import Claim, Figure, Finding, Paper, Scale, Training
 from analysis.reproduce.pictures import curves
 from analysis.reproduce.results import Results
@@ -19,7 +19,9 @@ def largest_distances(results: Results) -> dict[str, dict[str, float]]:
     del results
     settings = (*principal_flow.PLANES, principal_flow.LINE)
     return {
-        setting.title: {name: float(values.max()) for name, values in principal_flow.distances(setting).items()}
+        setting.title: {
+            name: float(values.max()) for name, values in principal_flow.distances(setting).items()
+        }
         for setting in settings
     }
 
@@ -71,7 +73,7 @@ def _larger_rate_flatter(results: Results) -> Finding:
 
 
 def _unstable_directions_hold_the_gradient(results: Results) -> Finding:
-    """Compares the first eigenvector's share of the gradient where h lam_1 is above 2, and where below 1.9."""
+    """Compares the gradient's share along u_1 where h lam_1 is above 2 and below 1.9."""
     saved = _saved(results, 0.1)
     over, under = saved["h lam 1"] > 2, saved["h lam 1"] < 1.9
     if not (over.any() and under.any()):
@@ -106,7 +108,10 @@ def _draw_dal(results: Results):
     return curves(
         {
             title: {f"p = {p:g}": results.curves("mnist", p, metric) for p in trained}
-            for title, metric in (("learning rate", "train/model_learning_rate"), ("held-out loss", "test/loss"))
+            for title, metric in (
+                ("learning rate", "train/model_learning_rate"),
+                ("held-out loss", "test/loss"),
+            )
         },
         "step",
         "",
@@ -116,19 +121,25 @@ def _draw_dal(results: Results):
 PAPER = Paper(
     "principal_flow",
     "The principal flow, and drift-adjusted learning rates",
-    "Rosca, Wu, Qin, Dherin, 'On a Continuous Time Model of Gradient Descent Dynamics and Instability in Deep "
-    "Learning', TMLR 2023.",
+    "Rosca, Wu, Qin, Dherin, 'On a Continuous Time Model of Gradient Descent Dynamics and Instability in "
+    "Deep Learning', TMLR 2023.",
     "principal_flow.md",
     [
         Figure(
             "quadratic",
             "Gradient descent against the flows that model it",
             [
-                Claim("stable", "on a quadratic the principal flow passes through every iterate", _exact(STABLE)),
+                Claim(
+                    "stable",
+                    "on a quadratic the principal flow passes through every iterate",
+                    _exact(STABLE),
+                ),
                 Claim("oscillating", "also where gradient descent oscillates", _exact(OSCILLATING)),
                 Claim("unstable", "and where it diverges", _exact(UNSTABLE)),
                 Claim("others", "gradient flow and IGR do not oscillate", _no_other_oscillates),
-                Claim("banana", "it is nearer than IGR beyond quadratics, on the banana", _beyond_quadratics),
+                Claim(
+                    "banana", "it is nearer than IGR beyond quadratics, on the banana", _beyond_quadratics
+                ),
             ],
             compute=largest_distances,
             draw=lambda results: principal_flow.draw(),

@@ -57,7 +57,9 @@ def _adam(results: Results) -> Finding:
 
 
 def _draw(results: Results):
-    return bars({"": {label: _best(results, label) for label in METHODS}}, "", "modes captured at best, of 16")
+    return bars(
+        {"": {label: _best(results, label) for label in METHODS}}, "", "modes captured at best, of 16"
+    )
 
 
 def _table(results: Results):
@@ -100,8 +102,8 @@ PAPER = Paper(
             },
             draw=_draw,
             table=_table,
-            notes="The papers show single pictures, mostly with RMSProp; here all but Adam are SGD with rate "
-            "0.1, tanh units, and counts over seeds.",
+            notes="The papers show single pictures, mostly with RMSProp; here all but Adam are SGD with "
+            "rate 0.1, tanh units, and counts over seeds.",
         )
     ],
 )
