@@ -70,7 +70,7 @@ def plan(chosen: list[tuple[Paper, Figure]], scale: Scale) -> str:
         cost = figure.costs.get(scale)
         measured = (f"{cost.minutes:.1f}", f"{cost.megabytes:.0f}") if cost else ("-", "-")
         kind = ", ".join(t.config for t in figure.trainings.values() if t.runs(scale))
-        kind = kind or ("theory" if figure.compute else "not run at this scale")
+        kind = kind or ("theory" if figure.is_run(scale) else "not run at this scale")
         rows.append((f"{paper.name}/{figure.name}", str(runs), *measured, kind))
     costs = [figure.costs.get(scale) for _, figure in chosen if figure.is_run(scale)]
     known = [cost for cost in costs if cost]

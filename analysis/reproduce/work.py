@@ -90,16 +90,20 @@ def _train(folder: Path, training: Training, scale: Scale, jobs: int) -> str:
     return "" if scale != Scale.SMOKE or not failed else f"not finished: {', '.join(failed)}"
 
 
+def settings(training: Training, scale: Scale) -> Overrides:
+    """Returns the fields of the config that all runs of a training set at a scale."""
+    return (SMOKE if scale == Scale.SMOKE else {}) | dict(training.settings.get(scale, {}))
+
+
 def arguments(folder: Path, training: Training, scale: Scale, jobs: int) -> list[str]:
     """Returns the command line of the sweep program for a training."""
-    settings = (SMOKE if scale == Scale.SMOKE else {}) | dict(training.settings.get(scale, {}))
     return [
         f"--config={catalogue.CONFIGS / training.config}.py",
         f"--sweep={folder.name}",
         f"--workdir={folder}",
         f"--jobs={jobs}",
         *(["--eval"] if training.evaluate and scale != Scale.SMOKE else []),
-        *(f"--config.{field}={value}" for field, value in settings.items()),
+        *(f"--config.{field}={value}" for field, value in settings(training, scale).items()),
     ]
 
 

@@ -1,0 +1,91 @@
+"""The papers' files: every config and claim that they name, and claims that a wrong sign turns."""
+
+import functools
+
+import jax
+import pytest
+from conftest import ROOT
+
+from analysis.reproduce.__main__ import PAPERS, load
+from analysis.reproduce.paper import Scale
+from analysis.reproduce.papers import drift_theory
+from analysis.reproduce.results import Results
+from analysis.reproduce.work import settings
+from experiments import registry
+from lib.config import apply_overrides, load_file
+from lib.games.drift import Coefficients
+from lib.games.flows import DRIFTS
+
+FIGURES = [(paper, figure) for paper in map(load, PAPERS) for figure in paper.figures]
+TRAININGS = [
+    pytest.param(training, id=f"{paper.name}-{figure.name}-{name}")
+    for paper, figure in FIGURES
+    for name, training in figure.trainings.items()
+]
+
+
+def test_there_are_many_claims_and_names_are_unique():
+    claims = [(paper.name, figure.name, claim.name) for paper, figure in FIGURES for claim in figure.claims]
+    assert len(claims) >= 35
+    assert len(set(claims)) == len(claims)
+    assert all(claim.paper for _, figure in FIGURES for claim in figure.claims)
+    assert [paper.name for paper in map(load, PAPERS)] == list(PAPERS)
+    for paper in map(load, PAPERS):
+        assert (ROOT / "docs" / paper.docs).exists()
+
+
+@pytest.mark.parametrize("training", TRAININGS)
+def test_every_run_has_a_config_that_is_valid(training):
+    base = load_file(ROOT / "configs" / f"{training.config}.py")
+    for scale in Scale:
+        if not (runs := training.runs(scale)):
+            continue
+        assert len(runs) == len(training.methods) * training.seeds[scale]
+        assert all(run not in runs[:i] for i, run in enumerate(runs))
+        whole = {tuple(run) for run in runs}
+        for run in [next(run for run in runs if tuple(run) == fields) for fields in whole] + runs[-1:]:
+            chosen = settings(training, scale) | run
+            registry.validated(apply_overrides(base, [f"--config.{f}={v}" for f, v in chosen.items()]))
+
+
+@pytest.fixture
+def wrong_sign(monkeypatch):
+    """Turns the sign of the drift of all update rules."""
+
+    def turned(rule):
+        def drift(*args, **kwargs):
+            return {
+                x: Coefficients(*(-value for value in coefficients))
+                for x, coefficients in rule(*args, **kwargs).items()
+            }
+
+        return drift
+
+    for name, rule in dict(DRIFTS).items():
+        monkeypatch.setitem(DRIFTS, name, turned(rule))
+
+
+def verdicts() -> dict[tuple[str, str], bool]:
+    """Checks the claims on small games, which need no runs."""
+    found = {}
+    for figure in drift_theory.FIGURES:
+        results = Results(figure, Scale.LAPTOP, ROOT)
+        computed = Results(figure, Scale.LAPTOP, ROOT, figure.compute(results))
+        found |= {(figure.name, claim.name): claim.check(computed).holds for claim in figure.claims}
+    return found
+
+
+def test_a_wrong_sign_in_the_drift_turns_claims_to_fails(request):
+    right = verdicts()
+    assert all(right.values())
+    jax.clear_caches()
+    request.getfixturevalue("wrong_sign")
+    wrong = verdicts()
+    assert sum(not holds for holds in wrong.values()) >= 3
+
+
+def test_pictures_of_theory_are_drawn():
+    for figure in drift_theory.FIGURES:
+        computed = functools.partial(Results, figure, Scale.LAPTOP, ROOT)
+        drawn = figure.draw(computed(figure.compute(computed())))
+        assert all(axis.get_xlabel() or not axis.has_data() for axis in drawn.axes[-1:])

@@ -1,0 +1,102 @@
+"""Results of a figure's runs by their labels, means with intervals, and what findings say of them."""
+
+import numpy as np
+import pytest
+
+from analysis.reproduce.findings import above, all_of, below, less, more, near, ranks
+from analysis.reproduce.paper import Figure, Scale, Training
+from analysis.reproduce.results import Mean, Results, mean_of
+from experiments.sweep.sweep_folder import SweepRun
+from lib.errors import ConfigError
+
+METHODS = {"slow": {"seed_of": 1}, ("fast", 2): {"seed_of": 2}}
+FIGURE = Figure("f", "", [], {"t": Training("c", METHODS, {Scale.LAPTOP: 2, Scale.SMOKE: 2})})
+
+
+def run(name: str, values, status: str = "finished") -> SweepRun:
+    records = [{"step": step, "test/loss": value} for step, value in values]
+    return SweepRun(name, {}, status, "", None, "", records, None)
+
+
+def results(scale=Scale.LAPTOP, *runs) -> Results:
+    found = Results(FIGURE, scale, None)
+    found._runs["t"] = list(runs)
+    return found
+
+
+RUNS = (
+    run("a", [(1, 3.0), (2, 2.0)]),
+    run("b", [(1, 5.0), (2, 4.0)]),
+    run("c", [(1, 0.5), (2, 1.0)]),
+    run("d", [(1, 0.5)], "failed"),
+)
+
+
+def test_values_are_those_of_the_label_s_seeds():
+    found = results(Scale.LAPTOP, *RUNS)
+    assert found.last("t", "slow", "test/loss").values.tolist() == [2, 4]
+    assert found.best("t", "slow", "test/loss").values.tolist() == [3, 5]
+    assert found.best("t", "slow", "test/loss", least=True).values.tolist() == [2, 4]
+    first, second = found.curves("t", "slow", "test/loss")
+    assert first.steps.tolist() == [1, 2] and second.values.tolist() == [5, 4]
+    with pytest.raises(KeyError, match="no method"):
+        found.last("t", "other", "test/loss")
+
+
+def test_a_run_that_failed_makes_the_mean_no_number():
+    mean = results(Scale.LAPTOP, *RUNS).last("t", ("fast", 2), "test/loss")
+    assert np.isnan(mean.mean)
+    assert not less("fast", mean, "slow", 100.0).holds
+    assert not more("fast", mean, "slow", -100.0).holds
+
+
+def test_a_metric_that_is_not_there_is_refused_but_in_smoke_runs():
+    with pytest.raises(ConfigError, match="has no test/los; did you mean 'test/loss'"):
+        results(Scale.LAPTOP, *RUNS).last("t", "slow", "test/los")
+    assert np.isnan(results(Scale.SMOKE, *RUNS).last("t", "slow", "test/los").mean)
+
+
+def test_intervals_are_those_of_a_bootstrap():
+    values = np.random.default_rng(0).normal(3, 1, 40)
+    mean = mean_of(values)
+    error = values.std() / np.sqrt(40)
+    assert mean.mean == pytest.approx(values.mean())
+    assert mean.low == pytest.approx(values.mean() - 1.96 * error, abs=0.4 * error)
+    assert mean.high == pytest.approx(values.mean() + 1.96 * error, abs=0.4 * error)
+    assert str(mean_of(np.array([2.0]))) == "2"
+    assert str(mean_of(np.array([1.0, 1.0]))) == "1 [1, 1]"
+    assert mean_of(np.array([1.0, np.nan])).mean != mean_of(np.array([1.0, np.nan])).mean
+
+
+@pytest.mark.parametrize(
+    ("finding", "holds"),
+    [
+        (less("a", 1.0, "b", 2.0), True),
+        (less("a", 1.0, "b", 2.0, factor=3), False),
+        (less("a", float("nan"), "b", 2.0), False),
+        (less("a", 1.0, "b", float("nan")), True),  # what diverged is the largest
+        (less("a", float("nan"), "b", float("nan")), False),
+        (more("a", 2.0, "b", 1.0), True),
+        (more("a", float("nan"), "b", 1.0), False),
+        (near(1.0, 1.05, 0.1), True),
+        (near(1.0, 1.2, 0.1), False),
+        (near(float("nan"), 1.0, 0.1), False),
+        (below(1.0, 1.0), True),
+        (below(float("nan"), 1.0), False),
+        (above(1.0, 1.0), True),
+        (above(float("nan"), 0.0), False),
+        (all_of(near(1, 1, 1), near(1, 9, 1)), False),
+    ],
+)
+def test_findings_hold_where_they_should(finding, holds):
+    assert finding.holds is holds
+    assert finding.ours
+
+
+def test_ranks_order_means_and_nothing_comes_after_all():
+    means = {x: Mean(np.array([v]), v, v) for x, v in {"a": 2.0, "b": 1.0, "c": float("nan")}.items()}
+    assert ranks("b", means, 1).holds
+    assert not ranks("a", means, 1).holds
+    assert ranks("a", means, 1, largest=True).holds
+    assert not ranks("c", means, 3).holds
+    assert ranks("b", means, 1).ours.startswith("b 1 < a 2")

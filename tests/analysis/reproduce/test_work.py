@@ -1,0 +1,156 @@
+"""A figure from its runs to the page: verdicts, what goes on, what cannot be run, and the command line."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from conftest import refusal
+
+from analysis.reproduce import __main__ as command
+from analysis.reproduce import page, records, work
+from analysis.reproduce.findings import less
+from analysis.reproduce.paper import Claim, Cost, Figure, Finding, Paper, Scale, Training
+from lib.pictures.figures import new_figure
+
+TINY = {
+    "dataset.train_split": "train[:40]",
+    "dataset.eval_split": "test[:20]",
+    "batch_size": 8,
+    "classifier.model.name": "logistic",
+    "classifier.model.kwargs": {},
+}
+RATES = {rate: {"classifier.optimizer.learning_rate": rate} for rate in (1e-3, 1e-6)}
+
+
+def loss(results, rate):
+    return results.last("digits", rate, "train/model_loss")
+
+
+def draw(results):
+    figure = new_figure(2, 2)
+    figure.subplots().plot([loss(results, rate).mean for rate in RATES])
+    return figure
+
+
+FIGURE = Figure(
+    "rates",
+    "Two <rates>",
+    [
+        Claim(
+            "larger",
+            "the larger rate is better | sooner",
+            lambda r: less("1e-3", loss(r, 1e-3), "1e-6", loss(r, 1e-6)),
+        ),
+        Claim("smaller", "the smaller is", lambda r: less("1e-6", loss(r, 1e-6), "1e-3", loss(r, 1e-3))),
+        Claim("none", "is drawn", lambda r: Finding(f"{r.computed}", True)),
+    ],
+    {"digits": Training("classifier/digits", RATES, {Scale.SMOKE: 1}, {Scale.SMOKE: TINY})},
+    compute=lambda results: results.scale,
+    draw=draw,
+    table=lambda results: [("rate", "loss"), *((f"{x:g}", str(loss(results, x))) for x in RATES)],
+    costs={Scale.SMOKE: Cost(1.5, 20)},
+)
+PAPER = Paper("paper", "A paper", "Somebody, 'A paper'.", "alig.md", [FIGURE])
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory):
+    out = tmp_path_factory.mktemp("reproductions")
+    return out, work.do(PAPER, FIGURE, Scale.SMOKE, out, jobs=1)
+
+
+def test_claims_are_checked_on_the_runs(done):
+    out, record = done
+    verdicts = {claim.name: claim.verdict for claim in record.claims}
+    assert sorted(verdicts.values()) == ["fails", "holds", "holds"]
+    assert verdicts["none"] == "holds" and record.claims[2].ours == "smoke"
+    assert record.table[0] == ["rate", "loss"] and len(record.table) == 3
+    assert record.minutes > 0 and record.megabytes > 0 and not record.problem
+    folder = records.folder_of(out, Scale.SMOKE, "paper", "rates")
+    assert (folder / "figure.png").stat().st_size > 1000
+    assert records.read(folder) == record
+
+
+def test_a_second_call_trains_nothing(done, monkeypatch):
+    out, record = done
+    launched = []
+    monkeypatch.setattr("experiments.sweep.main.Launcher", lambda *args: launched.append(args))
+    again = work.do(PAPER, FIGURE, Scale.SMOKE, out, jobs=1)
+    assert not launched
+    assert again.claims == record.claims
+    assert again.minutes == pytest.approx(record.minutes, abs=0.02)
+
+
+def test_the_page_has_everything_and_escapes_it(done):
+    out, record = done
+    folder = records.folder_of(out, Scale.SMOKE, "paper", "rates")
+    other = dataclasses.replace(FIGURE, name="other", title="Never begun")
+    each = [page.Done(PAPER, FIGURE, record, folder), page.Done(PAPER, other, None, folder)]
+    html, text = page.html(each, Scale.SMOKE), page.markdown(each, Scale.SMOKE)
+    assert page.counts(each) == {"holds": 2, "fails": 1, "not run": 3}
+    for part in (
+        "Two &lt;rates&gt;",
+        "data:image/png;base64,",
+        'class="verdict fails"',
+        record.command,
+        "Never begun",
+    ):
+        assert part in html
+    assert 'src="http' not in html and "<script" not in html
+    for part in ("### Two <rates>", record.command, "better \\| sooner", "| rate | loss |", "1 fail"):
+        assert part in text
+
+
+def test_what_cannot_be_run_is_said_and_the_rest_goes_on(tmp_path, monkeypatch):
+    monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path / "none"))
+    missing = dataclasses.replace(
+        FIGURE.trainings["digits"], settings={Scale.SMOKE: TINY | {"dataset.name": "emnist"}}
+    )
+    figure = dataclasses.replace(FIGURE, trainings={"digits": missing})
+    record = work.do(PAPER, figure, Scale.SMOKE, tmp_path, jobs=1)
+    assert "emnist" in record.problem
+    assert {claim.verdict for claim in record.claims} == {"not run"}
+    assert not record.has_picture
+    laptop = work.do(PAPER, FIGURE, Scale.LAPTOP, tmp_path, jobs=1)  # has no runs at that scale
+    assert {claim.ours for claim in laptop.claims} == {"not run at the scale 'laptop'"}
+
+
+def test_the_plan_says_what_it_takes():
+    text = command.plan([(PAPER, FIGURE)], Scale.SMOKE)
+    assert text.splitlines()[1].split() == ["paper/rates", "2", "1.5", "20", "classifier/digits"]
+    assert "0.0 hours on two cores and 0.0 GB" in text
+    assert "not run at this scale" in command.plan([(PAPER, FIGURE)], Scale.PAPER)
+
+
+def test_the_listing_names_every_figure(capsys):
+    assert command.main([]) == 0
+    printed = capsys.readouterr().out
+    for paper in map(command.load, command.PAPERS):
+        assert all(f"{figure.name} " in printed for figure in paper.figures)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (["drft"], "did you mean 'drift'"),
+        (["drift", "--figure=digit"], "did you mean 'digits'"),
+        (["all", "--figure=digits"], "name the paper that has it"),
+        (["drift", "alig"], "name one paper"),
+        (["drift", "--scale=huge"], "smoke"),
+        (["drift", "--jobs=0"], "--jobs"),
+        (["drift", "--config.seed=1"], "leave it out"),
+    ],
+)
+def test_bad_input_is_one_line(capsys, arguments, text):
+    assert text in refusal(command.main, capsys, *arguments)
+
+
+def test_a_dry_run_runs_nothing(tmp_path, capsys):
+    assert command.main(["drift", "--dry_run", f"--out={tmp_path / 'out'}"]) == 0
+    assert "drift/digits" in capsys.readouterr().out
+    assert not (tmp_path / "out").exists()
+
+
+def test_numbers_of_a_page_are_finite_or_said(done):
+    _, record = done
+    assert np.isfinite([record.minutes, record.megabytes]).all()
