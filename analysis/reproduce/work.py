@@ -78,7 +78,8 @@ def _train(folder: Path, training: Training, scale: Scale, jobs: int) -> str:
     """Does what is missing of a training's runs; returns why some are not finished, empty if all are."""
     begun, had_work = time.monotonic(), not _all_finished(folder)
     try:
-        code = sweep.run(arguments(folder, training, scale, jobs), training.runs(scale))
+        argv = arguments(folder, training, scale, jobs)
+        code = sweep.run(argv, training.runs(scale), show_results=False)
     except ConfigError as error:
         return one_line(error)
     finally:

@@ -133,12 +133,13 @@ def _short_path(file: str) -> str:
     return os.path.relpath(file, catalogue.ROOT) if Path(file).is_relative_to(catalogue.ROOT) else file
 
 
-def run(argv: list[str], runs: sweeps.Sweep | None = None) -> int:
+def run(argv: list[str], runs: sweeps.Sweep | None = None, show_results: bool = True) -> int:
     """Runs what a command line says; returns 0 if all is finished now, 130 after Ctrl-C.
 
     Args:
       argv: without the program's name.
       runs: in the place of a sweep file's.
+      show_results: whether tables of what came out are printed in the end, and written.
 
     Raises:
       ConfigError: bad flags, or as of `plan`.
@@ -162,7 +163,8 @@ def run(argv: list[str], runs: sweeps.Sweep | None = None) -> int:
     except KeyboardInterrupt:
         print("the same command goes on with what is missing")
         return 130
-    results.show(folder, values.best, values.until)
+    if show_results:
+        results.show(folder, values.best, values.until)
     return code
 
 
