@@ -134,7 +134,7 @@ def _short_path(file: str) -> str:
 
 
 def run(argv: list[str], runs: sweeps.Sweep | None = None, show_results: bool = True) -> int:
-    """Runs what a command line says; returns 0 if all is finished now, 130 after Ctrl-C.
+    """Launches what a command line says; returns 0 if all is finished now, 130 after Ctrl-C.
 
     Args:
       argv: without the program's name.
