@@ -71,9 +71,19 @@ class Training:
     settings: Mapping[Scale, Overrides] = dataclasses.field(default_factory=dict)
     evaluate: bool = False
 
+    def labels(self, scale: Scale) -> list[Label]:
+        """Returns the labels of the methods that are run at a scale: in a smoke run the first and the last.
+
+        They then stand for the others in what claims and pictures read.
+        """
+        labels = list(self.methods)
+        return (
+            labels[: 1 - len(labels)] + labels[-1:] if scale == Scale.SMOKE and len(labels) > 1 else labels
+        )
+
     def runs(self, scale: Scale) -> Sweep:
         """Returns the runs at a scale, a method's seeds one after the other."""
-        methods = list(self.methods.values())
+        methods = [self.methods[label] for label in self.labels(scale)]
         return sweeps.product(methods, sweeps.seeds(self.seeds[scale])) if scale in self.seeds else []
 
 

@@ -90,9 +90,10 @@ class Results:
           KeyError: no such training or method.
         """
         chosen = self.figure.trainings[training]
-        number = list(chosen.methods).index(label) if label in chosen.methods else None
-        if number is None:
+        if label not in chosen.methods:
             raise KeyError(f"no method {label!r} in training '{training}'")
+        run = chosen.labels(self.scale)
+        number = run.index(label) if label in run else list(chosen.methods).index(label) % len(run)
         seeds = chosen.seeds[self.scale]
         return self._read(training)[number * seeds : (number + 1) * seeds]
 

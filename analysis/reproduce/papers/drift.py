@@ -105,8 +105,8 @@ def _rivals() -> dict:
     return {
         "SGD": changed("gan/digits", plain),
         "cancelled": {},
-        "consensus": of(lambda gan: play.consensus(gan, 0.1)),
-        "SGA": of(lambda gan: play.symplectic_regularizer(gan, 0.1)),
+        "consensus": of(lambda gan: play.consensus(gan, 0.03)),
+        "SGA": of(lambda gan: play.symplectic_regularizer(gan, 0.01)),
         "ODE-GAN": of(lambda gan: play.ode_gan(gan, 0.04)),
     }
 
