@@ -1,15 +1,18 @@
 """Reproduces published results: `./run.sh reproduce PAPER`. It goes on where it was stopped."""
 
+import functools
 import importlib
 import sys
 from collections.abc import Iterable
 from pathlib import Path
+from typing import NamedTuple
 
 from absl import flags
 
 from analysis.reproduce.paper import Figure, Paper, Scale
 from lib.command_line import parse
 from lib.errors import ConfigError, lookup, one_line_errors
+from lib.runtime.json_files import read_json
 from lib.tables import aligned
 
 _USAGE = """Reproduces published results, with the papers' claims beside ours.
@@ -21,6 +24,7 @@ _USAGE = """Reproduces published results, with the papers' claims beside ours.
 The same command goes on where it was stopped. The page is OUT/index.html, and index.md beside it.
 """
 ALL = "all"
+_COSTS = Path(__file__).with_name("costs.json")
 # Modules with PAPER, imported when they are asked for.
 PAPERS = (
     "drift",
@@ -50,13 +54,27 @@ def load(name: str) -> Paper:
     return importlib.import_module(f"analysis.reproduce.papers.{name}").PAPER
 
 
+class Cost(NamedTuple):
+    """What a figure took on two CPU cores beside other work: measured, not estimated."""
+
+    minutes: float
+    megabytes: float
+
+
+@functools.cache
+def costs() -> dict[tuple[str, str], Cost]:
+    """Reads {(paper/figure, scale): Cost} of those that were measured."""
+    measured = read_json(_COSTS, dict[str, dict[str, tuple[float, float]]])
+    return {(figure, scale): Cost(*cost) for figure, of in measured.items() for scale, cost in of.items()}
+
+
 def listing(papers: Iterable[Paper]) -> str:
     """Formats papers, their figures, and how many claims each has."""
     rows = [("paper", "figure", "claims", "laptop", "")]
     for paper in papers:
         for figure in paper.figures:
-            minutes = figure.minutes(Scale.LAPTOP)
-            laptop = f"{minutes:.1f} min" if minutes == minutes else "-"
+            cost = costs().get((f"{paper.name}/{figure.name}", Scale.LAPTOP))
+            laptop = f"{cost.minutes:.1f} min" if cost else "-"
             rows.append((paper.name, figure.name, str(len(figure.claims)), laptop, figure.title))
     names = aligned([row[:4] for row in rows]).splitlines()
     return "\n".join(f"{line}  {row[4]}" for line, row in zip(names, rows, strict=True))
@@ -67,17 +85,17 @@ def plan(chosen: list[tuple[Paper, Figure]], scale: Scale) -> str:
     rows = [("figure", "runs", "minutes", "MB", "config")]
     for paper, figure in chosen:
         runs = sum(len(training.runs(scale)) for training in figure.trainings.values())
-        cost = figure.costs.get(scale)
+        cost = costs().get((f"{paper.name}/{figure.name}", scale))
         measured = (f"{cost.minutes:.1f}", f"{cost.megabytes:.0f}") if cost else ("-", "-")
         kind = ", ".join(t.config for t in figure.trainings.values() if t.runs(scale))
         kind = kind or ("theory" if figure.is_run(scale) else "not run at this scale")
         rows.append((f"{paper.name}/{figure.name}", str(runs), *measured, kind))
-    costs = [figure.costs.get(scale) for _, figure in chosen if figure.is_run(scale)]
-    known = [cost for cost in costs if cost]
+    run = [(f"{paper.name}/{figure.name}", scale) for paper, figure in chosen if figure.is_run(scale)]
+    known = [costs()[name] for name in run if name in costs()]
     hours, disk = sum(c.minutes for c in known) / 60, sum(c.megabytes for c in known) / 1e3
     total = f"{hours:.1f} hours on two cores and {disk:.1f} GB where that was measured"
-    if len(known) < len(costs):
-        total += f"; {len(costs) - len(known)} of {len(costs)} figures were not"
+    if len(known) < len(run):
+        total += f"; {len(run) - len(known)} of {len(run)} figures were not"
     return f"{aligned(rows)}\n{total}"
 
 

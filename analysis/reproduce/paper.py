@@ -2,7 +2,6 @@
 
 import dataclasses
 import enum
-import math
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -87,13 +86,6 @@ class Training:
         return sweeps.product(methods, sweeps.seeds(self.seeds[scale])) if scale in self.seeds else []
 
 
-class Cost(NamedTuple):
-    """What a figure took on two CPU cores: measured, not estimated."""
-
-    minutes: float
-    megabytes: float
-
-
 @dataclasses.dataclass(frozen=True)
 class Figure:
     """A figure or table of a paper.
@@ -107,7 +99,6 @@ class Figure:
         `results.computed`; None: nothing.
       draw: `(results) -> picture`; None: there is none.
       table: `(results) -> rows of texts`, the first one their heads; None: there is none.
-      costs: {scale: Cost} of all of it.
       notes: differences from the paper, and what was tried where a claim fails.
     """
 
@@ -118,16 +109,11 @@ class Figure:
     compute: Callable[["Results"], Any] | None = None
     draw: Callable[["Results"], "Picture"] | None = None
     table: Callable[["Results"], list[tuple[str, ...]]] | None = None
-    costs: Mapping[Scale, Cost] = dataclasses.field(default_factory=dict)
     notes: str = ""
 
     def is_run(self, scale: Scale) -> bool:
         """Tells whether there is anything to do at a scale: theory, or runs."""
         return not self.trainings or any(t.runs(scale) for t in self.trainings.values())
-
-    def minutes(self, scale: Scale) -> float:
-        """Returns what it took at a scale, NaN where it was not measured."""
-        return self.costs[scale].minutes if scale in self.costs else math.nan
 
 
 @dataclasses.dataclass(frozen=True)

@@ -65,5 +65,5 @@ def test_bad_input_is_refused(tmp_path, capsys):
     assert "leave out all else" in refusal(main, capsys, f"--ensemble={tmp_path}", "--follow")
     (tmp_path / "sweep.json").write_text('{"config": "c", "sweep": "s", "runs": []}')
     assert "no two finished runs" in refusal(main, capsys, f"--ensemble={tmp_path}")
-    _sweep(tmp_path, "games/quadratic", [{"seed": 0}, {"seed": 1}], "num_steps=2")
+    _sweep(tmp_path, "eigengame/digits", [{"seed": 0}, {"seed": 1}], "num_steps=2", "eigengame.k=2")
     assert "no predictions" in refusal(main, capsys, f"--ensemble={tmp_path}")

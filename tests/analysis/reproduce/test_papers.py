@@ -6,7 +6,7 @@ import jax
 import pytest
 from conftest import ROOT
 
-from analysis.reproduce.__main__ import PAPERS, load
+from analysis.reproduce.__main__ import PAPERS, costs, load
 from analysis.reproduce.paper import Scale
 from analysis.reproduce.papers import drift_theory
 from analysis.reproduce.results import Results
@@ -32,6 +32,12 @@ def test_there_are_many_claims_and_names_are_unique():
     assert [paper.name for paper in map(load, PAPERS)] == list(PAPERS)
     for paper in map(load, PAPERS):
         assert (ROOT / "docs" / paper.docs).exists()
+
+
+def test_costs_are_those_of_figures():
+    names = {f"{paper.name}/{figure.name}" for paper, figure in FIGURES}
+    assert {name for name, _ in costs()} <= names
+    assert all(cost.minutes >= 0 for cost in costs().values())
 
 
 @pytest.mark.parametrize("training", TRAININGS)

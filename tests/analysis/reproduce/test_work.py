@@ -9,7 +9,7 @@ from conftest import refusal
 from analysis.reproduce import __main__ as command
 from analysis.reproduce import page, records, work
 from analysis.reproduce.findings import less
-from analysis.reproduce.paper import Claim, Cost, Figure, Finding, Paper, Scale, Training
+from analysis.reproduce.paper import Claim, Figure, Finding, Paper, Scale, Training
 from lib.pictures.figures import new_figure
 
 TINY = {
@@ -48,7 +48,6 @@ FIGURE = Figure(
     compute=lambda results: results.scale,
     draw=draw,
     table=lambda results: [("rate", "loss"), *((f"{x:g}", str(loss(results, x))) for x in RATES)],
-    costs={Scale.SMOKE: Cost(1.5, 20)},
 )
 PAPER = Paper("paper", "A paper", "Somebody, 'A paper'.", "alig.md", [FIGURE])
 
@@ -115,7 +114,9 @@ def test_what_cannot_be_run_is_said_and_the_rest_goes_on(tmp_path, monkeypatch):
     assert {claim.ours for claim in laptop.claims} == {"not run at the scale 'laptop'"}
 
 
-def test_the_plan_says_what_it_takes():
+def test_the_plan_says_what_it_takes(monkeypatch):
+    cost = {("paper/rates", Scale.SMOKE): command.Cost(1.5, 20)}
+    monkeypatch.setattr(command, "costs", lambda: cost)
     text = command.plan([(PAPER, FIGURE)], Scale.SMOKE)
     assert text.splitlines()[1].split() == ["paper/rates", "2", "1.5", "20", "classifier/digits"]
     assert "0.0 hours on two cores and 0.0 GB" in text
