@@ -64,7 +64,7 @@ class Cost(NamedTuple):
 @functools.cache
 def costs() -> dict[tuple[str, str], Cost]:
     """Reads {(paper/figure, scale): Cost} of those that were measured."""
-    measured = read_json(_COSTS, dict[str, dict[str, tuple[float, float]]])
+    measured = read_json(_COSTS, dict[str, dict[str, list[float]]])
     return {(figure, scale): Cost(*cost) for figure, of in measured.items() for scale, cost in of.items()}
 
 
