@@ -9,6 +9,7 @@ from absl import flags
 from lib.command_line import parse
 from lib.errors import ConfigError
 from lib.pictures.figures import save_figure
+from lib.runtime.files import asked_for
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -97,11 +98,6 @@ def save(figure: "Figure", path: Path) -> None:
     Raises:
       ConfigError: the place cannot be written.
     """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+    with asked_for(path, "--out"):
         save_figure(figure, path, dpi=150)
-    except OSError as error:
-        raise ConfigError(
-            f"cannot write '{path}' ({error.strerror}); name another file", "--out"
-        ) from error
     print(path)

@@ -25,6 +25,7 @@ from lib.games.updates import BoundRule, GameState
 from lib.pictures.colours import COLOURS
 from lib.pictures.figures import new_figure
 from lib.runtime import checkpoints, run_folder
+from lib.runtime.files import asked_for
 from lib.runtime.npy_files import write_npy
 from lib.runtime.progress import Progress
 from lib.tables import aligned
@@ -95,7 +96,9 @@ def run(argv: list[str]) -> None:
     where = (rule, origin, batch, key, player)
     directions = _read(values.directions, where) if values.directions else _top_two(where)
     if values.save_directions:
-        _write(Path(values.save_directions), directions)
+        file = Path(values.save_directions)
+        with asked_for(file, "--save_directions"):
+            write_npy(file, directions)
     steps = checkpoints.steps(folder.checkpoints)
     states = (folder.restore(programs.abstract_state(), s)[1] for s in steps)
     points = np.stack([_flat(state, player) for state in states])
@@ -191,16 +194,6 @@ def _read(file: str, where: tuple) -> np.ndarray:
     if not np.isfinite(directions).all() or np.linalg.matrix_rank(directions) < 2:
         raise ConfigError(text, "--directions")
     return np.linalg.qr(directions.T)[0].T
-
-
-def _write(file: Path, directions: np.ndarray) -> None:
-    """Writes two directions."""
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        write_npy(file, directions)
-    except OSError as error:
-        text = f"cannot write '{file}' ({error.strerror}); name another file"
-        raise ConfigError(text, "--save_directions") from error
 
 
 def table(landscape: Landscape) -> str:

@@ -21,11 +21,11 @@ from absl import flags
 from analysis.command import define_out, save
 from analysis.toy_config import load_toy
 from experiments.games.config import GamesSection, Method
-from experiments.games.rates import at_equilibrium, is_linear
+from experiments.games.rates import at_equilibrium, is_linear, step_jacobian, with_numbers
 from lib.command_line import parse
 from lib.errors import ConfigError
+from lib.games.eigenvalues import dense
 from lib.games.operators import game_jacobian, update_jacobian
-from lib.games.updates import GameState
 from lib.pictures.colours import COLOURS
 from lib.pictures.figures import hide_upper_spines, new_figure
 from lib.tables import aligned
@@ -116,7 +116,7 @@ def eigenvalues(section: GamesSection, label: str) -> Eigenvalues:
         toy, key = section.as_toy(), jax.random.key(0)
         rule, state = at_equilibrium(toy, section.methods[label], label, toy.equilibria[0])
         operators = (game_jacobian(rule, state, None, key), update_jacobian(rule, state, None, key))
-        field, step = (np.linalg.eigvals(_dense(operator)).astype(complex) for operator in operators)
+        field, step = (np.linalg.eigvals(dense(operator)).astype(complex) for operator in operators)
         return Eigenvalues(0.0 - field, step)
 
 
@@ -137,8 +137,7 @@ def steps_to_converge(
         rule, state = at_equilibrium(toy, method, label, toy.equilibria[0])
 
         def jacobian(rate, momentum):
-            at = _with_numbers(state, learning_rate=rate, momentum=momentum)
-            return _dense(update_jacobian(rule, at, None, jax.random.key(0)))
+            return step_jacobian(rule, with_numbers(state, learning_rate=rate, momentum=momentum))
 
         grid = jnp.meshgrid(jnp.asarray(rates), jnp.asarray(momenta))
         matrices = jax.jit(jax.vmap(jax.vmap(jacobian)))(*grid)
@@ -154,16 +153,6 @@ def _with_momentum(method: Method, momentum: float, **fields: float) -> Method:
         for x, section in method.optimizers.items()
     }
     return method.model_copy(update={"optimizers": optimizers})
-
-
-def _with_numbers(state: GameState, **numbers: jax.Array) -> GameState:
-    """Returns the state with other numbers of all players' SGD, which may be traced."""
-    opt_state = {x: s._replace(hyperparams=s.hyperparams | numbers) for x, s in state.opt_state.items()}
-    return state._replace(opt_state=opt_state)
-
-
-def _dense(operator) -> jax.Array:
-    return jax.vmap(operator.apply)(jnp.eye(operator.size, dtype=operator.dtype)).T
 
 
 def table(found: Mapping[str, Eigenvalues]) -> str:

@@ -24,12 +24,11 @@ from configs.games.base import method
 from experiments.games import pictures
 from experiments.games.config import GamesSection, Method
 from experiments.games.experiment import state_at_starts, step_all, walk
-from experiments.games.rates import make_rule
+from experiments.games.rates import make_rule, step_jacobian, with_numbers
 from lib.command_line import parse
 from lib.config import to_plain
 from lib.errors import ConfigError, lookup
-from lib.games.operators import update_jacobian
-from lib.games.updates import UPDATE_RULES, BoundRule, GameState
+from lib.games.updates import UPDATE_RULES, BoundRule
 from lib.pictures.colours import COLOURS
 from lib.pictures.figures import hide_upper_spines, new_figure
 
@@ -95,15 +94,6 @@ def _two_rules(names: Sequence[str]) -> Sequence[str]:
     return names
 
 
-def with_momentum(state: GameState, momentum: jax.Array | float) -> GameState:
-    """Returns the state with another momentum of all players' SGD, which may be traced."""
-    opt_state = {
-        x: s._replace(hyperparams=s.hyperparams | {"momentum": jnp.asarray(momentum, float)})
-        for x, s in state.opt_state.items()
-    }
-    return state._replace(opt_state=opt_state)
-
-
 def sgd_rule(section: GamesSection, updates: str, rate: float, momentum: float = 0.0) -> BoundRule:
     """Builds SGD of one rate and momentum for all players of a section's game."""
     toy = section.as_toy()
@@ -123,8 +113,7 @@ def eigenvalues(section: GamesSection, updates: str, rate: float, momenta: np.nd
         state = rule.init(toy.params(toy.equilibria[0]), {})
 
         def jacobian(momentum):
-            operator = update_jacobian(rule, with_momentum(state, momentum), None, jax.random.key(0))
-            return jax.vmap(operator.apply)(jnp.eye(operator.size)).T
+            return step_jacobian(rule, with_numbers(state, momentum=momentum))
 
         return np.linalg.eigvals(jax.jit(jax.vmap(jacobian))(jnp.asarray(momenta)))
 

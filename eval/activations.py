@@ -13,6 +13,7 @@ from experiments import registry
 from lib.data import load_split
 from lib.data.pipeline import eval_batches, to_signed
 from lib.errors import ConfigError
+from lib.runtime.files import asked_for
 from lib.runtime.npy_files import write_npy
 from lib.runtime.progress import Progress
 from lib.runtime.run_folder import RunFolder
@@ -49,10 +50,6 @@ def write(folder: RunFolder, step: int | None, file: Path, split: str, overrides
         progress.show({})
     progress.close()
     matrix = np.concatenate(rows)
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
+    with asked_for(file, "--activations"):
         write_npy(file, matrix)
-    except OSError as error:
-        text = f"cannot write '{file}' ({error.strerror}); name another file"
-        raise ConfigError(text, "--activations") from error
     print(f"{matrix.shape[0]:,} rows of {matrix.shape[1]:,} activations in {file}")

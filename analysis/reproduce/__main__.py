@@ -1,7 +1,6 @@
 """Reproduces published results: `./run.sh reproduce PAPER`. It goes on where it was stopped."""
 
 import functools
-import importlib
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import NamedTuple
 from absl import flags
 
 from analysis.reproduce.paper import Figure, Paper, Scale
+from analysis.reproduce.papers import PAPERS, load
 from lib.command_line import parse
 from lib.errors import ConfigError, lookup, one_line_errors
 from lib.runtime.json_files import read_json
@@ -25,18 +25,6 @@ The same command goes on where it was stopped. The page is OUT/index.html, and i
 """
 ALL = "all"
 _COSTS = Path(__file__).with_name("costs.json")
-# Modules with PAPER, imported when they are asked for.
-PAPERS = (
-    "drift",
-    "principal_flow",
-    "eigengame",
-    "generalized_eigengame",
-    "hypergradient",
-    "alig",
-    "negative_momentum",
-    "numerics",
-    "stabilisers",
-)
 
 
 def _define(values: flags.FlagValues) -> None:
@@ -47,11 +35,6 @@ def _define(values: flags.FlagValues) -> None:
     flags.DEFINE_integer("jobs", 1, "Processes at a time.", lower_bound=1, flag_values=values)
     flags.DEFINE_bool("dry_run", False, "Print what would be run.", flag_values=values)
     flags.DEFINE_string("out", "reproductions", "The folder of runs and page.", flag_values=values)
-
-
-def load(name: str) -> Paper:
-    """Imports a paper's file."""
-    return importlib.import_module(f"analysis.reproduce.papers.{name}").PAPER
 
 
 class Cost(NamedTuple):

@@ -13,6 +13,7 @@ from PIL import Image
 
 from analysis.reproduce import records
 from analysis.reproduce.paper import Figure, Paper, Scale
+from analysis.reproduce.papers import PAPERS, load
 from analysis.reproduce.records import FAILS, HOLDS, NOT_RUN, CheckedClaim, FigureRecord
 from lib.runtime.files import replacing
 
@@ -36,8 +37,6 @@ def path(out: Path, scale: Scale) -> Path:
 
 def write(out: Path, scale: Scale) -> None:
     """Writes the page of all figures of a scale, as HTML and as Markdown, whatever of them is there."""
-    from analysis.reproduce.__main__ import PAPERS, load
-
     done = []
     for paper in map(load, PAPERS):
         for figure in paper.figures:

@@ -24,6 +24,11 @@ class Scale(enum.StrEnum):
     PAPER = "paper"
 
 
+def seeds(laptop: int, paper: int = 5) -> dict[Scale, int]:
+    """Returns how many seeds a training has at each scale: one in a smoke run."""
+    return {Scale.SMOKE: 1, Scale.LAPTOP: laptop, Scale.PAPER: paper}
+
+
 class Finding(NamedTuple):
     """What came out for a claim.
 

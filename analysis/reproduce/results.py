@@ -1,7 +1,6 @@
 """What came out of a figure's runs: values of methods over seeds, curves, and how sure a mean is."""
 
 import dataclasses
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -125,10 +124,6 @@ class Results:
             points = {record["step"]: record[metric] for record in records}
             found.append(Curve(np.array(list(points)), np.array(list(points.values()), float)))
         return found
-
-    def methods(self, training: str) -> Mapping[Label, Any]:
-        """Returns {label: overrides} of a training."""
-        return self.figure.trainings[training].methods
 
     def _read(self, training: str) -> list[SweepRun]:
         if training not in self._runs:

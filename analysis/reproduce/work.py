@@ -32,6 +32,9 @@ SMOKE: Overrides = {
 }
 
 
+_ENDED = ("finished", "failed")  # a run that diverges has failed: a result, but not of a smoke run
+
+
 class Stopped(Exception):
     """Says that Ctrl-C came while runs were going on."""
 
@@ -76,7 +79,7 @@ def do(paper: Paper, figure: Figure, scale: Scale, out: Path, jobs: int) -> Figu
 
 def _train(folder: Path, training: Training, scale: Scale, jobs: int) -> str:
     """Does what is missing of a training's runs; returns why some are not finished, empty if all are."""
-    begun, had_work = time.monotonic(), not _all_finished(folder)
+    begun, had_work = time.monotonic(), not _all_ended(folder)
     try:
         argv = arguments(folder, training, scale, jobs)
         code = sweep.run(argv, training.runs(scale), show_results=False)
@@ -87,8 +90,9 @@ def _train(folder: Path, training: Training, scale: Scale, jobs: int) -> str:
             _add_seconds(folder.parent, time.monotonic() - begun)
     if code == 130:
         raise Stopped
-    failed = [run.name for run in sweep_folder.read_sweep(folder).runs if run.status != "finished"]
-    return "" if scale != Scale.SMOKE or not failed else f"not finished: {', '.join(failed)}"
+    complete = _ENDED[:1] if scale == Scale.SMOKE else _ENDED
+    missing = [run.name for run in sweep_folder.read_sweep(folder).runs if run.status not in complete]
+    return f"not finished: {', '.join(missing)}" if missing else ""
 
 
 def settings(training: Training, scale: Scale) -> Overrides:
@@ -118,11 +122,11 @@ def _checked(claim: Claim, results: Results, complete: bool, problems: Sequence[
     return CheckedClaim(name=claim.name, paper=claim.paper, ours=ours, verdict=HOLDS if holds else FAILS)
 
 
-def _all_finished(folder: Path) -> bool:
-    """Tells whether all runs of a folder are finished."""
+def _all_ended(folder: Path) -> bool:
+    """Tells whether there is nothing left to train in a folder."""
     if not (folder / "sweep.json").exists():
         return False
-    return all(run.status == "finished" for run in sweep_folder.read_sweep(folder).runs)
+    return all(run.status in _ENDED for run in sweep_folder.read_sweep(folder).runs)
 
 
 def _seconds(folder: Path) -> float:

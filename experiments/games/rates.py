@@ -1,6 +1,7 @@
 """How fast a method nears an equilibrium: measured along a trajectory, and as its linearisation says."""
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from experiments.games.config import GamesSection, Method
@@ -73,6 +74,19 @@ def at_equilibrium(
     """
     rule = make_rule(toy, method, label)
     return rule, rule.init(toy.params(equilibrium), {})
+
+
+def with_numbers(state: GameState, **numbers: jax.Array | float) -> GameState:
+    """Returns a state with other numbers, which may be traced, of all players' optimisers."""
+    numbers = {name: jnp.asarray(value, float) for name, value in numbers.items()}
+    opt_state = {x: s._replace(hyperparams=s.hyperparams | numbers) for x, s in state.opt_state.items()}
+    return state._replace(opt_state=opt_state)
+
+
+def step_jacobian(rule: BoundRule, state: GameState) -> jax.Array:
+    """Returns the Jacobian [n, n] of a step on the augmented state, which may be traced."""
+    operator = update_jacobian(rule, state, None, jax.random.key(0))
+    return jax.vmap(operator.apply)(jnp.eye(operator.size, dtype=operator.dtype)).T
 
 
 def make_rule(toy: Toy, method: Method, label: str) -> BoundRule:

@@ -35,6 +35,20 @@ def steps(folder: Path) -> list[int]:
 
 
 @contextlib.contextmanager
+def asked_for(path: Path, field: str) -> Iterator[None]:
+    """Makes the folder of a file that a flag names; the block writes it.
+
+    Raises:
+      ConfigError: of the flag: the place cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield
+    except OSError as error:
+        raise ConfigError(f"cannot write '{path}' ({error.strerror}); name another file", field) from error
+
+
+@contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """Yields a path to write to, moved to `path` in one step when the block ends without an error.
 

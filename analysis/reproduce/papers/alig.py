@@ -1,6 +1,8 @@
 """Training Neural Networks for and by Interpolation, ICML 2020: ALI-G, its tuning, and its rivals."""
 
-from analysis.reproduce.paper import Claim, Figure, Finding, Paper, Scale, Training
+from collections.abc import Mapping, Sequence
+
+from analysis.reproduce.paper import Claim, Figure, Finding, Paper, Scale, Training, seeds
 from analysis.reproduce.pictures import bars
 from analysis.reproduce.presets import of_sweep
 from analysis.reproduce.results import Results
@@ -62,12 +64,17 @@ def _as_good_as_the_best(results: Results) -> Finding:
     return Finding(text, best["ALI-G"] > max(best.values()) - 0.01)
 
 
-def _draw_mlp(results: Results):
-    groups = {
-        name: {f"{rate:g}": mean for rate, mean in _accuracies(results, name, "mlp", RATES).items()}
-        for name in NAMES
-    }
-    return bars(groups, "max_lr, or rate", "test accuracy")
+def _draw(training: str, rates_of: Mapping[str, Sequence[float]]):
+    """Returns what draws test accuracies over {method: rates}."""
+
+    def draw(results: Results):
+        groups = {
+            name: {f"{rate:g}": mean for rate, mean in _accuracies(results, name, training, rates).items()}
+            for name, rates in rates_of.items()
+        }
+        return bars(groups, "max_lr, or rate", "test accuracy")
+
+    return draw
 
 
 def _table_mlp(results: Results):
@@ -106,14 +113,6 @@ def _cifar_robust(results: Results) -> Finding:
     counts = {name: _range(results, name, "cifar", rates, 0.05) for name, rates in CIFAR_RATES.items()}
     text = ", ".join(f"{name} {count} of 3" for name, count in counts.items())
     return Finding(f"rates within 5% of the best: {text}", counts["ALI-G"] >= max(counts.values()))
-
-
-def _draw_cifar(results: Results):
-    groups = {
-        name: {f"{r:g}": mean for r, mean in _accuracies(results, name, "cifar", rates).items()}
-        for name, rates in CIFAR_RATES.items()
-    }
-    return bars(groups, "max_lr, or rate", "test accuracy")
 
 
 SCHEDULED = {
@@ -175,10 +174,6 @@ _SMOKE = {
 }
 
 
-def _seeds(laptop: int, paper: int = 3) -> dict[Scale, int]:
-    return {Scale.SMOKE: 1, Scale.LAPTOP: laptop, Scale.PAPER: paper}
-
-
 def _at_paper_scale(name: str, config: str, sweep: str, title: str) -> Figure:
     """Returns a figure of a sweep in configs/sweeps, every row of a table, that no laptop runs."""
     return Figure(name, title, [], {name: Training(config, of_sweep(sweep), {Scale.PAPER: 1})})
@@ -204,7 +199,7 @@ PAPER = Paper(
                 "mlp": Training(
                     "classifier/mnist_mlp",
                     MLP,
-                    _seeds(2),
+                    seeds(2, 3),
                     {
                         Scale.SMOKE: _SMOKE
                         | {"classifier.model.kwargs.hidden": "(4,)", "classifier.l2": 0.0},
@@ -213,7 +208,7 @@ PAPER = Paper(
                     },
                 )
             },
-            draw=_draw_mlp,
+            draw=_draw("mlp", dict.fromkeys(NAMES, RATES)),
             table=_table_mlp,
         ),
         Figure(
@@ -227,7 +222,7 @@ PAPER = Paper(
                 "cifar": Training(
                     "classifier/cifar10",
                     CIFAR,
-                    _seeds(1),
+                    seeds(1, 3),
                     {
                         Scale.SMOKE: _SMOKE
                         | {"classifier.model.kwargs": "{'channels': (2,), 'hidden': 4}"},
@@ -240,7 +235,7 @@ PAPER = Paper(
                     },
                 )
             },
-            draw=_draw_cifar,
+            draw=_draw("cifar", CIFAR_RATES),
             notes="Five epochs with dropout are far from interpolation, which ALI-G assumes.",
         ),
         Figure(
@@ -251,7 +246,7 @@ PAPER = Paper(
                 "mlp": Training(
                     "classifier/mnist_mlp",
                     SCHEDULED,
-                    _seeds(3),
+                    seeds(3, 3),
                     {
                         Scale.SMOKE: _SMOKE | {"classifier.model.kwargs.hidden": "(4,)"},
                         Scale.LAPTOP: {"num_steps": 1407, "classifier.l2": 0.0},
@@ -271,7 +266,7 @@ PAPER = Paper(
                 "dnc": Training(
                     "dnc/repeat_copy",
                     DNC,
-                    _seeds(1),
+                    seeds(1, 3),
                     {
                         Scale.SMOKE: {
                             "dnc.hidden": 4,

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 
 from analysis.reproduce.findings import all_of, less, ranks
-from analysis.reproduce.paper import Claim, Figure, Finding, Paper, Scale, Training
+from analysis.reproduce.paper import Claim, Figure, Finding, Paper, Scale, Training, seeds
 from analysis.reproduce.papers import drift_theory
 from analysis.reproduce.pictures import bars
 from analysis.reproduce.presets import changed
@@ -146,10 +146,6 @@ def _draw_of(training: str, labels, metric: str) -> Callable:
     return draw
 
 
-def _seeds(laptop: int, paper: int = 5) -> dict[Scale, int]:
-    return {Scale.SMOKE: 1, Scale.LAPTOP: laptop, Scale.PAPER: paper}
-
-
 PAPER = Paper(
     "drift",
     "Discretisation drift in two-player games",
@@ -179,9 +175,9 @@ PAPER = Paper(
                 ),
             ],
             trainings={
-                "digits": Training("gan/digits", DIGITS, _seeds(5), _digits_settings(), evaluate=True),
+                "digits": Training("gan/digits", DIGITS, seeds(5), _digits_settings(), evaluate=True),
                 "adam": Training(
-                    "gan/digits_adam", {"Adam": {}}, _seeds(5), _digits_settings(), evaluate=True
+                    "gan/digits_adam", {"Adam": {}}, seeds(5), _digits_settings(), evaluate=True
                 ),
             },
             draw=_draw_digits,
@@ -202,7 +198,7 @@ PAPER = Paper(
                 "digits": Training(
                     "gan/digits",
                     RATIOS,
-                    _seeds(2),
+                    seeds(2),
                     _digits_settings(
                         **changed("gan/digits", _multipliers(other_dot_prod=0.0)),
                         **{"gan.updates": "alternating"},
@@ -220,7 +216,7 @@ PAPER = Paper(
                 Claim("cancelling", "cancelling is among the two best", _among_the_best),
             ],
             trainings={
-                "digits": Training("gan/digits", RIVALS, _seeds(2), _digits_settings(), evaluate=True)
+                "digits": Training("gan/digits", RIVALS, seeds(2), _digits_settings(), evaluate=True)
             },
             draw=_draw_of("digits", RIVALS, FRECHET),
         ),
@@ -232,7 +228,7 @@ PAPER = Paper(
                 "mnist": Training(
                     "gan/mnist_spectral_sgd",
                     MNIST,
-                    _seeds(2),
+                    seeds(2),
                     {
                         Scale.SMOKE: {
                             "batch_size": 8,

@@ -3,7 +3,7 @@
 import numpy as np
 
 from analysis.reproduce.findings import above, all_of, less
-from analysis.reproduce.paper import Claim, Figure, Finding, Paper, Scale, Training
+from analysis.reproduce.paper import Claim, Figure, Finding, Paper, Scale, Training, seeds
 from analysis.reproduce.pictures import curves
 from analysis.reproduce.results import Results
 from lib.data import sources
@@ -52,10 +52,6 @@ def _unmixes(sign: str):
     return lambda results: above(float(results.computed[sign].min()), 0.99)
 
 
-def _seeds(laptop: int) -> dict[Scale, int]:
-    return {Scale.SMOKE: 1, Scale.LAPTOP: laptop, Scale.PAPER: 5}
-
-
 _SMALL = {"batch_size": 16, "num_steps": 4_000, "eval_every": 200, "cca.optimizer.learning_rate": 0.3}
 
 PAPER = Paper(
@@ -81,19 +77,19 @@ PAPER = Paper(
                 "digits": Training(
                     "cca/digits",
                     ESTIMATORS,
-                    _seeds(3),
+                    seeds(3),
                     {Scale.SMOKE: {"batch_size": 8}, Scale.LAPTOP: {"eval_every": 400}},
                 ),
                 "small": Training(
                     "cca/digits",
                     ESTIMATORS,
-                    _seeds(3),
+                    seeds(3),
                     {Scale.SMOKE: {"batch_size": 8}, Scale.LAPTOP: _SMALL},
                 ),
                 "mnist": Training(
                     "cca/mnist",
                     {"unbiased": {}},
-                    _seeds(2),
+                    seeds(2),
                     {
                         Scale.SMOKE: {
                             "dataset.train_split": "train[:200]",
@@ -112,7 +108,7 @@ PAPER = Paper(
                 Claim("positive", "sources of larger kurtosis are unmixed", _unmixes("above a normal's")),
                 Claim("negative", "and those of smaller kurtosis with the other sign", _unmixes("below")),
             ],
-            trainings={"ica": Training("cca/ica", SIGNS, _seeds(1), {Scale.SMOKE: {"batch_size": 8}})},
+            trainings={"ica": Training("cca/ica", SIGNS, seeds(1), {Scale.SMOKE: {"batch_size": 8}})},
             compute=cosines,
             notes="Here four Laplace and four uniform sources, in the authors' code eight signals.",
         ),

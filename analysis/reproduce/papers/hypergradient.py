@@ -74,13 +74,18 @@ def _from_nothing(results: Results) -> Finding:
     return Finding(text, max(errors) < 0.03)
 
 
-def _draw_six(results: Results):
-    panels = {
-        "learning rate": {x: results.curves("six", x, RATE) for x in METHODS},
-        "training loss": {x: results.curves("six", x, LOSS) for x in METHODS},
-        "held-out loss": {x: results.curves("six", x, HELD_OUT) for x in METHODS},
-    }
-    return curves(panels, "step", "")
+def _draw(training: str):
+    """Returns what draws learning rates and losses of the six methods."""
+    panels = {"learning rate": RATE, "training loss": LOSS, "held-out loss": HELD_OUT}
+
+    def draw(results: Results):
+        lines = {
+            title: {x: results.curves(training, x, metric) for x in METHODS}
+            for title, metric in panels.items()
+        }
+        return curves(lines, "step", "")
+
+    return draw
 
 
 def _table_six(results: Results):
@@ -104,14 +109,6 @@ def _table_mlp(results: Results):
         metrics = (RATE, LOSS, HELD_OUT, "test/accuracy")
         rows.append((label, *(str(results.last("mlp", label, metric)) for metric in metrics)))
     return rows
-
-
-def _draw_mlp(results: Results):
-    panels = {
-        title: {x: results.curves("mlp", x, metric) for x in METHODS}
-        for title, metric in (("learning rate", RATE), ("training loss", LOSS), ("held-out loss", HELD_OUT))
-    }
-    return curves(panels, "step", "")
 
 
 _ALL = {Scale.SMOKE: 1, Scale.LAPTOP: 3, Scale.PAPER: 5}
@@ -138,7 +135,7 @@ PAPER = Paper(
                     "classifier/mnist_logreg", METHODS | FROM_NOTHING, _ALL, {Scale.SMOKE: SMOKE}
                 )
             },
-            draw=_draw_six,
+            draw=_draw("six"),
             table=_table_six,
         ),
         Figure(
@@ -161,7 +158,7 @@ PAPER = Paper(
                     },
                 )
             },
-            draw=_draw_mlp,
+            draw=_draw("mlp"),
             table=_table_mlp,
             notes="10 epochs at the laptop's scale; the paper's are 100.",
         ),

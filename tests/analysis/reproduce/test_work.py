@@ -1,6 +1,7 @@
 """A figure from its runs to the page: verdicts, what goes on, what cannot be run, and the command line."""
 
 import dataclasses
+import shutil
 
 import numpy as np
 import pytest
@@ -10,7 +11,9 @@ from analysis.reproduce import __main__ as command
 from analysis.reproduce import page, records, work
 from analysis.reproduce.findings import less
 from analysis.reproduce.paper import Claim, Figure, Finding, Paper, Scale, Training
+from experiments.sweep import sweep_folder
 from lib.pictures.figures import new_figure
+from lib.runtime.run_folder import RunFolder
 
 TINY = {
     "dataset.train_split": "train[:40]",
@@ -78,6 +81,20 @@ def test_a_second_call_trains_nothing(done, monkeypatch):
     assert not launched
     assert again.claims == record.claims
     assert again.minutes == pytest.approx(record.minutes, abs=0.02)
+
+
+@pytest.mark.parametrize(("status", "verdict"), [("stopped", "not run"), ("failed", "fails")])
+def test_claims_are_not_checked_of_runs_that_were_stopped(done, tmp_path, monkeypatch, status, verdict):
+    """Takes a run that was stopped, which has numbers, and one that diverged, which is a result."""
+    training = Training("classifier/digits", RATES, {Scale.LAPTOP: 1}, {Scale.LAPTOP: TINY})
+    figure = dataclasses.replace(FIGURE, trainings={"digits": training}, claims=FIGURE.claims[:2])
+    shutil.copytree(done[0] / Scale.SMOKE, tmp_path / Scale.LAPTOP)
+    folder = records.folder_of(tmp_path, Scale.LAPTOP, "paper", "rates") / "digits"
+    RunFolder(folder / sweep_folder.read_sweep(folder).runs[0].name).set_status(status, 2)
+    monkeypatch.setattr(work.sweep, "run", lambda *args, **kwargs: 1)
+    record = work.do(PAPER, figure, Scale.LAPTOP, tmp_path, jobs=1)
+    assert record.claims[0].verdict == verdict
+    assert bool(record.problem) == (status == "stopped")
 
 
 def test_the_page_has_everything_and_escapes_it(done):
