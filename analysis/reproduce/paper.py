@@ -76,14 +76,11 @@ class Training:
     evaluate: bool = False
 
     def labels(self, scale: Scale) -> list[Label]:
-        """Returns the labels of the methods that are run at a scale: in a smoke run the first and the last.
+        """Returns the labels of the methods that are run at a scale.
 
-        They then stand for the others in what claims and pictures read.
+        In a smoke run it is the last one, which stands for all others in what claims and pictures read.
         """
-        labels = list(self.methods)
-        return (
-            labels[: 1 - len(labels)] + labels[-1:] if scale == Scale.SMOKE and len(labels) > 1 else labels
-        )
+        return list(self.methods)[-1 if scale == Scale.SMOKE else 0 :]
 
     def runs(self, scale: Scale) -> Sweep:
         """Returns the runs at a scale, a method's seeds one after the other."""

@@ -9,6 +9,21 @@ from lib import sweeps
 from lib.config import load_file
 from lib.sweeps import Overrides
 
+# Of smoke runs: a GAN of points instead of images, and data that are built in.
+POINTS: Overrides = {
+    "dataset.name": "ring8",
+    "batch_size": 8,
+    "gan.nets.name": "mlp",
+    "gan.nets.kwargs": "{'num_layers': 1, 'num_units': 4}",
+    "gan.num_latents": 2,
+}
+DIGITS: Overrides = {
+    "dataset.name": "digits",
+    "dataset.train_split": "train[:256]",
+    "dataset.eval_split": "test[:100]",
+    "batch_size": 32,
+}
+
 
 def changed(config: str, change: Callable[[ConfigDict], None]) -> Overrides:
     """Returns the fields that a change of a config sets, with their values.

@@ -92,7 +92,7 @@ class Results:
         if label not in chosen.methods:
             raise KeyError(f"no method {label!r} in training '{training}'")
         run = chosen.labels(self.scale)
-        number = run.index(label) if label in run else list(chosen.methods).index(label) % len(run)
+        number = run.index(label) if label in run else 0
         seeds = chosen.seeds[self.scale]
         return self._read(training)[number * seeds : (number + 1) * seeds]
 

@@ -24,10 +24,11 @@ from lib.sweeps import Overrides
 SMOKE: Overrides = {
     "num_epochs": 0.0,
     "num_steps": 4,
-    "log_every": 2,
+    "log_every": 4,
     "eval_every": 4,
     "figures_every": 0,
     "checkpoint_every": 4,
+    "steps_per_dispatch": 1,  # else the step is compiled once more, to count its operations
     "stop_at": "",
 }
 
@@ -107,6 +108,8 @@ def arguments(folder: Path, training: Training, scale: Scale, jobs: int) -> list
         f"--sweep={folder.name}",
         f"--workdir={folder}",
         f"--jobs={jobs}",
+        # A smoke run starts no processes, which would take longer than its steps.
+        *(["--cluster=here", "--lanes=1"] if scale == Scale.SMOKE else []),
         *(["--eval"] if training.evaluate and scale != Scale.SMOKE else []),
         *(f"--config.{field}={value}" for field, value in settings(training, scale).items()),
     ]

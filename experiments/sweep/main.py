@@ -30,6 +30,8 @@ FILE of --sweep defines get_sweep(h), a list of overrides: see configs/sweeps an
 """
 
 _AUTO = "auto"
+_HERE = "here"
+_CLUSTERS = ("local", "slurm", _HERE)
 # {flag: (default, help)}
 _TEXTS = {
     "config": (str(catalogue.DEFAULT), "The config file."),
@@ -38,7 +40,7 @@ _TEXTS = {
     "results": (None, "Gather the results of this sweep's folder, and run nothing."),
     "best": ("", "Results of the step where this metric was best, instead of the last."),
     "until": ("", "METRIC:VALUE: among the results, how long each run took to this threshold."),
-    "cluster": ("local", "local or slurm."),
+    "cluster": ("local", "local, slurm, or here: in this process, as debuggers and short tests want it."),
     "partition": ("", "Slurm's partition."),
     "lanes": (_AUTO, "How many runs a process trains side by side; auto: as many as are fastest."),
 }
@@ -49,7 +51,7 @@ _SWITCHES = {
     "retry": "Run again what has failed.",
 }
 _COUNTS = {
-    "jobs": "How many processes at a time; 0: one here, all on a cluster.",
+    "jobs": "How many processes at a time; 0: one on this machine, all on a cluster.",
     "time": "Minutes for each job; 0: no limit here, 1,440 on a cluster.",
     "gpus": "Accelerators for each job.",
     "memory": "GB of memory for each job, on a cluster.",
@@ -92,11 +94,26 @@ def launch(values: flags.FlagValues, folder: Path, runs: list[Planned]) -> int:
     if counts["failed"] and not values.retry:
         print("what has failed is left; --retry runs it again")
     resources = _resources(values, len(runs))
-    launcher = Launcher(folder, resources) if missing else None
+    launcher = Launcher(folder, resources) if missing and values.cluster != _HERE else None
     _write_sweep(values, folder, runs)
     if launcher:
         launcher.launch(_batches(values, missing, resources.jobs))
+    elif missing:
+        _train_here(missing, resources.lanes)
     return int(any(run.status() != "finished" for run in runs))
+
+
+def _train_here(runs: list[Planned], lanes: int) -> None:
+    """Trains runs in this process, those of a group by one program.
+
+    Raises:
+      KeyboardInterrupt: by Ctrl-C or SIGTERM; what was trained is saved.
+    """
+    from experiments.sweep import batch  # with JAX, which a launcher of processes does not need
+
+    (all_runs,) = in_parts(runs, jobs=1)
+    if batch.train([batch.Command(str(run.folder.path), list(run.programs[0][1:])) for run in all_runs.runs], lanes):
+        raise KeyboardInterrupt
 
 
 def _batches(values: flags.FlagValues, runs: list[Planned], jobs: int) -> list[Batch]:
@@ -110,7 +127,7 @@ def _resources(values: flags.FlagValues, n: int) -> Resources:
     """Returns what each of n runs gets: the same, however many of them are left to do."""
     return Resources(
         values.cluster,
-        values.jobs or (1 if values.cluster == "local" else n),
+        values.jobs or (n if values.cluster == "slurm" else 1),
         0 if values.lanes == _AUTO else int(values.lanes),
         values.partition,
         values.time,
@@ -148,8 +165,10 @@ def run(argv: list[str], runs: sweeps.Sweep | None = None, show_results: bool = 
     if values.results:
         results.show(Path(values.results), values.best, values.until)
         return 0
-    if values.cluster not in ("local", "slurm"):
-        raise ConfigError(f"unknown cluster '{values.cluster}'; use local or slurm", "--cluster")
+    if values.cluster not in _CLUSTERS:
+        raise ConfigError(f"unknown cluster '{values.cluster}'; use {', '.join(_CLUSTERS)}", "--cluster")
+    if values.cluster == _HERE and values.eval:
+        raise ConfigError("scoring is a program of its own; use --cluster=local", "--eval")
     if not (values.lanes == _AUTO or re.fullmatch("[1-9][0-9]{0,5}", values.lanes)):
         raise ConfigError(f"'{values.lanes}' is no number of lanes; use {_AUTO}, 1, 2 ..", "--lanes")
     if not re.fullmatch(r"[\w.,+-]*", values.partition):  # it becomes a line of a script

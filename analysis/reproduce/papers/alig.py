@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from analysis.reproduce.paper import Claim, Figure, Finding, Paper, Scale, Training, seeds
 from analysis.reproduce.pictures import bars
-from analysis.reproduce.presets import of_sweep
+from analysis.reproduce.presets import DIGITS, of_sweep
 from analysis.reproduce.results import Results
 
 _OPTIMIZER = "classifier.optimizer"
@@ -166,12 +166,7 @@ def _others_fail_somewhere(results: Results) -> Finding:
     return Finding(f"largest loss over rates: {text}", min(worst.values()) > 0.05)
 
 
-_SMOKE = {
-    "dataset.train_split": "train[:128]",
-    "dataset.eval_split": "test[:100]",
-    "batch_size": 32,
-    "epoch_means": False,
-}
+_SMOKE = DIGITS | {"epoch_means": False}
 
 
 def _at_paper_scale(name: str, config: str, sweep: str, title: str) -> Figure:

@@ -8,7 +8,7 @@ from analysis.reproduce.findings import all_of, less, ranks
 from analysis.reproduce.paper import Claim, Figure, Finding, Paper, Scale, Training, seeds
 from analysis.reproduce.papers import drift_theory
 from analysis.reproduce.pictures import bars
-from analysis.reproduce.presets import changed
+from analysis.reproduce.presets import POINTS, changed
 from analysis.reproduce.results import Results
 from configs import play
 
@@ -74,7 +74,7 @@ def _table_digits(results: Results):
 
 def _digits_settings(**more) -> dict[Scale, dict]:
     return {
-        Scale.SMOKE: {"batch_size": 8, "eval_every": 0} | more,
+        Scale.SMOKE: POINTS | more,
         Scale.LAPTOP: {"num_steps": 6_000, "eval_every": 0, "figures_every": 0, "checkpoint_every": 3_000}
         | more,
         Scale.PAPER: more,
@@ -230,11 +230,7 @@ PAPER = Paper(
                     MNIST,
                     seeds(2),
                     {
-                        Scale.SMOKE: {
-                            "batch_size": 8,
-                            "gan.nets.kwargs.width": 2,
-                            "dataset.train_split": "train[:100]",
-                        },
+                        Scale.SMOKE: POINTS,
                         Scale.LAPTOP: {
                             "num_steps": 2_000,
                             "eval.num_samples": 2_000,

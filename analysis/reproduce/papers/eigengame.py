@@ -7,6 +7,7 @@ import numpy as np
 from analysis.reproduce.findings import above, all_of, less
 from analysis.reproduce.paper import Claim, Figure, Finding, Paper, Scale, Training
 from analysis.reproduce.pictures import curves
+from analysis.reproduce.presets import DIGITS
 from analysis.reproduce.results import Results
 from lib.data import load
 from lib.data.pipeline import to_rows
@@ -122,11 +123,7 @@ def _mnist(size: int, steps: int, rate: float) -> Training:
         {rule: _rule(rule, rate) for rule in RULES},
         _SEEDS | {Scale.LAPTOP: 2},
         {
-            Scale.SMOKE: {
-                "batch_size": 20,
-                "dataset.train_split": "train[:200]",
-                "dataset.eval_split": "train[:200]",
-            },
+            Scale.SMOKE: DIGITS,
             **{
                 scale: {
                     "batch_size": size,

@@ -5,6 +5,7 @@ import numpy as np
 from analysis.reproduce.findings import above, all_of, less
 from analysis.reproduce.paper import Claim, Figure, Finding, Paper, Scale, Training, seeds
 from analysis.reproduce.pictures import curves
+from analysis.reproduce.presets import DIGITS
 from analysis.reproduce.results import Results
 from lib.data import sources
 
@@ -91,11 +92,7 @@ PAPER = Paper(
                     {"unbiased": {}},
                     seeds(2),
                     {
-                        Scale.SMOKE: {
-                            "dataset.train_split": "train[:200]",
-                            "dataset.eval_split": "train[:200]",
-                            "batch_size": 8,
-                        }
+                        Scale.SMOKE: DIGITS
                     },
                 ),
             },

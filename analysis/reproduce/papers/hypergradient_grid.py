@@ -3,6 +3,7 @@
 import numpy as np
 
 from analysis.reproduce.paper import Claim, Figure, Finding, Scale, Training
+from analysis.reproduce.presets import DIGITS
 from analysis.reproduce.results import Results
 from lib.pictures.figures import new_figure
 
@@ -25,12 +26,7 @@ METHODS = {
     "Adam": method("adam"),
     "Adam-HD": method("adam_hd", kwargs__beta=1e-7),
 }
-SMOKE = {
-    "dataset.train_split": "train[:256]",
-    "dataset.eval_split": "test[:100]",
-    "batch_size": 32,
-    "epoch_means": False,
-}
+SMOKE = DIGITS | {"epoch_means": False}
 ALPHAS = (0.0, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2)
 BETAS = {
     "SGD-HD": (0.0, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2),

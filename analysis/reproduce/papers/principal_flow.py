@@ -6,6 +6,7 @@ from analysis import principal_flow, sharpness
 from analysis.reproduce.findings import above, all_of, below, less
 from analysis.reproduce.paper import Claim, Figure, Finding, Paper, Scale, Training
 from analysis.reproduce.pictures import curves
+from analysis.reproduce.presets import DIGITS
 from analysis.reproduce.results import Results
 
 STABLE, OSCILLATING, UNSTABLE, BANANA = principal_flow.PLANES
@@ -189,11 +190,7 @@ PAPER = Paper(
                     DAL,
                     {Scale.SMOKE: 1, Scale.LAPTOP: 3, Scale.PAPER: 3},
                     {
-                        Scale.SMOKE: {
-                            "classifier.model.kwargs.hidden": "(4,)",
-                            "dataset.train_split": "train[:200]",
-                            "dataset.eval_split": "test[:100]",
-                        },
+                        Scale.SMOKE: DIGITS | {"classifier.model.kwargs.hidden": "(4,)"},
                         Scale.LAPTOP: {"num_steps": 1407, "eval_every": 469, "checkpoint_every": 1407},
                     },
                 )

@@ -1,6 +1,5 @@
 """The papers' files: every config and claim that they name, and claims that a wrong sign turns."""
 
-import functools
 
 import jax
 import pytest
@@ -88,10 +87,3 @@ def test_a_wrong_sign_in_the_drift_turns_claims_to_fails(request):
     request.getfixturevalue("wrong_sign")
     wrong = verdicts()
     assert sum(not holds for holds in wrong.values()) >= 3
-
-
-def test_pictures_of_theory_are_drawn():
-    for figure in drift_theory.FIGURES:
-        computed = functools.partial(Results, figure, Scale.LAPTOP, ROOT)
-        drawn = figure.draw(computed(figure.compute(computed())))
-        assert all(axis.get_xlabel() or not axis.has_data() for axis in drawn.axes[-1:])

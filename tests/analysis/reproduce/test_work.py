@@ -47,28 +47,34 @@ FIGURE = Figure(
         Claim("smaller", "the smaller is", lambda r: less("1e-6", loss(r, 1e-6), "1e-3", loss(r, 1e-3))),
         Claim("none", "is drawn", lambda r: Finding(f"{r.computed}", True)),
     ],
-    {"digits": Training("classifier/digits", RATES, {Scale.SMOKE: 1}, {Scale.SMOKE: TINY})},
+    {
+        "digits": Training(
+            "classifier/digits", RATES, {Scale.LAPTOP: 1}, {Scale.LAPTOP: work.SMOKE | TINY}
+        )
+    },
     compute=lambda results: results.scale,
     draw=draw,
     table=lambda results: [("rate", "loss"), *((f"{x:g}", str(loss(results, x))) for x in RATES)],
 )
 PAPER = Paper("paper", "A paper", "Somebody, 'A paper'.", "alig.md", [FIGURE])
 
+pytestmark = pytest.mark.program
+
 
 @pytest.fixture(scope="module")
 def done(tmp_path_factory):
     out = tmp_path_factory.mktemp("reproductions")
-    return out, work.do(PAPER, FIGURE, Scale.SMOKE, out, jobs=1)
+    return out, work.do(PAPER, FIGURE, Scale.LAPTOP, out, jobs=1)
 
 
 def test_claims_are_checked_on_the_runs(done):
     out, record = done
     verdicts = {claim.name: claim.verdict for claim in record.claims}
     assert sorted(verdicts.values()) == ["fails", "holds", "holds"]
-    assert verdicts["none"] == "holds" and record.claims[2].ours == "smoke"
+    assert verdicts["none"] == "holds" and record.claims[2].ours == "laptop"
     assert record.table[0] == ["rate", "loss"] and len(record.table) == 3
     assert record.minutes > 0 and record.megabytes > 0 and not record.problem
-    folder = records.folder_of(out, Scale.SMOKE, "paper", "rates")
+    folder = records.folder_of(out, Scale.LAPTOP, "paper", "rates")
     assert (folder / "figure.png").stat().st_size > 1000
     assert records.read(folder) == record
 
@@ -77,7 +83,7 @@ def test_a_second_call_trains_nothing(done, monkeypatch):
     out, record = done
     launched = []
     monkeypatch.setattr("experiments.sweep.main.Launcher", lambda *args: launched.append(args))
-    again = work.do(PAPER, FIGURE, Scale.SMOKE, out, jobs=1)
+    again = work.do(PAPER, FIGURE, Scale.LAPTOP, out, jobs=1)
     assert not launched
     assert again.claims == record.claims
     assert again.minutes == pytest.approx(record.minutes, abs=0.02)
@@ -86,9 +92,8 @@ def test_a_second_call_trains_nothing(done, monkeypatch):
 @pytest.mark.parametrize(("status", "verdict"), [("stopped", "not run"), ("failed", "fails")])
 def test_claims_are_not_checked_of_runs_that_were_stopped(done, tmp_path, monkeypatch, status, verdict):
     """Takes a run that was stopped, which has numbers, and one that diverged, which is a result."""
-    training = Training("classifier/digits", RATES, {Scale.LAPTOP: 1}, {Scale.LAPTOP: TINY})
-    figure = dataclasses.replace(FIGURE, trainings={"digits": training}, claims=FIGURE.claims[:2])
-    shutil.copytree(done[0] / Scale.SMOKE, tmp_path / Scale.LAPTOP)
+    figure = dataclasses.replace(FIGURE, claims=FIGURE.claims[:2])
+    shutil.copytree(done[0] / Scale.LAPTOP, tmp_path / Scale.LAPTOP)
     folder = records.folder_of(tmp_path, Scale.LAPTOP, "paper", "rates") / "digits"
     RunFolder(folder / sweep_folder.read_sweep(folder).runs[0].name).set_status(status, 2)
     monkeypatch.setattr(work.sweep, "run", lambda *args, **kwargs: 1)
@@ -99,10 +104,10 @@ def test_claims_are_not_checked_of_runs_that_were_stopped(done, tmp_path, monkey
 
 def test_the_page_has_everything_and_escapes_it(done):
     out, record = done
-    folder = records.folder_of(out, Scale.SMOKE, "paper", "rates")
+    folder = records.folder_of(out, Scale.LAPTOP, "paper", "rates")
     other = dataclasses.replace(FIGURE, name="other", title="Never begun")
     each = [page.Done(PAPER, FIGURE, record, folder), page.Done(PAPER, other, None, folder)]
-    html, text = page.html(each, Scale.SMOKE), page.markdown(each, Scale.SMOKE)
+    html, text = page.html(each, Scale.LAPTOP), page.markdown(each, Scale.LAPTOP)
     assert page.counts(each) == {"holds": 2, "fails": 1, "not run": 3}
     for part in (
         "Two &lt;rates&gt;",
@@ -120,21 +125,21 @@ def test_the_page_has_everything_and_escapes_it(done):
 def test_what_cannot_be_run_is_said_and_the_rest_goes_on(tmp_path, monkeypatch):
     monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path / "none"))
     missing = dataclasses.replace(
-        FIGURE.trainings["digits"], settings={Scale.SMOKE: TINY | {"dataset.name": "emnist"}}
+        FIGURE.trainings["digits"], settings={Scale.LAPTOP: TINY | {"dataset.name": "emnist"}}
     )
     figure = dataclasses.replace(FIGURE, trainings={"digits": missing})
-    record = work.do(PAPER, figure, Scale.SMOKE, tmp_path, jobs=1)
+    record = work.do(PAPER, figure, Scale.LAPTOP, tmp_path, jobs=1)
     assert "emnist" in record.problem
     assert {claim.verdict for claim in record.claims} == {"not run"}
     assert not record.has_picture
-    laptop = work.do(PAPER, FIGURE, Scale.LAPTOP, tmp_path, jobs=1)  # has no runs at that scale
-    assert {claim.ours for claim in laptop.claims} == {"not run at the scale 'laptop'"}
+    published = work.do(PAPER, FIGURE, Scale.PAPER, tmp_path, jobs=1)  # has no runs at that scale
+    assert {claim.ours for claim in published.claims} == {"not run at the scale 'paper'"}
 
 
 def test_the_plan_says_what_it_takes(monkeypatch):
-    cost = {("paper/rates", Scale.SMOKE): command.Cost(1.5, 20)}
+    cost = {("paper/rates", Scale.LAPTOP): command.Cost(1.5, 20)}
     monkeypatch.setattr(command, "costs", lambda: cost)
-    text = command.plan([(PAPER, FIGURE)], Scale.SMOKE)
+    text = command.plan([(PAPER, FIGURE)], Scale.LAPTOP)
     assert text.splitlines()[1].split() == ["paper/rates", "2", "1.5", "20", "classifier/digits"]
     assert "0.0 hours on two cores and 0.0 GB" in text
     assert "not run at this scale" in command.plan([(PAPER, FIGURE)], Scale.PAPER)
