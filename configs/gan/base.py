@@ -16,7 +16,7 @@ def base() -> ConfigDict:
     gan.optimizers.gen.learning_rate = 5e-3
     # digits (8x8 grey), mnist (28x28 grey); cifar10 (32x32 colour), with a width (64); dcgan (images of any
     # size that divides by 4), with a width (32); mlp (points), with num_layers (2) hidden layers of
-    # num_units (25) in both networks: lib/nets
+    # num_units (25) in both networks, and their activation (tanh, relu): lib/nets
     gan.nets = common.named("digits")
     gan.num_latents = 128
     # Of the discriminator's weights, not its biases: none (still logs their singular values),

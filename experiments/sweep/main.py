@@ -111,8 +111,9 @@ def _train_here(runs: list[Planned], lanes: int) -> None:
     """
     from experiments.sweep import batch  # with JAX, which a launcher of processes does not need
 
-    (all_runs,) = in_parts(runs, jobs=1)
-    if batch.train([batch.Command(str(run.folder.path), list(run.programs[0][1:])) for run in all_runs.runs], lanes):
+    ordered = [run for group in by_structure(runs) for run in group.runs]
+    commands = [batch.Command(str(run.folder.path), list(run.programs[0][1:])) for run in ordered]
+    if batch.train(commands, lanes):
         raise KeyboardInterrupt
 
 

@@ -12,7 +12,7 @@ ACCURACY = "test/accuracy"
 RATES = (1e-3, 1e-2, 1e-1, 1.0, 10.0, 100.0)
 NAMES = {"ALI-G": "alig", "SGD": "sgd", "Adam": "adam", "Adagrad": "adagrad", "AMSGrad": "amsgrad"}
 CIFAR_RATES = {
-    "ALI-G": (0.1, 1.0, 10.0),
+    "ALI-G": (0.01, 0.1, 1.0),
     "DFW": (0.1, 1.0, 10.0),
     "SGD": (1e-3, 1e-2, 1e-1),
     "Adam": (1e-4, 1e-3, 1e-2),
@@ -89,7 +89,7 @@ def _cifar_method(name: str, rate: float) -> dict:
     method = {f"{_OPTIMIZER}.name": fields[name], f"{_OPTIMIZER}.learning_rate": rate}
     if name == "DFW":
         method |= {"classifier.loss.name": "hinge", "classifier.loss.kwargs.smooth": True}
-    if name == "SGD":
+    if name in ("ALI-G", "SGD"):  # as the paper has it on CIFAR
         method |= {f"{_OPTIMIZER}.kwargs.momentum": 0.9}
     return method
 
@@ -119,7 +119,7 @@ SCHEDULED = {
     "ALI-G": {
         f"{_OPTIMIZER}.name": "alig",
         f"{_OPTIMIZER}.learning_rate": 1.0,
-        f"{_OPTIMIZER}.kwargs": {"momentum": 0.9},
+        f"{_OPTIMIZER}.kwargs": {},
     },
     "SGD with a schedule": {
         f"{_OPTIMIZER}.name": "sgd",
@@ -198,7 +198,12 @@ PAPER = Paper(
                     {
                         Scale.SMOKE: _SMOKE
                         | {"classifier.model.kwargs.hidden": "(4,)", "classifier.l2": 0.0},
-                        Scale.LAPTOP: {"num_steps": 469, "classifier.l2": 0.0},
+                        Scale.LAPTOP: {
+                            "num_steps": 469,
+                            "checkpoint_every": 469,
+                            "keep_checkpoints": 1,
+                            "classifier.l2": 0.0,
+                        },
                         Scale.PAPER: {"num_epochs": 20.0, "classifier.l2": 0.0},
                     },
                 )
@@ -225,13 +230,19 @@ PAPER = Paper(
                             "num_steps": 155,
                             "eval_every": 155,
                             "log_every": 31,
+                            "checkpoint_every": 155,
+                            "keep_checkpoints": 1,
                             "dataset.train_split": "train[:4000]",
+                            "classifier.model.kwargs.dropout": 0.0,
                         },
                     },
                 )
             },
             draw=_draw("cifar", CIFAR_RATES),
-            notes="Five epochs with dropout are far from interpolation, which ALI-G assumes.",
+            notes="Without dropout, so that the network could interpolate, as ALI-G assumes. With "
+            "dropout of 0.25 and without momentum ALI-G reached 0.394 at its best, L4Adam 0.502 "
+            "and Adam 0.467 (one seed); without dropout 0.415 (max_lr 0.1), and 0.474 with the "
+            "paper's momentum of 0.9.",
         ),
         Figure(
             "schedule",
@@ -244,11 +255,20 @@ PAPER = Paper(
                     seeds(3, 3),
                     {
                         Scale.SMOKE: _SMOKE | {"classifier.model.kwargs.hidden": "(4,)"},
-                        Scale.LAPTOP: {"num_steps": 1407, "classifier.l2": 0.0},
-                        Scale.PAPER: {"num_steps": 1407, "classifier.l2": 0.0},
+                        **{
+                            scale: {
+                                "num_steps": 1407,
+                                "checkpoint_every": 1407,
+                                "keep_checkpoints": 1,
+                                "classifier.l2": 0.0,
+                            }
+                            for scale in (Scale.LAPTOP, Scale.PAPER)
+                        },
                     },
                 )
             },
+            notes="ALI-G without momentum, max_lr 1. With a momentum of 0.9, which the paper uses for "
+            "larger networks, it reached 0.946 here (three seeds).",
         ),
         Figure(
             "dnc",
@@ -271,7 +291,7 @@ PAPER = Paper(
                             "dnc.sequences": 4,
                             "batch_size": 2,
                         },
-                        Scale.LAPTOP: {"num_steps": 3_000, "eval_every": 500, "figures_every": 0},
+                        Scale.LAPTOP: {"num_steps": 5_000, "eval_every": 500, "figures_every": 0},
                     },
                 )
             },

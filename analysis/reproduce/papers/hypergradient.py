@@ -153,7 +153,7 @@ PAPER = Paper(
                     {Scale.SMOKE: 1, Scale.LAPTOP: 1, Scale.PAPER: 3},
                     {
                         Scale.SMOKE: SMOKE | {"classifier.model.kwargs.hidden": "(4,)"},
-                        Scale.LAPTOP: {"num_epochs": 10.0},
+                        Scale.LAPTOP: {"num_epochs": 10.0, "keep_checkpoints": 1},
                         Scale.PAPER: {"num_epochs": 100.0},
                     },
                 )

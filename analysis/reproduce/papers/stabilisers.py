@@ -1,6 +1,6 @@
 """16 Gaussians: modes captured by SGD and what stabilises it, as in SGA (2018) and ODE-GAN (2020)."""
 
-from analysis.reproduce.findings import more
+from analysis.reproduce.findings import above, more
 from analysis.reproduce.paper import Claim, Figure, Finding, Paper, Scale, Training
 from analysis.reproduce.pictures import bars
 from analysis.reproduce.presets import changed
@@ -13,11 +13,11 @@ MODES = "test/captured_modes"
 RATE = 0.1
 
 
-def sgd(gan, updates: str = "simultaneous") -> None:
-    """Sets SGD at RATE on the zero-sum loss."""
+def sgd(gan, updates: str = "simultaneous", name: str = "sgd", rate: float = RATE) -> None:
+    """Sets an optimiser without momentum on the zero-sum loss."""
     gan.updates, gan.gen_loss = updates, "saturating"
     for player in ("disc", "gen"):
-        gan.optimizers[player] = optimizer("sgd", RATE)
+        gan.optimizers[player] = optimizer(name, rate)
 
 
 def _with(change):
@@ -37,6 +37,7 @@ METHODS = {
     "SGA": _with(lambda gan: play.symplectic(gan, 1.0)),
     "ODE-GAN": _with(lambda gan: play.ode_gan(gan, 0.07)),
     "extragradient": changed(CONFIG, lambda gan: sgd(gan, "extragradient")),
+    "RMSProp": changed(CONFIG, lambda gan: sgd(gan, name="rmsprop", rate=1e-3)),
     "Adam": changed(CONFIG, lambda gan: None),
 }
 
@@ -52,8 +53,8 @@ def _beats_sgd(label: str):
     return check
 
 
-def _adam(results: Results) -> Finding:
-    return more("Adam", _best(results, "Adam"), "15 of 16", 14.99)
+def _all_modes(results: Results) -> Finding:
+    return above(_best(results, "ODE-GAN"), 16)
 
 
 def _draw(results: Results):
@@ -86,7 +87,7 @@ PAPER = Paper(
                 Claim("consensus", "so does consensus optimisation", _beats_sgd("consensus")),
                 Claim("ODE-GAN", "and Runge-Kutta 4 with a gradient penalty", _beats_sgd("ODE-GAN")),
                 Claim("extragradient", "and extragradient steps", _beats_sgd("extragradient")),
-                Claim("Adam", "alternating Adam, the plain baseline, captures all or all but one", _adam),
+                Claim("all modes", "ODE-GAN finds all 16", _all_modes),
             ],
             trainings={
                 "grid": Training(
@@ -102,8 +103,13 @@ PAPER = Paper(
             },
             draw=_draw,
             table=_table,
-            notes="The papers show single pictures, mostly with RMSProp; here all but Adam are SGD with "
-            "rate 0.1, tanh units, and counts over seeds.",
+            notes="The papers show single pictures, mostly with RMSProp and larger networks of ReLU; "
+            "here the methods are of SGD with rate 0.1 and two layers of 25 tanh units, and modes"
+            " are counted over seeds. Tried with one seed, modes at best: consensus of weights "
+            "0.003, 0.01 and 0.03 at rates 0.1 (1, 2, 0) and 0.03 (1, 0, 0), and of 0.1, 1 and 10"
+            " with RMSProp (1, 0, 0); SGA of weights 0.1 and 0.3 (3, 0), and of 1 with RMSProp "
+            "(5); extragradient at 0.03 (0), with RMSProp (12). RMSProp alone captures most "
+            "modes, so that with it there is nothing to mend.",
         )
     ],
 )

@@ -1,6 +1,5 @@
 """The papers' files: every config and claim that they name, and claims that a wrong sign turns."""
 
-
 import jax
 import pytest
 from conftest import ROOT

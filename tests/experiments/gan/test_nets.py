@@ -55,6 +55,17 @@ def test_pairs_are_keys_of_compiled_functions(name):
     assert pair == make(name, shape)
 
 
+def test_activations_of_dense_pairs_are_those_that_are_named():
+    """Scales the inputs of a discriminator without biases: ReLU networks scale along, tanh ones do not."""
+    points = jax.random.normal(jax.random.key(0), (5, 2))
+    for name, is_linear in (("relu", True), ("tanh", False)):
+        pair = make("mlp", (2,), activation=name)
+        disc, *_ = pair.discriminator(*pair.init(jax.random.key(0), points))
+        once, twice = disc(points), disc(2 * points)
+        assert float(jnp.abs(once).max()) > 0.1
+        assert np.allclose(twice, 2 * once, rtol=1e-5) == is_linear
+
+
 @pytest.mark.parametrize("shape", [(8, 8, 1), (28, 28, 1), (64, 48, 3)])
 def test_dcgan_makes_and_judges_images_of_any_size_that_divides_by_4(shape):
     pair = make("dcgan", shape, num_latents=5, width=2)

@@ -215,7 +215,8 @@ def test_a_program_outlives_its_killed_job_and_is_known_to_be_alive(tmp_path):
     ("args", "message"),
     [
         (["--config.num_stepz=3"], "config.num_stepz: unknown field; did you mean 'num_steps'?"),
-        (["--cluster=pbs"], "--cluster: "),
+        (["--cluster=pbs"], "--cluster: unknown cluster 'pbs'; use local, slurm, here"),
+        (["--cluster=here", "--eval"], "--eval: scoring is a program of its own"),
         (["--lanes=some"], "--lanes: 'some' is no number of lanes; use auto, 1, 2 .."),
         (["--sweep=nothing.py"], "--sweep: no file 'nothing.py'"),
         (["--config=configs/gan/digits.py"], "learning_rate=0.1: config.games: "),
@@ -225,6 +226,15 @@ def test_bad_input_starts_nothing(tmp_path, capsys, monkeypatch, args, message):
     monkeypatch.chdir(ROOT)
     assert message in refusal(main, capsys, *command(tmp_path), *args)
     assert not (tmp_path / "out").exists()
+
+
+def test_runs_in_this_process_are_those_of_processes_of_their_own(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(subprocess, "Popen", None)
+    assert main(command(tmp_path, "--cluster=here", runs=f"{RATES} + {WRONG}")) == 1
+    assert statuses(tmp_path) == ["finished", "finished", "failed"]
+    assert "failed" in capsys.readouterr().out
+    assert main(command(tmp_path, "--cluster=here", runs=f"{RATES} + {WRONG}")) == 1
+    assert "0 to do" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("left", [1, 2])
