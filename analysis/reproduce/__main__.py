@@ -10,6 +10,7 @@ from absl import flags
 
 from analysis.reproduce.paper import Figure, Paper, Scale
 from analysis.reproduce.papers import PAPERS, load
+from experiments import catalogue
 from lib.command_line import parse
 from lib.errors import ConfigError, lookup, one_line_errors
 from lib.runtime.json_files import read_json
@@ -20,6 +21,7 @@ _USAGE = """Reproduces published results, with the papers' claims beside ours.
   ./run.sh reproduce                                      papers and their figures
   ./run.sh reproduce PAPER|all [--figure=NAME] [--scale=smoke|laptop|paper] [--jobs=N]
   ./run.sh reproduce PAPER|all --dry_run                  what it would run, and what that took elsewhere
+  ./run.sh reproduce --docs                               write what came out into docs/ and README.md
 
 The same command goes on where it was stopped. The page is OUT/index.html, and index.md beside it.
 """
@@ -34,6 +36,8 @@ def _define(values: flags.FlagValues) -> None:
     flags.DEFINE_enum("scale", "laptop", scales, "How much is run.", flag_values=values)
     flags.DEFINE_integer("jobs", 1, "Processes at a time.", lower_bound=1, flag_values=values)
     flags.DEFINE_bool("dry_run", False, "Print what would be run.", flag_values=values)
+    text = "Write what came out so far into docs/ and README.md of this tree, and run nothing."
+    flags.DEFINE_bool("docs", False, text, flag_values=values)
     flags.DEFINE_string("out", "reproductions", "The folder of runs and page.", flag_values=values)
 
 
@@ -104,18 +108,24 @@ def main(argv: list[str]) -> int:
         values, overrides = parse([a for a in argv if a not in words], _define, _USAGE)
         if overrides:
             raise ConfigError("settings are those of the papers' files; leave it out", overrides[0])
+        scale, out = Scale(values.scale), Path(values.out).absolute()
+        if values.docs:
+            from analysis.reproduce import docs, page  # pictures are read where there are some
+
+            docs.write(page.read(out, scale), scale, catalogue.ROOT)
+            return 0
         if not words:
             print(listing(map(load, PAPERS)))
             return 0
         if len(words) > 1:
             raise ConfigError(f"'{words[1]}': name one paper, or '{ALL}'", "reproduce")
-        chosen, scale = _chosen(words[0], values.figure), Scale(values.scale)
+        chosen = _chosen(words[0], values.figure)
         print(plan(chosen, scale))
         if values.dry_run:
             return 0
         from analysis.reproduce import reproduce  # what computes is imported when there is something to do
 
-        return reproduce.run(chosen, scale, Path(values.out).absolute(), values.jobs)
+        return reproduce.run(chosen, scale, out, values.jobs)
 
 
 if __name__ == "__main__":

@@ -35,18 +35,20 @@ def path(out: Path, scale: Scale) -> Path:
     return out / ("index.html" if scale == Scale.LAPTOP else f"{scale}.html")
 
 
-def write(out: Path, scale: Scale) -> None:
-    """Writes the page of all figures of a scale, as HTML and as Markdown, whatever of them is there."""
+def read(out: Path, scale: Scale) -> list[Done]:
+    """Reads what came out of all figures at a scale, whatever of it is there."""
     done = []
     for paper in map(load, PAPERS):
         for figure in paper.figures:
             folder = records.folder_of(out, scale, paper.name, figure.name)
             done.append(Done(paper, figure, records.read(folder), folder))
-    for file, text in (
-        (path(out, scale), html(done, scale)),
-        (path(out, scale).with_suffix(".md"), markdown(done, scale)),
-    ):
-        with replacing(file) as temporary:
+    return done
+
+
+def write(done: Sequence[Done], scale: Scale, file: Path) -> None:
+    """Writes the page of figures as HTML, and as Markdown beside it."""
+    for name, text in ((file, html(done, scale)), (file.with_suffix(".md"), markdown(done, scale))):
+        with replacing(name) as temporary:
             temporary.write_text(text)
 
 
@@ -150,22 +152,32 @@ def _picture(file: Path) -> str:
 def markdown(done: Sequence[Done], scale: Scale) -> str:
     """Returns the same as Markdown, without pictures."""
     lines = ["# Reproductions", "", _summary(done, scale), ""]
-    rows = [("paper", HOLDS, FAILS, NOT_RUN)]
-    for paper, figures in _by_paper(done):
-        rows.append((paper.title, *(str(counts(figures)[v]) for v in (HOLDS, FAILS, NOT_RUN))))
-    lines += _markdown_table(rows)
+    lines += markdown_counts(done)
     for paper, figures in _by_paper(done):
         lines += ["", f"## {paper.title}", "", f"{paper.source} More: [{paper.docs}]({paper.docs})."]
         for each in figures:
-            lines += ["", f"### {each.figure.title}", ""]
-            if each.record:
-                lines += [f"    {each.record.command}", "", f"{_about(each.record)}.", ""]
-                lines += [*_markdown_table(each.record.table), ""] if each.record.table else []
-            rows = [("claim", "the paper", "here", "verdict")]
-            rows += [(c.name, c.paper, c.ours, c.verdict) for c in _claims(each)]
-            lines += _markdown_table(rows)
+            lines += ["", f"### {each.figure.title}", "", *markdown_figure(each)]
             lines += ["", each.figure.notes] if each.figure.notes else []
     return "\n".join(lines) + "\n"
+
+
+def markdown_counts(done: Sequence[Done]) -> list[str]:
+    """Returns the lines of the table of papers and verdicts."""
+    rows = [("paper", HOLDS, FAILS, NOT_RUN)]
+    for paper, figures in _by_paper(done):
+        rows.append((paper.title, *(str(counts(figures)[v]) for v in (HOLDS, FAILS, NOT_RUN))))
+    return _markdown_table(rows)
+
+
+def markdown_figure(each: Done) -> list[str]:
+    """Returns the lines of a figure's command, table and claims."""
+    lines = []
+    if each.record:
+        lines += [f"    {each.record.command}", "", f"{_about(each.record)}.", ""]
+        lines += [*_markdown_table(each.record.table), ""] if each.record.table else []
+    rows = [("claim", "the paper", "here", "verdict")]
+    rows += [(c.name, c.paper, c.ours, c.verdict) for c in _claims(each)]
+    return lines + _markdown_table(rows)
 
 
 def _markdown_table(rows: Sequence[Sequence[str]]) -> list[str]:

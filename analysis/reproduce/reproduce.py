@@ -19,7 +19,7 @@ def run(chosen: Sequence[tuple[Paper, Figure]], scale: Scale, out: Path, jobs: i
             print(f"\n== {paper.name}/{figure.name}: {figure.title}", flush=True)
             done.append(work.do(paper, figure, scale, out, jobs))
             print(verdicts(done[-1]), flush=True)
-            page.write(out, scale)
+            page.write(page.read(out, scale), scale, page.path(out, scale))
     except (work.Stopped, KeyboardInterrupt):
         print("the same command goes on with what is missing")
         return 130

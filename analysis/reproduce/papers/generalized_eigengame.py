@@ -7,6 +7,7 @@ from analysis.reproduce.paper import Claim, Figure, Finding, Paper, Scale, Train
 from analysis.reproduce.pictures import curves
 from analysis.reproduce.presets import DIGITS
 from analysis.reproduce.results import Results
+from analysis.reproduce.tables import of_methods
 from lib.data import sources
 
 SETS = ("digits", "mnist")
@@ -95,6 +96,14 @@ PAPER = Paper(
                 ),
             },
             draw=_draw,
+            table=of_methods(
+                "small",
+                {
+                    "subspace distance, 16 rows": "test/subspace_distance",
+                    "eigenvalue error": "test/eigenvalue_error",
+                },
+                head="estimator",
+            ),
             notes="Whole batches of 16 rows move otherwise (tests/experiments/cca), but at these rates "
             "noise hides it after 4,000 steps, in eigenvalues and in subspace distances.",
         ),

@@ -14,6 +14,7 @@ from analysis.reproduce.papers.hypergradient_grid import (
 )
 from analysis.reproduce.pictures import curves
 from analysis.reproduce.results import Results
+from analysis.reproduce.tables import of_methods
 
 # The authors' own last losses, results/logreg/*/*.csv of their code.
 PUBLISHED = {
@@ -103,14 +104,6 @@ def _table_six(results: Results):
     return rows
 
 
-def _table_mlp(results: Results):
-    rows = [("method", "last rate", "training loss", "held-out loss", "accuracy")]
-    for label in METHODS:
-        metrics = (RATE, LOSS, HELD_OUT, "test/accuracy")
-        rows.append((label, *(str(results.last("mlp", label, metric)) for metric in metrics)))
-    return rows
-
-
 _ALL = {Scale.SMOKE: 1, Scale.LAPTOP: 3, Scale.PAPER: 5}
 
 PAPER = Paper(
@@ -159,7 +152,15 @@ PAPER = Paper(
                 )
             },
             draw=_draw("mlp"),
-            table=_table_mlp,
+            table=of_methods(
+                "mlp",
+                {
+                    "last rate": RATE,
+                    "training loss": LOSS,
+                    "held-out loss": HELD_OUT,
+                    "accuracy": "test/accuracy",
+                },
+            ),
             notes="10 epochs at the laptop's scale; the paper's are 100.",
         ),
         GRID,

@@ -8,6 +8,7 @@ from analysis.reproduce.paper import Claim, Figure, Finding, Paper, Scale, Train
 from analysis.reproduce.pictures import curves
 from analysis.reproduce.presets import DIGITS
 from analysis.reproduce.results import Results
+from analysis.reproduce.tables import of_methods
 
 STABLE, OSCILLATING, UNSTABLE, BANANA = principal_flow.PLANES
 _P = "classifier.optimizer.kwargs.p"
@@ -196,6 +197,15 @@ PAPER = Paper(
                 )
             },
             draw=_draw_dal,
+            table=of_methods(
+                "mnist",
+                {
+                    "last rate": "train/model_learning_rate",
+                    "held-out loss": "test/loss",
+                    "accuracy": "test/accuracy",
+                },
+                head="p",
+            ),
             notes="The paper's are VGG and ResNet-18 on CIFAR-10 and ImageNet.",
         ),
     ],
