@@ -15,7 +15,7 @@ from lib.errors import ConfigError, lookup
 from lib.runtime.files import replacing
 
 ALL = "all"
-_BLOCK = re.compile(r"(<!-- reproduce (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
+BLOCK = re.compile(r"(<!-- reproduce (\S+) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
 
 
 def write(done: Sequence[Done], scale: Scale, root: Path) -> None:
@@ -50,6 +50,6 @@ def filled(text: str, done: Sequence[Done], name: str) -> str:
 
     def fill(match: re.Match) -> str:
         lines = lookup(parts, match[2], f"{name}: reproduce")
-        return match[1] + "\n" + "\n".join(lines) + "\n\n" + match[3]
+        return match[1] + "\n" + "\n".join(lines) + "\n\n" + match[4]
 
-    return _BLOCK.sub(fill, text)
+    return BLOCK.sub(fill, text)
