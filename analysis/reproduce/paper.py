@@ -65,6 +65,7 @@ class Training:
       config: of configs/, without its ending.
       methods: {label: overrides of the config's fields}.
       seeds: {scale: how many}; at a scale that it does not name nothing is run.
+      fewer: {label: how many} of methods that have fewer at the laptop's scale.
       settings: {scale: overrides of all runs}.
       evaluate: whether each run's last checkpoint is scored; not in a smoke run.
     """
@@ -72,6 +73,7 @@ class Training:
     config: str
     methods: Mapping[Label, Overrides]
     seeds: Mapping[Scale, int]
+    fewer: Mapping[Label, int] = dataclasses.field(default_factory=dict)
     settings: Mapping[Scale, Overrides] = dataclasses.field(default_factory=dict)
     evaluate: bool = False
 
@@ -84,8 +86,16 @@ class Training:
 
     def runs(self, scale: Scale) -> Sweep:
         """Returns the runs at a scale, a method's seeds one after the other."""
-        methods = [self.methods[label] for label in self.labels(scale)]
-        return sweeps.product(methods, sweeps.seeds(self.seeds[scale])) if scale in self.seeds else []
+        return [
+            run
+            for label in self.labels(scale)
+            for run in sweeps.product([self.methods[label]], sweeps.seeds(self.count(label, scale)))
+        ]
+
+    def count(self, label: Label, scale: Scale) -> int:
+        """Returns how many seeds a method has at a scale."""
+        seeds = self.seeds.get(scale, 0)
+        return self.fewer.get(label, seeds) if scale == Scale.LAPTOP else seeds
 
 
 @dataclasses.dataclass(frozen=True)

@@ -92,9 +92,9 @@ class Results:
         if label not in chosen.methods:
             raise KeyError(f"no method {label!r} in training '{training}'")
         run = chosen.labels(self.scale)
-        number = run.index(label) if label in run else 0
-        seeds = chosen.seeds[self.scale]
-        return self._read(training)[number * seeds : (number + 1) * seeds]
+        label = label if label in run else run[0]
+        first = sum(chosen.count(other, self.scale) for other in run[: run.index(label)])
+        return self._read(training)[first : first + chosen.count(label, self.scale)]
 
     def last(self, training: str, label: Label, metric: str) -> Mean:
         """Returns the last values of a metric over a method's seeds; infinite for a run that failed.

@@ -196,7 +196,7 @@ PAPER = Paper(
                     "classifier/mnist_mlp",
                     MLP,
                     seeds(1, 3),
-                    {
+                    settings={
                         Scale.SMOKE: _SMOKE
                         | {"classifier.model.kwargs.hidden": "(4,)", "classifier.l2": 0.0},
                         Scale.LAPTOP: {
@@ -224,7 +224,7 @@ PAPER = Paper(
                     "classifier/cifar10",
                     CIFAR,
                     seeds(1, 3),
-                    {
+                    settings={
                         Scale.SMOKE: _SMOKE
                         | {"classifier.model.kwargs": "{'channels': (2,), 'hidden': 4}"},
                         Scale.LAPTOP: {
@@ -255,7 +255,7 @@ PAPER = Paper(
                     "classifier/mnist_mlp",
                     SCHEDULED,
                     seeds(3, 3),
-                    {
+                    settings={
                         Scale.SMOKE: _SMOKE | {"classifier.model.kwargs.hidden": "(4,)"},
                         **{
                             scale: {
@@ -285,7 +285,7 @@ PAPER = Paper(
                     "dnc/repeat_copy",
                     DNC,
                     seeds(1, 3),
-                    {
+                    settings={
                         Scale.SMOKE: {
                             "dnc.hidden": 4,
                             "dnc.slots": 2,

@@ -54,17 +54,13 @@ RIVALS = {
     "SGA": _rival(lambda gan: play.symplectic_regularizer(gan, 0.01)),
     "ODE-GAN": _rival(lambda gan: play.ode_gan(gan, 0.04)),
 }
-ADAM = {"Adam": {}}
-TRAININGS = {"digits": DIGITS, "stronger": STRONGER, "rivals": RIVALS, "adam": ADAM}
+SGD = DIGITS | STRONGER | RIVALS
 
 
 def _means(results: Results, metric: str = FRECHET) -> dict:
     """Returns {method: mean} of all methods on digits."""
-    return {
-        label: results.last(training, label, metric)
-        for training, methods in TRAININGS.items()
-        for label in methods
-    }
+    means = {label: results.last("digits", label, metric) for label in SGD}
+    return means | {"Adam": results.last("adam", "Adam", metric)}
 
 
 def _digits(first: str, second: str) -> Callable[[Results], Finding]:
@@ -185,14 +181,17 @@ PAPER = Paper(
                 Claim("rank", "cancelling is among the two best of them", _among_the_best),
             ],
             trainings={
-                name: Training(
-                    "gan/digits_adam" if name == "adam" else "gan/digits",
-                    methods,
-                    seeds(5 if name == "digits" else 2),
+                "digits": Training(
+                    "gan/digits",
+                    SGD,
+                    seeds(5),
+                    dict.fromkeys(STRONGER | RIVALS, 2),
                     _digits_settings(),
                     evaluate=True,
-                )
-                for name, methods in TRAININGS.items()
+                ),
+                "adam": Training(
+                    "gan/digits_adam", {"Adam": {}}, seeds(2), settings=_digits_settings(), evaluate=True
+                ),
             },
             draw=_draw_digits,
             table=_table_digits,
@@ -214,7 +213,7 @@ PAPER = Paper(
                     "gan/digits",
                     RATIOS,
                     seeds(2),
-                    _digits_settings(
+                    settings=_digits_settings(
                         **changed("gan/digits", _multipliers(other_dot_prod=0.0)),
                         **{"gan.updates": "alternating"},
                     ),
@@ -233,7 +232,7 @@ PAPER = Paper(
                     "gan/mnist_spectral_sgd",
                     MNIST,
                     seeds(2),
-                    {
+                    settings={
                         Scale.SMOKE: POINTS,
                         Scale.LAPTOP: {
                             "num_steps": 1_000,

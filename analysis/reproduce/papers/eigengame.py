@@ -122,7 +122,7 @@ def _mnist(size: int, steps: int, rate: float) -> Training:
         "eigengame/mnist_mu",
         {rule: _rule(rule, rate) for rule in RULES},
         _SEEDS | {Scale.LAPTOP: 2},
-        {
+        settings={
             Scale.SMOKE: DIGITS,
             **{
                 scale: {
@@ -159,7 +159,7 @@ PAPER = Paper(
                     # 1e-4 is the pseudo-code's rate
                     {rule: _rule(rule, 1e-4) for rule in RULES},
                     _SEEDS,
-                    _SPECTRUM,
+                    settings=_SPECTRUM,
                 )
                 for name in _SPECTRA
             },

@@ -80,19 +80,19 @@ PAPER = Paper(
                     "cca/digits",
                     ESTIMATORS,
                     seeds(3),
-                    {Scale.SMOKE: {"batch_size": 8}, Scale.LAPTOP: {"eval_every": 400}},
+                    settings={Scale.SMOKE: {"batch_size": 8}, Scale.LAPTOP: {"eval_every": 400}},
                 ),
                 "small": Training(
                     "cca/digits",
                     ESTIMATORS,
                     seeds(3),
-                    {Scale.SMOKE: {"batch_size": 8}, Scale.LAPTOP: _SMALL},
+                    settings={Scale.SMOKE: {"batch_size": 8}, Scale.LAPTOP: _SMALL},
                 ),
                 "mnist": Training(
                     "cca/mnist",
                     {"unbiased": {}},
                     seeds(2),
-                    {Scale.SMOKE: DIGITS},
+                    settings={Scale.SMOKE: DIGITS},
                 ),
             },
             draw=_draw,
@@ -114,7 +114,9 @@ PAPER = Paper(
                 Claim("positive", "sources of larger kurtosis are unmixed", _unmixes("above a normal's")),
                 Claim("negative", "and those of smaller kurtosis with the other sign", _unmixes("below")),
             ],
-            trainings={"ica": Training("cca/ica", SIGNS, seeds(1), {Scale.SMOKE: {"batch_size": 8}})},
+            trainings={
+                "ica": Training("cca/ica", SIGNS, seeds(1), settings={Scale.SMOKE: {"batch_size": 8}})
+            },
             compute=cosines,
             notes="Here four Laplace and four uniform sources, in the authors' code eight signals.",
         ),

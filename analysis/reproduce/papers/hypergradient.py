@@ -125,7 +125,7 @@ PAPER = Paper(
             ],
             trainings={
                 "six": Training(
-                    "classifier/mnist_logreg", METHODS | FROM_NOTHING, _ALL, {Scale.SMOKE: SMOKE}
+                    "classifier/mnist_logreg", METHODS | FROM_NOTHING, _ALL, settings={Scale.SMOKE: SMOKE}
                 )
             },
             draw=_draw("six"),
@@ -144,7 +144,7 @@ PAPER = Paper(
                     "classifier/mnist_mlp",
                     METHODS,
                     {Scale.SMOKE: 1, Scale.LAPTOP: 1, Scale.PAPER: 3},
-                    {
+                    settings={
                         Scale.SMOKE: SMOKE | {"classifier.model.kwargs.hidden": "(4,)"},
                         Scale.LAPTOP: {"num_epochs": 10.0, "keep_checkpoints": 1},
                         Scale.PAPER: {"num_epochs": 100.0},
@@ -176,7 +176,7 @@ PAPER = Paper(
                     "classifier/cifar10_vgg",
                     METHODS | {"Adam-HD": method("adam_hd", kwargs__beta=1e-8)},
                     {Scale.PAPER: 3},
-                    {Scale.PAPER: {"num_epochs": 100.0}},
+                    settings={Scale.PAPER: {"num_epochs": 100.0}},
                 )
             },
         ),

@@ -120,7 +120,7 @@ GRID = Figure(
             "classifier/mnist_logreg",
             POINTS,
             {Scale.SMOKE: 1, Scale.LAPTOP: 1, Scale.PAPER: 1},
-            {
+            settings={
                 Scale.SMOKE: SMOKE,
                 Scale.LAPTOP: {
                     "num_steps": 469,

@@ -144,7 +144,7 @@ PAPER = Paper(
                     "gan/ring8",
                     _methods(),
                     {Scale.SMOKE: 1, Scale.LAPTOP: 5, Scale.PAPER: 5},
-                    {
+                    settings={
                         scale: {
                             "batch_size": 128,
                             "gan.gen_loss": "saturating",

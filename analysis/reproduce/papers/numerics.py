@@ -139,7 +139,7 @@ PAPER = Paper(
                     GAN,
                     {"simultaneous": {}, "consensus": changed(GAN, lambda gan: play.consensus(gan, 0.5))},
                     {Scale.SMOKE: 1, Scale.LAPTOP: 1, Scale.PAPER: 1},
-                    {
+                    settings={
                         Scale.SMOKE: {"gan.nets.kwargs.num_units": 3, "batch_size": 32},
                         **{
                             scale: {

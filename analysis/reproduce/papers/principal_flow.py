@@ -163,7 +163,7 @@ PAPER = Paper(
                     "classifier/digits_edge",
                     SGD,
                     {Scale.SMOKE: 1, Scale.LAPTOP: 1, Scale.PAPER: 1},
-                    {
+                    settings={
                         Scale.SMOKE: {
                             "classifier.model.kwargs.hidden": "(4,)",
                             "dataset.train_split": "train[:50]",
@@ -190,7 +190,7 @@ PAPER = Paper(
                     "classifier/mnist_dal",
                     DAL,
                     {Scale.SMOKE: 1, Scale.LAPTOP: 3, Scale.PAPER: 3},
-                    {
+                    settings={
                         Scale.SMOKE: DIGITS | {"classifier.model.kwargs.hidden": "(4,)"},
                         Scale.LAPTOP: {"num_steps": 1407, "eval_every": 469, "checkpoint_every": 1407},
                     },

@@ -52,6 +52,16 @@ def test_in_a_smoke_run_the_last_method_stands_for_the_others():
     assert [found.runs("t", n)[0].name for n in range(4)] == ["a"] * 4
 
 
+def test_methods_with_fewer_seeds_have_them_at_the_laptop_s_scale():
+    training = Training("c", METHODS, {Scale.LAPTOP: 3, Scale.PAPER: 3}, fewer={"slow": 1})
+    assert [run["seed_of"] for run in training.runs(Scale.LAPTOP)] == [1, 2, 2, 2]
+    assert len(training.runs(Scale.PAPER)) == 6
+    found = Results(Figure("f", "", [], {"t": training}), Scale.LAPTOP, None)
+    found._runs["t"] = list(RUNS)
+    assert [run.name for run in found.runs("t", "slow")] == ["a"]
+    assert [run.name for run in found.runs("t", ("fast", 2))] == ["b", "c", "d"]
+
+
 def test_a_run_that_failed_makes_the_mean_no_number():
     mean = results(Scale.LAPTOP, *RUNS).last("t", ("fast", 2), "test/loss")
     assert np.isnan(mean.mean)

@@ -47,7 +47,14 @@ FIGURE = Figure(
         Claim("smaller", "the smaller is", lambda r: less("1e-6", loss(r, 1e-6), "1e-3", loss(r, 1e-3))),
         Claim("none", "is drawn", lambda r: Finding(f"{r.computed}", True)),
     ],
-    {"digits": Training("classifier/digits", RATES, {Scale.LAPTOP: 1}, {Scale.LAPTOP: work.SMOKE | TINY})},
+    {
+        "digits": Training(
+            "classifier/digits",
+            RATES,
+            {Scale.LAPTOP: 1},
+            settings={Scale.LAPTOP: work.SMOKE | TINY},
+        )
+    },
     compute=lambda results: results.scale,
     draw=draw,
     table=lambda results: [("rate", "loss"), *((f"{x:g}", str(loss(results, x))) for x in RATES)],
