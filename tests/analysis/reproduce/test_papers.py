@@ -81,5 +81,5 @@ def verdicts() -> dict[tuple[str, str], bool]:
 
 
 def test_a_wrong_sign_in_the_drift_turns_claims_to_fails(wrong_sign):
-    """With the right sign all of them hold: test_smoke.py."""
+    """Checks that at least three fail; with the right sign all of them hold (test_smoke.py)."""
     assert sum(not holds for holds in verdicts().values()) >= 3
