@@ -42,7 +42,7 @@ def _define(values: flags.FlagValues) -> None:
 
 
 class Cost(NamedTuple):
-    """What a figure took on two CPU cores beside other work: measured, not estimated."""
+    """What a figure took on two CPU cores, some beside other work: measured, not estimated."""
 
     minutes: float
     megabytes: float
@@ -110,6 +110,8 @@ def main(argv: list[str]) -> int:
             raise ConfigError("settings are those of the papers' files; leave it out", overrides[0])
         scale, out = Scale(values.scale), Path(values.out).absolute()
         if values.docs:
+            if words:
+                raise ConfigError(f"it writes what came out of all; leave '{words[0]}' out", "--docs")
             from analysis.reproduce import docs, page  # pictures are read where there are some
 
             docs.write(page.read(out, scale), scale, catalogue.ROOT)

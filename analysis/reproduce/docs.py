@@ -26,16 +26,18 @@ def write(done: Sequence[Done], scale: Scale, root: Path) -> None:
       root: of the tree.
 
     Raises:
-      ConfigError: a mark names no figure; or nothing was run.
+      ConfigError: a mark names no figure; nothing was run; or only a few steps of it.
     """
+    if scale == Scale.SMOKE:
+        raise ConfigError("results of a few steps are no results; use laptop or paper", "--scale")
     if not any(each.record for each in done):
         raise ConfigError(f"nothing was run at the scale '{scale}'; run it first", "--docs")
     files = [root / "README.md", *sorted((root / "docs").glob("*.md"))]
+    # All are filled before one is written, for a wrong mark writes nothing.
     texts = {file: filled(file.read_text(), done, file.name) for file in files}
     for file, text in texts.items():
-        if text != file.read_text():
-            with replacing(file) as temporary:
-                temporary.write_text(text)
+        with replacing(file) as temporary:
+            temporary.write_text(text)
     page.write(done, scale, root / "docs" / "reproductions.html")
 
 

@@ -97,7 +97,7 @@ class Results:
         return self._read(training)[first : first + chosen.count(label, self.scale)]
 
     def last(self, training: str, label: Label, metric: str) -> Mean:
-        """Returns the last values of a metric over a method's seeds; infinite for a run that failed.
+        """Returns the last values of a metric over a method's seeds; NaN for a run that failed.
 
         Args:
           metric: as in a sweep's results, such as `train/model_loss`, `test/accuracy`, `eval/..`.

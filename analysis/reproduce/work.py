@@ -107,9 +107,8 @@ def arguments(folder: Path, training: Training, scale: Scale, jobs: int) -> list
         f"--config={catalogue.CONFIGS / training.config}.py",
         f"--sweep={folder.name}",
         f"--workdir={folder}",
-        f"--jobs={jobs}",
         # A smoke run starts no processes, which would take longer than its steps.
-        *(["--cluster=here", "--lanes=1"] if scale == Scale.SMOKE else []),
+        *(["--cluster=here", "--lanes=1"] if scale == Scale.SMOKE else [f"--jobs={jobs}"]),
         *(["--eval"] if training.evaluate and scale != Scale.SMOKE else []),
         *(f"--config.{field}={value}" for field, value in settings(training, scale).items()),
     ]

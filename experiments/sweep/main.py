@@ -32,6 +32,7 @@ FILE of --sweep defines get_sweep(h), a list of overrides: see configs/sweeps an
 _AUTO = "auto"
 _HERE = "here"
 _CLUSTERS = ("local", "slurm", _HERE)
+_OF_PROCESSES = ("eval", "no_groups", "jobs", "time", "gpus", "memory", "cores")  # flags
 # {flag: (default, help)}
 _TEXTS = {
     "config": (str(catalogue.DEFAULT), "The config file."),
@@ -111,8 +112,8 @@ def _train_here(runs: list[Planned], lanes: int) -> None:
     """
     from experiments.sweep import batch  # with JAX, which a launcher of processes does not need
 
-    ordered = [run for group in by_structure(runs) for run in group.runs]
-    commands = [batch.Command(str(run.folder.path), list(run.programs[0][1:])) for run in ordered]
+    (whole,) = in_parts(runs, jobs=1)
+    commands = [batch.Command(str(run.folder.path), list(run.programs[0][1:])) for run in whole.runs]
     if batch.train(commands, lanes):
         raise KeyboardInterrupt
 
@@ -168,8 +169,8 @@ def run(argv: list[str], runs: sweeps.Sweep | None = None, show_results: bool = 
         return 0
     if values.cluster not in _CLUSTERS:
         raise ConfigError(f"unknown cluster '{values.cluster}'; use {', '.join(_CLUSTERS)}", "--cluster")
-    if values.cluster == _HERE and values.eval:
-        raise ConfigError("scoring is a program of its own; use --cluster=local", "--eval")
+    if values.cluster == _HERE and (given := [name for name in _OF_PROCESSES if values[name].value]):
+        raise ConfigError("it is for processes of their own; use --cluster=local", f"--{given[0]}")
     if not (values.lanes == _AUTO or re.fullmatch("[1-9][0-9]{0,5}", values.lanes)):
         raise ConfigError(f"'{values.lanes}' is no number of lanes; use {_AUTO}, 1, 2 ..", "--lanes")
     if not re.fullmatch(r"[\w.,+-]*", values.partition):  # it becomes a line of a script

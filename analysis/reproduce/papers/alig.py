@@ -32,7 +32,7 @@ MLP = {(name, rate): _mlp(name, rate) for name in NAMES for rate in RATES}
 
 
 def _accuracies(results: Results, name: str, training: str, rates) -> dict:
-    """Returns {rate: accuracy over seeds}, 0 where runs diverged."""
+    """Returns {rate: accuracy over seeds}, NaN where runs diverged."""
     return {rate: results.last(training, (name, rate), ACCURACY) for rate in rates}
 
 
@@ -48,7 +48,7 @@ def _large_rates_are_alike(results: Results) -> Finding:
 
 
 def _range(results: Results, name: str, training: str, rates, below_best: float = 0.02) -> int:
-    """Counts the rates whose accuracy is within 2% of the method's best."""
+    """Counts the rates whose accuracy is less than `below_best` under the method's best."""
     values = [_value(mean) for mean in _accuracies(results, name, training, rates).values()]
     return sum(value > max(values) - below_best for value in values)
 

@@ -50,10 +50,6 @@ def _bias_grows(results: Results) -> Finding:
     return less("alpha's distance over mu's, batches of 1,024", ratio[1024], "32", ratio[32])
 
 
-def _streaks_of(results: Results) -> dict:
-    return {size: results.best(f"batch {size}", "mu", STREAK) for size in SIZES}
-
-
 def _sanger_floor(results: Results) -> Finding:
     sanger, mu = (results.last("batch 1024", rule, DISTANCE) for rule in ("sanger", "mu"))
     return less("distance of mu", mu, "Sanger's rule", sanger)

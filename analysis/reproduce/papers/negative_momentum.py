@@ -46,10 +46,11 @@ def _simultaneous_diverges(results: Results) -> Finding:
 def _only_negative_converges(results: Results) -> Finding:
     radii = results.computed[0].radii["alternating"]
     converging = momentum.MOMENTA[radii < 1 - 1e-9]
-    ours = (
-        f"{len(converging)} of {len(radii)} momenta, from {converging.min():.3f} to {converging.max():.3f}"
-    )
-    return Finding(ours, bool(len(converging) and converging.max() < 0))
+    if not len(converging):
+        return Finding(f"none of {len(radii)} momenta", False)
+    least, largest = converging.min(), converging.max()
+    ours = f"{len(converging)} of {len(radii)} momenta, from {least:.3f} to {largest:.3f}"
+    return Finding(ours, bool(largest < 0))
 
 
 def _leading_order(results: Results) -> Finding:

@@ -50,7 +50,9 @@ def _imaginary(results: Results) -> Finding:
 
 def _converges(results: Results) -> Finding:
     radii = {label: float(np.abs(found.step).max()) for label, found in results.computed.items()}
-    return less("radius with consensus", radii["consensus"], "without", min(1.0, radii["simultaneous"]))
+    with_consensus, without = radii["consensus"], radii["simultaneous"]
+    ours = f"radius with consensus {with_consensus:.4g}, without {without:.4g}"
+    return Finding(ours, with_consensus < 1 < without)
 
 
 def along_training(results: Results) -> dict:

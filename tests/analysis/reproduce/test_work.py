@@ -165,6 +165,8 @@ def test_the_listing_names_every_figure(capsys):
         (["drift", "--scale=huge"], "smoke"),
         (["drift", "--jobs=0"], "--jobs"),
         (["drift", "--config.seed=1"], "leave it out"),
+        (["drift", "--docs"], "--docs: it writes what came out of all; leave 'drift' out"),
+        (["--docs", "--scale=smoke"], "--scale: results of a few steps are no results"),
     ],
 )
 def test_bad_input_is_one_line(capsys, arguments, text):

@@ -216,7 +216,8 @@ def test_a_program_outlives_its_killed_job_and_is_known_to_be_alive(tmp_path):
     [
         (["--config.num_stepz=3"], "config.num_stepz: unknown field; did you mean 'num_steps'?"),
         (["--cluster=pbs"], "--cluster: unknown cluster 'pbs'; use local, slurm, here"),
-        (["--cluster=here", "--eval"], "--eval: scoring is a program of its own"),
+        (["--cluster=here", "--eval"], "--eval: it is for processes of their own; use --cluster=local"),
+        (["--cluster=here", "--jobs=2"], "--jobs: it is for processes of their own; use --cluster=local"),
         (["--lanes=some"], "--lanes: 'some' is no number of lanes; use auto, 1, 2 .."),
         (["--sweep=nothing.py"], "--sweep: no file 'nothing.py'"),
         (["--config=configs/gan/digits.py"], "learning_rate=0.1: config.games: "),
@@ -232,6 +233,8 @@ def test_runs_in_this_process_are_those_of_processes_of_their_own(tmp_path, monk
     monkeypatch.setattr(subprocess, "Popen", None)
     assert main(command(tmp_path, "--cluster=here", runs=f"{RATES} + {WRONG}")) == 1
     assert statuses(tmp_path) == ["finished", "finished", "failed"]
+    wrong = next(folder for name, folder in runs_of(tmp_path).items() if "nothing" in name)
+    assert "nothing" in wrong.status()["error"]
     assert "failed" in capsys.readouterr().out
     assert main(command(tmp_path, "--cluster=here", runs=f"{RATES} + {WRONG}")) == 1
     assert "0 to do" in capsys.readouterr().out
