@@ -20,7 +20,8 @@ def bars(groups: Mapping[str, Mapping[str, Mean]], x: str, y: str) -> "Figure":
       groups: {title: {label: mean}}.
       x, y: labels of the axes.
     """
-    figure = new_figure(1.0 + 2.6 * len(groups), 3.0)
+    most = max(map(len, groups.values()))
+    figure = new_figure(1.0 + max(2.6, 0.5 * most) * len(groups), 3.0)
     axes = figure.subplots(1, len(groups), sharey=True, squeeze=False)[0]
     for axis, (title, means) in zip(axes, groups.items(), strict=True):
         for i, (mean, colour) in enumerate(zip(means.values(), COLOURS * len(means), strict=False)):

@@ -89,7 +89,7 @@ def _draw_grid(results: Results):
         mesh = axis.imshow(
             np.ma.masked_invalid(table), origin="lower", aspect="auto", cmap="viridis_r", vmin=0, vmax=469
         )
-        axis.set_xticks(range(len(ALPHAS)), [f"{alpha:g}" for alpha in ALPHAS])
+        axis.set_xticks(range(len(ALPHAS)), [f"{alpha:g}" for alpha in ALPHAS], rotation=30)
         axis.set_yticks(range(len(BETAS[method])), [f"{beta:g}" for beta in BETAS[method]])
         axis.set(xlabel="alpha_0", ylabel="beta", title=method, facecolor="0.85")
     figure.colorbar(mesh, ax=list(axes), label=f"steps to a training loss of {THRESHOLD}")
