@@ -19,7 +19,8 @@ from lib.tables import aligned
 _USAGE = """Reproduces published results, with the papers' claims beside ours.
 
   ./run.sh reproduce                                      papers and their figures
-  ./run.sh reproduce PAPER|all [--figure=NAME] [--scale=smoke|laptop|paper] [--jobs=N]
+  ./run.sh reproduce PAPER [--figure=NAME] [--scale=smoke|laptop|paper] [--jobs=N]
+  ./run.sh reproduce all, ./run.sh reproduce --scale=laptop   every paper
   ./run.sh reproduce PAPER|all --dry_run                  what it would run, and what that took elsewhere
   ./run.sh reproduce --docs                               write what came out into docs/ and README.md
 
@@ -116,12 +117,12 @@ def main(argv: list[str]) -> int:
 
             docs.write(page.read(out, scale), scale, catalogue.ROOT)
             return 0
-        if not words:
+        if not argv:
             print(listing(map(load, PAPERS)))
             return 0
         if len(words) > 1:
             raise ConfigError(f"'{words[1]}': name one paper, or '{ALL}'", "reproduce")
-        chosen = _chosen(words[0], values.figure)
+        chosen = _chosen(words[0] if words else ALL, values.figure)
         print(plan(chosen, scale))
         if values.dry_run:
             return 0

@@ -80,11 +80,15 @@ def _by_paper(done: Sequence[Done]) -> Iterator[tuple[Paper, list[Done]]]:
 
 def _about(record: FigureRecord) -> str:
     """Returns where and when a figure was made, as one line."""
-    machine = record.machine
-    cores = f"{machine['cores']} cores, " if "cores" in machine else ""
-    where = f"{cores}{machine.get('processor', machine.get('kind', ''))}, JAX {machine.get('JAX', '')}"
-    commit = f"commit {record.commit}, " if record.commit else ""
-    return f"{commit}{where}, {record.minutes:.1f} min, {record.megabytes:.0f} MB"
+    made, machine = record.made, record.made.machine
+    commits = f"commit {', '.join(made.commits)}" if made.commits else ""
+    if commits and record.checked not in made.commits:
+        commits += f" (checked at {record.checked})"
+    cores = f"{machine['cores']} cores" if "cores" in machine else ""
+    processor = machine.get("processor", machine.get("kind", ""))
+    where = (made.date, commits, cores, processor, f"JAX {machine.get('JAX', '')}")
+    cost = (f"{record.minutes:.1f} min", f"{record.megabytes:.0f} MB")
+    return ", ".join(part for part in (*where, *cost) if part)
 
 
 def html(done: Sequence[Done], scale: Scale) -> str:

@@ -1,11 +1,15 @@
 """What is kept of a figure that was reproduced: figure.json beside its runs."""
 
+import datetime
 import subprocess
 from pathlib import Path
+
+import jax
 
 from analysis.reproduce.paper import Scale
 from experiments import catalogue
 from lib.config import Section
+from lib.runtime.devices import machine
 from lib.runtime.json_files import read_json, write_json
 
 HOLDS, FAILS, NOT_RUN = "holds", "fails", "not run"
@@ -26,6 +30,23 @@ class CheckedClaim(Section):
     verdict: str
 
 
+class Made(Section):
+    """Where, when and from what the runs of a figure were made: made.json beside them.
+
+    Attributes:
+      commits: of this tree, those of stopped calls included, each with `+` where files were changed; none
+        where there is no git.
+      machine: what the last call ran on.
+      date: of the last call, YYYY-MM-DD.
+      seconds: of all calls.
+    """
+
+    commits: list[str]
+    machine: dict[str, str]
+    date: str
+    seconds: float
+
+
 class FigureRecord(Section):
     """A figure as it came out.
 
@@ -33,9 +54,9 @@ class FigureRecord(Section):
       paper, figure: their names.
       scale: how much was run.
       command: that makes it again.
-      commit: of this tree, with `+` where files were changed; empty where there is no git.
-      machine: what it ran on.
-      minutes: of all its runs together, those of stopped calls included.
+      made: how its runs were made, or theory where it has none.
+      checked: the commit at which the claims were checked.
+      minutes: of all its runs together, those of stopped calls included, and of what is computed of them.
       megabytes: on disk.
       claims: all of the figure's.
       table: rows of texts, the first one their heads.
@@ -47,8 +68,8 @@ class FigureRecord(Section):
     figure: str
     scale: str
     command: str
-    commit: str
-    machine: dict[str, str]
+    made: Made
+    checked: str
     minutes: float
     megabytes: float
     claims: list[CheckedClaim]
@@ -75,6 +96,28 @@ def read(folder: Path) -> FigureRecord | None:
     """
     path = folder / "figure.json"
     return read_json(path, FigureRecord) if path.exists() else None
+
+
+def now(before: Made | None = None, seconds: float = 0.0) -> Made:
+    """Returns what is made here and now, after what was made before."""
+    commits = [*(before.commits if before else []), commit()]
+    return Made(
+        commits=[c for c in dict.fromkeys(commits) if c],
+        machine=machine(jax.local_devices()),
+        date=datetime.date.today().isoformat(),
+        seconds=seconds + (before.seconds if before else 0.0),
+    )
+
+
+def write_made(made: Made, folder: Path) -> None:
+    """Writes how the runs of a figure's folder were made."""
+    write_json(folder / "made.json", made.model_dump())
+
+
+def read_made(folder: Path) -> Made | None:
+    """Reads how the runs of a figure's folder were made; None where there are none."""
+    path = folder / "made.json"
+    return read_json(path, Made) if path.exists() else None
 
 
 def commit() -> str:

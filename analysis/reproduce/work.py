@@ -2,10 +2,10 @@
 
 import dataclasses
 import time
+import traceback
 from collections.abc import Sequence
 from pathlib import Path
-
-import jax
+from typing import TYPE_CHECKING, NamedTuple
 
 from analysis.reproduce import records
 from analysis.reproduce.paper import Claim, Figure, Paper, Scale, Training
@@ -14,11 +14,13 @@ from analysis.reproduce.results import Results
 from experiments import catalogue
 from experiments.sweep import main as sweep
 from experiments.sweep import sweep_folder
+from experiments.sweep.sweep_folder import SweepRun
 from lib.errors import ConfigError, one_line
 from lib.pictures.figures import save_figure
-from lib.runtime.devices import machine
-from lib.runtime.json_files import read_json, write_json
 from lib.sweeps import Overrides
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure as Picture
 
 # Few steps of everything, and nothing that takes time beside them.
 SMOKE: Overrides = {
@@ -31,9 +33,6 @@ SMOKE: Overrides = {
     "steps_per_dispatch": 1,  # else the step is compiled once more, to count its operations
     "stop_at": "",
 }
-
-
-_ENDED = ("finished", "failed")  # a run that diverges has failed: a result, but not of a smoke run
 
 
 class Stopped(Exception):
@@ -53,34 +52,57 @@ def do(paper: Paper, figure: Figure, scale: Scale, out: Path, jobs: int) -> Figu
         for name, training in figure.trainings.items()
         if training.runs(scale) and (problem := _train(folder / name, training, scale, jobs))
     ]
-    begun = time.monotonic()
-    results, complete = Results(figure, scale, folder), figure.is_run(scale) and not problems
-    if complete and figure.compute:
-        results = dataclasses.replace(results, computed=figure.compute(results))
-    computing = time.monotonic() - begun
+    made, begun = records.read_made(folder) or records.now(), time.monotonic()
+    results, outcome = Results(figure, scale, folder), Outcome()
+    if figure.is_run(scale) and not problems:
+        try:
+            outcome = _outcome(figure, results)
+        except Exception as error:  # the other figures go on
+            traceback.print_exc()
+            problems = [one_line(error)]
+    reason = "; ".join(problems) or f"not run at the scale '{scale}'"
     record = FigureRecord(
         paper=paper.name,
         figure=figure.name,
         scale=scale,
         command=f"./run.sh reproduce {paper.name} --figure={figure.name} --scale={scale}",
-        commit=records.commit(),
-        machine=machine(jax.local_devices()),
-        minutes=round((_seconds(folder) + computing) / 60, 2),
+        made=made,
+        checked=records.commit(),
+        minutes=round((made.seconds + time.monotonic() - begun) / 60, 2),
         megabytes=round(_bytes(folder) / 1e6, 1),
-        claims=[_checked(claim, results, complete, problems) for claim in figure.claims],
-        table=[list(row) for row in figure.table(results)] if complete and figure.table else [],
-        has_picture=complete and figure.draw is not None,
+        claims=list(outcome.claims) or [_not_run(claim, reason) for claim in figure.claims],
+        table=[list(row) for row in outcome.table],
+        has_picture=outcome.picture is not None,
         problem="; ".join(problems),
     )
-    if record.has_picture:
-        save_figure(figure.draw(results), folder / "figure.png", dpi=100)
+    if outcome.picture is not None:
+        save_figure(outcome.picture, folder / "figure.png", dpi=100)
     records.write(record, folder)
     return record
 
 
+class Outcome(NamedTuple):
+    """What comes of a figure's runs: its claims, its table, and its picture."""
+
+    claims: Sequence[CheckedClaim] = ()
+    table: Sequence[Sequence[str]] = ()
+    picture: "Picture | None" = None
+
+
+def _outcome(figure: Figure, results: Results) -> Outcome:
+    """Computes what a figure shows, checks its claims, and draws it."""
+    if figure.compute:
+        results = dataclasses.replace(results, computed=figure.compute(results))
+    return Outcome(
+        [_checked(claim, results) for claim in figure.claims],
+        figure.table(results) if figure.table else (),
+        figure.draw(results) if figure.draw else None,
+    )
+
+
 def _train(folder: Path, training: Training, scale: Scale, jobs: int) -> str:
     """Does what is missing of a training's runs; returns why some are not finished, empty if all are."""
-    begun, had_work = time.monotonic(), not _all_ended(folder)
+    begun, before, had_work = time.monotonic(), records.read_made(folder.parent), not _all_ended(folder)
     try:
         argv = arguments(folder, training, scale, jobs)
         code = sweep.run(argv, training.runs(scale), show_results=False)
@@ -88,12 +110,21 @@ def _train(folder: Path, training: Training, scale: Scale, jobs: int) -> str:
         return one_line(error)
     finally:
         if had_work:
-            _add_seconds(folder.parent, time.monotonic() - begun)
+            records.write_made(records.now(before, time.monotonic() - begun), folder.parent)
     if code == 130:
         raise Stopped
-    complete = _ENDED[:1] if scale == Scale.SMOKE else _ENDED
-    missing = [run.name for run in sweep_folder.read_sweep(folder).runs if run.status not in complete]
-    return f"not finished: {', '.join(missing)}" if missing else ""
+    missing = [run for run in sweep_folder.read_sweep(folder).runs if not _is_a_result(run, scale)]
+    reasons = "; ".join(f"{run.name}{f' ({run.error})' if run.error else ''}" for run in missing)
+    return f"not finished: {reasons}" if missing else ""
+
+
+def _is_a_result(run: SweepRun, scale: Scale) -> bool:
+    """Tells whether a run was finished, or diverged, which is a result too; not of a smoke run."""
+    return run.status == "finished" or (scale != Scale.SMOKE and _diverged(run))
+
+
+def _diverged(run: SweepRun) -> bool:
+    return run.status == "failed" and "not finite" in run.error
 
 
 def settings(training: Training, scale: Scale) -> Overrides:
@@ -114,31 +145,23 @@ def arguments(folder: Path, training: Training, scale: Scale, jobs: int) -> list
     ]
 
 
-def _checked(claim: Claim, results: Results, complete: bool, problems: Sequence[str]) -> CheckedClaim:
-    """Checks a claim, or says why not."""
-    scale = results.scale
-    if not complete or not (scale in claim.scales or scale == Scale.SMOKE):
-        reason = "; ".join(problems) or f"not run at the scale '{scale}'"
-        return CheckedClaim(name=claim.name, paper=claim.paper, ours=reason, verdict=NOT_RUN)
+def _checked(claim: Claim, results: Results) -> CheckedClaim:
+    """Checks a claim, if it is meant at this scale."""
+    if results.scale not in (*claim.scales, Scale.SMOKE):
+        return _not_run(claim, f"not run at the scale '{results.scale}'")
     ours, holds = claim.check(results)
     return CheckedClaim(name=claim.name, paper=claim.paper, ours=ours, verdict=HOLDS if holds else FAILS)
 
 
+def _not_run(claim: Claim, reason: str) -> CheckedClaim:
+    return CheckedClaim(name=claim.name, paper=claim.paper, ours=reason, verdict=NOT_RUN)
+
+
 def _all_ended(folder: Path) -> bool:
-    """Tells whether there is nothing left to train in a folder."""
+    """Tells whether there is nothing left to train in a folder; what has failed is left."""
     if not (folder / "sweep.json").exists():
         return False
-    return all(run.status in _ENDED for run in sweep_folder.read_sweep(folder).runs)
-
-
-def _seconds(folder: Path) -> float:
-    """Returns how long the runs of a figure have taken, calls that were stopped included."""
-    path = folder / "seconds.json"
-    return read_json(path, dict[str, float])["seconds"] if path.exists() else 0.0
-
-
-def _add_seconds(folder: Path, seconds: float) -> None:
-    write_json(folder / "seconds.json", {"seconds": _seconds(folder) + seconds})
+    return all(run.status in ("finished", "failed") for run in sweep_folder.read_sweep(folder).runs)
 
 
 def _bytes(folder: Path) -> int:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from experiments.sweep import structure
 from experiments.sweep.plan import Planned
 
-_PARTS_OF_EACH = 2  # of several processes: whoever is done early takes another part
+_MOST_PARTS_OF_EACH = 4  # of several processes: a process takes seconds to start
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,9 +34,17 @@ def by_structure(runs: Sequence[Planned]) -> list[Batch]:
 def in_parts(runs: Sequence[Planned], jobs: int) -> list[Batch]:
     """Returns parts of the runs for `jobs` processes here; runs of a group are together, or in few parts.
 
-    A process trains one group after another: it starts, and loads the data, once.
+    A process trains one group after another: it starts, and loads the data, once. Of several processes
+    whoever is done early takes another part. Parts become smaller, so that all end at about the same time
+    (guided self-scheduling, Polychronopoulos and Kuck, 1987).
     """
     ordered = [run for group in by_structure(runs) for run in group.runs]
-    parts = 1 if jobs == 1 else _PARTS_OF_EACH * jobs
-    size = math.ceil(len(ordered) / parts) or 1
-    return [Batch(ordered[i : i + size]) for i in range(0, len(ordered), size)]
+    if jobs == 1:
+        return [Batch(ordered)]
+    least = math.ceil(len(ordered) / (_MOST_PARTS_OF_EACH * jobs))
+    parts = []
+    while ordered:
+        size = max(least, math.ceil(len(ordered) / (2 * jobs)))
+        parts.append(Batch(ordered[:size]))
+        ordered = ordered[size:]
+    return parts

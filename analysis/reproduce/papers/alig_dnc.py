@@ -11,9 +11,9 @@ DNC = {
         "dnc.optimizer.kwargs": {},
     }
     for name, rates in {
-        "ALI-G": (1e2, 1e4, 1e6),
-        "Adam": (1e-2, 1e-1),
-        "SGD": (1e-2, 1.0),
+        "ALI-G": (1e-2, 1.0, 1e2, 1e4, 1e6),
+        "Adam": (1e-4, 1e-3, 1e-2, 1e-1),
+        "SGD": (1e-3, 1e-2, 1e-1, 1.0),
     }.items()
     for rate in rates
 }

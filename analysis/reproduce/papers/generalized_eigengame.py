@@ -54,7 +54,7 @@ def _unmixes(sign: str):
     return lambda results: above(float(results.computed[sign].min()), 0.99)
 
 
-_SMALL = {"batch_size": 16, "num_steps": 4_000, "eval_every": 200, "cca.optimizer.learning_rate": 0.3}
+_SMALL = {"batch_size": 16, "eval_every": 400, "cca.optimizer.learning_rate": 1.0}
 
 PAPER = Paper(
     "generalized_eigengame",
@@ -85,8 +85,8 @@ PAPER = Paper(
                 "small": Training(
                     "cca/digits",
                     ESTIMATORS,
-                    seeds(3),
-                    settings={Scale.SMOKE: {"batch_size": 8}, Scale.LAPTOP: _SMALL},
+                    seeds(5),
+                    settings={Scale.SMOKE: {"batch_size": 8}, Scale.LAPTOP: _SMALL, Scale.PAPER: _SMALL},
                 ),
                 "mnist": Training(
                     "cca/mnist",
@@ -104,9 +104,8 @@ PAPER = Paper(
                 },
                 head="estimator",
             ),
-            notes="Whole batches of 16 rows move otherwise (tests/experiments/cca); three seeds at "
-            "these rates do not show it after 4,000 steps. The schedule of the rate is that of "
-            "8,000 steps.",
+            notes="Of 16 rows the rate begins at 1. At 0.3 three seeds do not come near enough in 8,000 "
+            "steps to show the bias: errors 0.028 and 0.025.",
         ),
         Figure(
             "ica",

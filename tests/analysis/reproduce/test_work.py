@@ -77,6 +77,7 @@ def test_claims_are_checked_on_the_runs(done):
     assert verdicts["none"] == "holds" and record.claims[2].ours == "laptop"
     assert record.table[0] == ["rate", "loss"] and len(record.table) == 3
     assert record.minutes > 0 and record.megabytes > 0 and not record.problem
+    assert record.made == records.read_made(records.folder_of(out, Scale.LAPTOP, "paper", "rates"))
     folder = records.folder_of(out, Scale.LAPTOP, "paper", "rates")
     assert (folder / "figure.png").stat().st_size > 1000
     assert records.read(folder) == record
@@ -89,20 +90,46 @@ def test_a_second_call_trains_nothing(done, monkeypatch):
     again = work.do(PAPER, FIGURE, Scale.LAPTOP, out, jobs=1)
     assert not launched
     assert again.claims == record.claims
+    assert again.made == record.made
     assert again.minutes == pytest.approx(record.minutes, abs=0.02)
 
 
-@pytest.mark.parametrize(("status", "verdict"), [("stopped", "not run"), ("failed", "fails")])
-def test_claims_are_not_checked_of_runs_that_were_stopped(done, tmp_path, monkeypatch, status, verdict):
-    """Takes a run that was stopped, which has numbers, and one that diverged, which is a result."""
+@pytest.mark.parametrize(
+    ("status", "error", "verdict"),
+    [
+        ("stopped", "", "not run"),
+        ("failed", "step 2: not finite: loss", "fails"),
+        ("failed", "the disk is full", "not run"),
+    ],
+)
+def test_claims_are_checked_of_runs_that_ended(done, tmp_path, monkeypatch, status, error, verdict):
+    """Takes runs that were stopped or have failed, which have numbers, and one that diverged, a result."""
     figure = dataclasses.replace(FIGURE, claims=FIGURE.claims[:2])
     shutil.copytree(done[0] / Scale.LAPTOP, tmp_path / Scale.LAPTOP)
     folder = records.folder_of(tmp_path, Scale.LAPTOP, "paper", "rates") / "digits"
-    RunFolder(folder / sweep_folder.read_sweep(folder).runs[0].name).set_status(status, 2)
+    RunFolder(folder / sweep_folder.read_sweep(folder).runs[0].name).set_status(status, 2, error)
     monkeypatch.setattr(work.sweep, "run", lambda *args, **kwargs: 1)
     record = work.do(PAPER, figure, Scale.LAPTOP, tmp_path, jobs=1)
     assert record.claims[0].verdict == verdict
-    assert bool(record.problem) == (status == "stopped")
+    assert bool(record.problem) == (verdict == "not run")
+    assert not record.problem or error in record.problem
+
+
+def test_an_error_in_a_claim_is_said_and_the_rest_goes_on(done, tmp_path, capsys):
+    shutil.copytree(done[0] / Scale.LAPTOP, tmp_path / Scale.LAPTOP)
+    wrong = [Claim("wrong", "divides", lambda results: Finding("", 1 / 0))]
+    record = work.do(PAPER, dataclasses.replace(FIGURE, claims=wrong), Scale.LAPTOP, tmp_path, jobs=1)
+    assert record.problem == "ZeroDivisionError: division by zero"
+    assert [claim.verdict for claim in record.claims] == ["not run"]
+    assert not record.has_picture and not record.table
+    assert "Traceback" in capsys.readouterr().err
+
+
+def test_the_commit_is_that_of_the_training(done):
+    _, record = done
+    made = record.made.model_copy(update={"commits": ["abc", "def"], "date": "2026-01-02"})
+    about = page._about(record.model_copy(update={"made": made, "checked": "123"}))
+    assert about.startswith("2026-01-02, commit abc, def (checked at 123), ")
 
 
 def test_the_page_has_everything_and_escapes_it(done):
