@@ -1,33 +1,28 @@
 """Reproduces published results: `./run.sh reproduce PAPER`. It goes on where it was stopped."""
 
-import functools
 import sys
-from collections.abc import Iterable
 from pathlib import Path
-from typing import NamedTuple
 
 from absl import flags
 
 from analysis.reproduce.paper import Figure, Paper, Scale
 from analysis.reproduce.papers import PAPERS, load
+from analysis.reproduce.plan import listing, plan
 from experiments import catalogue
 from lib.command_line import parse
 from lib.errors import ConfigError, lookup, one_line_errors
-from lib.runtime.json_files import read_json
-from lib.tables import aligned
 
 _USAGE = """Reproduces published results, with the papers' claims beside ours.
 
   ./run.sh reproduce                                      papers and their figures
   ./run.sh reproduce PAPER [--figure=NAME] [--scale=smoke|laptop|paper] [--jobs=N]
   ./run.sh reproduce all, ./run.sh reproduce --scale=laptop   every paper
-  ./run.sh reproduce PAPER|all --dry_run                  what it would run, and what that took elsewhere
+  ./run.sh reproduce PAPER|all --dry_run                  what it would run, and what that takes
   ./run.sh reproduce --docs                               write what came out into docs/ and README.md
 
 The same command goes on where it was stopped. The page is OUT/index.html, and index.md beside it.
 """
 ALL = "all"
-_COSTS = Path(__file__).with_name("costs.json")
 
 
 def _define(values: flags.FlagValues) -> None:
@@ -40,51 +35,6 @@ def _define(values: flags.FlagValues) -> None:
     text = "Write what came out so far into docs/ and README.md of this tree, and run nothing."
     flags.DEFINE_bool("docs", False, text, flag_values=values)
     flags.DEFINE_string("out", "reproductions", "The folder of runs and page.", flag_values=values)
-
-
-class Cost(NamedTuple):
-    """What a figure took on two CPU cores, some beside other work: measured, not estimated."""
-
-    minutes: float
-    megabytes: float
-
-
-@functools.cache
-def costs() -> dict[tuple[str, str], Cost]:
-    """Reads {(paper/figure, scale): Cost} of those that were measured."""
-    measured = read_json(_COSTS, dict[str, dict[str, list[float]]])
-    return {(figure, scale): Cost(*cost) for figure, of in measured.items() for scale, cost in of.items()}
-
-
-def listing(papers: Iterable[Paper]) -> str:
-    """Formats papers, their figures, and how many claims each has."""
-    rows = [("paper", "figure", "claims", "laptop", "")]
-    for paper in papers:
-        for figure in paper.figures:
-            cost = costs().get((f"{paper.name}/{figure.name}", Scale.LAPTOP))
-            laptop = f"{cost.minutes:.1f} min" if cost else "-"
-            rows.append((paper.name, figure.name, str(len(figure.claims)), laptop, figure.title))
-    names = aligned([row[:4] for row in rows]).splitlines()
-    return "\n".join(f"{line}  {row[4]}" for line, row in zip(names, rows, strict=True))
-
-
-def plan(chosen: list[tuple[Paper, Figure]], scale: Scale) -> str:
-    """Formats what is run of each figure, and what that took on two cores where it was measured."""
-    rows = [("figure", "runs", "minutes", "MB", "config")]
-    for paper, figure in chosen:
-        runs = sum(len(training.runs(scale)) for training in figure.trainings.values())
-        cost = costs().get((f"{paper.name}/{figure.name}", scale))
-        measured = (f"{cost.minutes:.1f}", f"{cost.megabytes:.0f}") if cost else ("-", "-")
-        kind = ", ".join(t.config for t in figure.trainings.values() if t.runs(scale))
-        kind = kind or ("theory" if figure.is_run(scale) else "not run at this scale")
-        rows.append((f"{paper.name}/{figure.name}", str(runs), *measured, kind))
-    run = [(f"{paper.name}/{figure.name}", scale) for paper, figure in chosen if figure.is_run(scale)]
-    known = [costs()[name] for name in run if name in costs()]
-    hours, disk = sum(c.minutes for c in known) / 60, sum(c.megabytes for c in known) / 1e3
-    total = f"{hours:.1f} hours on two cores and {disk:.1f} GB where that was measured"
-    if len(known) < len(run):
-        total += f"; {len(run) - len(known)} of {len(run)} figures were not"
-    return f"{aligned(rows)}\n{total}"
 
 
 def _chosen(name: str, figure: str | None) -> list[tuple[Paper, Figure]]:

@@ -19,19 +19,21 @@ def more(first: str, a: Mean | float, second: str, b: Mean | float) -> Finding:
     return Finding(f"{first} {_text(a)}, {second} {_text(b)}", bool(holds))
 
 
-def near(value: float, number: float, tolerance: float) -> Finding:
+def near(name: str, value: float, number: float, tolerance: float) -> Finding:
     """Finds whether a value is within a tolerance of a number."""
-    return Finding(f"{value:.6g} (within {tolerance:g})", bool(abs(value - number) <= tolerance))
+    return Finding(
+        f"{name} {value:.6g} ({number:.6g} within {tolerance:g})", bool(abs(value - number) <= tolerance)
+    )
 
 
-def below(value: Mean | float, bound: float) -> Finding:
+def below(name: str, value: Mean | float, bound: float) -> Finding:
     """Finds whether a value is at most a bound."""
-    return Finding(f"{_text(value)} (at most {bound:g})", bool(_value(value) <= bound))
+    return Finding(f"{name} {_text(value)} (at most {bound:g})", bool(_value(value) <= bound))
 
 
-def above(value: Mean | float, bound: float) -> Finding:
+def above(name: str, value: Mean | float, bound: float) -> Finding:
     """Finds whether a value is at least a bound."""
-    return Finding(f"{_text(value)} (at least {bound:g})", bool(_mean(value) >= bound))
+    return Finding(f"{name} {_text(value)} (at least {bound:g})", bool(_mean(value) >= bound))
 
 
 def all_of(*findings: Finding) -> Finding:

@@ -47,7 +47,8 @@ def read(out: Path, scale: Scale) -> list[Done]:
 
 def write(done: Sequence[Done], scale: Scale, file: Path) -> None:
     """Writes the page of figures as HTML, and as Markdown beside it."""
-    for name, text in ((file, html(done, scale)), (file.with_suffix(".md"), markdown(done, scale))):
+    texts = {file: html(done, scale), file.with_suffix(".md"): markdown(done, scale, file.name)}
+    for name, text in texts.items():
         with replacing(name) as temporary:
             temporary.write_text(text)
 
@@ -78,8 +79,14 @@ def _by_paper(done: Sequence[Done]) -> Iterator[tuple[Paper, list[Done]]]:
         yield of_paper[0].paper, of_paper
 
 
-def _about(record: FigureRecord) -> str:
-    """Returns where and when a figure was made, as one line."""
+def _about(figure: Figure, record: FigureRecord) -> str:
+    """Returns where and when a figure was made, and of how many seeds, as one line."""
+    scale = Scale(record.scale)
+    seeds = "; ".join(
+        f"{name}: {training.describe_seeds(scale)}"
+        for name, training in figure.trainings.items()
+        if training.runs(scale)
+    )
     made, machine = record.made, record.made.machine
     commits = f"commit {', '.join(made.commits)}" if made.commits else ""
     if commits and record.checked not in made.commits:
@@ -88,7 +95,8 @@ def _about(record: FigureRecord) -> str:
     processor = machine.get("processor", machine.get("kind", ""))
     where = (made.date, commits, cores, processor, f"JAX {machine.get('JAX', '')}")
     cost = (f"{record.minutes:.1f} min", f"{record.megabytes:.0f} MB")
-    return ", ".join(part for part in (*where, *cost) if part)
+    about = ", ".join(part for part in (*where, *cost) if part)
+    return f"{about}. {seeds}" if seeds else about
 
 
 def html(done: Sequence[Done], scale: Scale) -> str:
@@ -117,7 +125,7 @@ def _html_figure(each: Done) -> str:
     parts = [f"<h3>{escape(figure.title)}</h3>"]
     if record:
         parts.append(f"<p><code>{escape(record.command)}</code></p>")
-        parts.append(f'<p class="quiet">{escape(_about(record))}</p>')
+        parts.append(f'<p class="quiet">{escape(_about(figure, record))}</p>')
     if record and record.has_picture:
         source = _picture(each.folder / "figure.png")
         parts.append(f'<p><img alt="{escape(figure.title)}" src="{source}"></p>')
@@ -153,9 +161,14 @@ def _picture(file: Path) -> str:
     return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
 
 
-def markdown(done: Sequence[Done], scale: Scale) -> str:
-    """Returns the same as Markdown, without pictures."""
+def markdown(done: Sequence[Done], scale: Scale, pictures: str) -> str:
+    """Returns the same as Markdown, without pictures.
+
+    Args:
+      pictures: the name of the page that has them, beside it.
+    """
     lines = ["# Reproductions", "", _summary(done, scale), ""]
+    lines += [f"With pictures, to be opened in a browser: [{pictures}]({pictures}).", ""]
     lines += markdown_counts(done)
     for paper, figures in _by_paper(done):
         lines += ["", f"## {paper.title}", "", f"{paper.source} More: [{paper.docs}]({paper.docs})."]
@@ -177,7 +190,7 @@ def markdown_figure(each: Done) -> list[str]:
     """Returns the lines of a figure's command, table and claims."""
     lines = []
     if each.record:
-        lines += [f"    {each.record.command}", "", f"{_about(each.record)}.", ""]
+        lines += [f"    {each.record.command}", "", f"{_about(each.figure, each.record)}.", ""]
         lines += [*_markdown_table(each.record.table), ""] if each.record.table else []
     rows = [("claim", "the paper", "here", "verdict")]
     rows += [(c.name, c.paper, c.ours, c.verdict) for c in _claims(each)]

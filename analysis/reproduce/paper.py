@@ -92,6 +92,17 @@ class Training:
             for run in sweeps.product([self.methods[label]], sweeps.seeds(self.count(label, scale)))
         ]
 
+    def describe_seeds(self, scale: Scale) -> str:
+        """Returns how many seeds the methods have at a scale, in words: `5 seeds (2 of SGA, consensus)`."""
+        most = self.seeds.get(scale, 0)
+        words = f"{most} seed{'s' if most != 1 else ''}"
+        exceptions: dict[int, list[str]] = {}
+        for label in self.fewer:
+            if (n := self.count(label, scale)) != most:
+                exceptions.setdefault(n, []).append(str(label))
+        others = "; ".join(f"{n} of {', '.join(labels)}" for n, labels in exceptions.items())
+        return f"{words} ({others})" if others else words
+
     def count(self, label: Label, scale: Scale) -> int:
         """Returns how many seeds a method has at a scale."""
         seeds = self.seeds.get(scale, 0)

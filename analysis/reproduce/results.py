@@ -33,6 +33,8 @@ class Mean(NamedTuple):
         return float(self.values.mean()) if len(self.values) else float("nan")
 
     def __str__(self) -> str:
+        if broken := int((~np.isfinite(self.values)).sum()):
+            return f"not finite ({broken} of {len(self.values)})"
         if len(self.values) < 2:
             return f"{self.mean:.4g}"
         return f"{self.mean:.4g} [{self.low:.4g}, {self.high:.4g}]"

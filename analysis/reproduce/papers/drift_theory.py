@@ -72,18 +72,21 @@ def _rotational(damping: float):
     return _toy("rotational", f"--config.games.kwargs.damping={damping}")
 
 
+def _trace_and_determinant(toy, rule: str, h: float) -> tuple[float, float]:
+    """Returns those of the modified flow's Jacobian at the equilibrium 0 of a game in the plane."""
+    rates = dict.fromkeys(PLAYERS, h)
+    with jax.enable_x64(True):
+        field = modified_flow(toy.game, toy.params([0.0, 0.0]), rates, DRIFTS[rule](rates, "shared"))
+        matrix = np.asarray(jax.jacfwd(field)(jnp.zeros(2))) / h
+    return float(np.trace(matrix)), float(np.linalg.det(matrix))
+
+
 def two_dimensional(results: Results) -> dict:
     """Returns squared radii of steps, and traces and determinants of modified flows at damping 0.09."""
     del results
     section = _rotational(0.09)
     toy = section.as_toy()
-    found = {}
-    for rule in DRIFTS:
-        drifts = DRIFTS[rule](dict.fromkeys(PLAYERS, H), "shared")
-        with jax.enable_x64(True):
-            field = modified_flow(toy.game, toy.params([0.0, 0.0]), dict.fromkeys(PLAYERS, H), drifts)
-            matrix = np.asarray(jax.jacfwd(field)(jnp.zeros(2))) / H
-        found[rule] = (float(np.trace(matrix)), float(np.linalg.det(matrix)))
+    found = {rule: _trace_and_determinant(toy, rule, H) for rule in DRIFTS}
     radii = {
         (label, damping): spectral_radius(_rotational(damping), label, np.zeros(2)) ** 2
         for label in section.methods
@@ -93,11 +96,13 @@ def two_dimensional(results: Results) -> dict:
 
 
 def _radius(label: str, damping: float, expected: float) -> Callable[[Results], Finding]:
-    return lambda results: near(results.computed["squared radii"][label, damping], expected, 1e-6)
+    return lambda results: near(
+        "squared radius", results.computed["squared radii"][label, damping], expected, 1e-6
+    )
 
 
 def _trace(rule: str, expected: float) -> Callable[[Results], Finding]:
-    return lambda results: near(results.computed["flows"][rule][0], expected, 1e-5)
+    return lambda results: near("trace", results.computed["flows"][rule][0], expected, 1e-5)
 
 
 def _determinants(results: Results) -> Finding:
@@ -116,7 +121,7 @@ def _cancelled_converges(results: Results) -> Finding:
     )
 
 
-def _table_two(results: Results):
+def _table_flows(results: Results):
     rows = [("", "trace", "determinant")]
     rows += [
         (f"modified flow of {rule} updates", f"{trace:.4f}", f"{determinant:.4f}")
@@ -139,19 +144,28 @@ def _walks(section, steps: int) -> dict[str, np.ndarray]:
 
 
 def dirac(results: Results) -> dict:
-    """Returns {flow: distances from simultaneous steps of the Dirac GAN}, [steps + 1]."""
+    """Returns distances of flows from simultaneous steps of the Dirac GAN, and what decides at 0.
+
+    Returns:
+      {"distances": {flow: [steps + 1]}, "flows": {update rule: (trace, determinant) of its modified flow}}.
+    """
     del results
     section = _dirac()
     with jax.enable_x64(True):
         points = _walks(section, _DIRAC_STEPS)["simultaneous"][:, 0]
     start = section.starts[0]
-    return {
+    distances = {
         flow: np.linalg.norm(toy_flows.positions(section, flow, start, _DIRAC_STEPS) - points, axis=1)
         for flow in ("original", "modified_shared")
     }
+    toy = section.as_toy()
+    return {
+        "distances": distances,
+        "flows": {rule: _trace_and_determinant(toy, rule, _DIRAC_RATE) for rule in DRIFTS},
+    }
 
 
-_DIRAC_STEPS = 40
+_DIRAC_STEPS, _DIRAC_RATE = 40, 0.1
 
 
 @functools.cache
@@ -160,19 +174,31 @@ def _dirac():
     config.games.methods = {"simultaneous": config.games.methods.simultaneous}
     config.games.flows, config.games.flows_of = ("original", "modified_shared"), "simultaneous"
     for x in PLAYERS:
-        config.games.methods.simultaneous.optimizers[x].learning_rate = 0.1
+        config.games.methods.simultaneous.optimizers[x].learning_rate = _DIRAC_RATE
     return registry.validated(config).games
 
 
 def _nearer(results: Results) -> Finding:
-    last = {flow: float(values.max()) for flow, values in results.computed.items()}
-    return less("modified flow", last["modified_shared"], "original", last["original"], factor=3)
+    largest = {flow: float(values.max()) for flow, values in results.computed["distances"].items()}
+    modified, original = largest["modified_shared"], largest["original"]
+    return less(
+        "largest distance of the modified flow", modified, "of the original one", original, factor=3
+    )
+
+
+def _spirals(results: Results) -> Finding:
+    """Compares with closed forms: v' at 0 is a rotation by 1/2; the drift adds h/8 to its diagonal."""
+    trace, determinant = results.computed["flows"]["simultaneous"]
+    h = _DIRAC_RATE
+    return all_of(
+        near("trace", trace, h / 4, 1e-6), near("determinant", determinant, 1 / 4 + (h / 8) ** 2, 1e-6)
+    )
 
 
 def _draw_dirac(results: Results):
     figure = new_figure(5, 3.2)
     axis = figure.subplots()
-    for flow, values in results.computed.items():
+    for flow, values in results.computed["distances"].items():
         axis.semilogy(np.maximum(values[1:], 1e-8), label=flow.replace("_", " "))
     axis.set(xlabel="step", ylabel="distance from the steps")
     axis.legend(frameon=False)
@@ -208,20 +234,22 @@ FIGURES = [
             ),
             Claim(
                 "e = 0.09",
-                "they diverge, squared radius 1.0043",
+                "simultaneous steps of 0.2 diverge, squared radius 1.0043",
                 _radius("simultaneous", 0.09, 1.004324),
             ),
             Claim(
                 "trace, simultaneous",
-                "the modified flow has the trace +0.018: it diverges",
+                "the modified flow of simultaneous updates has the trace +0.018 at e = 0.09: it diverges",
                 _trace("simultaneous", 0.01838),
             ),
             Claim(
                 "trace, alternating",
-                "and -0.182 of alternating updates",
+                "that of alternating updates has the trace -0.182 at e = 0.09: it converges",
                 _trace("alternating", -0.181620),
             ),
-            Claim("determinants", "the determinants are positive: the traces decide", _determinants),
+            Claim(
+                "determinants", "both determinants are positive, so that the traces decide", _determinants
+            ),
             Claim(
                 "cancelled",
                 "steps with the interaction terms cancelled contract more",
@@ -230,13 +258,22 @@ FIGURES = [
         ],
         compute=two_dimensional,
         draw=_draw_two,
-        table=_table_two,
+        table=_table_flows,
     ),
     Figure(
         "dirac",
         "The Dirac GAN: simultaneous steps against their flows",
-        [Claim("modified flow", "the modified flow follows the steps, the original does not", _nearer)],
+        [
+            Claim("modified flow", "the modified flow follows the steps, the original does not", _nearer),
+            Claim(
+                "trace",
+                "at the equilibrium the modified flow of simultaneous updates has a positive "
+                "trace, h/4, and a positive determinant: they spiral away",
+                _spirals,
+            ),
+        ],
         compute=dirac,
         draw=_draw_dirac,
+        table=_table_flows,
     ),
 ]

@@ -16,16 +16,23 @@ SIGNS = {"above a normal's": {}, "below": {"cca.maximize": False}}
 
 
 def _found(results: Results) -> Finding:
-    return all_of(*(above(results.last(name, "unbiased", "test/streak"), 8) for name in SETS))
+    return all_of(
+        *(above(f"streak on {name}", results.last(name, "unbiased", "test/streak"), 8) for name in SETS)
+    )
 
 
 def _captured(results: Results) -> Finding:
-    return all_of(*(above(results.last(name, "unbiased", "test/captured"), 0.999) for name in SETS))
+    return all_of(
+        *(
+            above(f"share on {name}", results.last(name, "unbiased", "test/captured"), 0.999)
+            for name in SETS
+        )
+    )
 
 
 def _bias(results: Results) -> Finding:
     unbiased, biased = (results.last("small", e, "test/eigenvalue_error") for e in ESTIMATORS)
-    return less("error unbiased", unbiased, "biased", biased)
+    return less("error of eigenvalues unbiased", unbiased, "biased", biased)
 
 
 def _draw(results: Results):
@@ -51,7 +58,7 @@ def cosines(results: Results) -> dict:
 
 
 def _unmixes(sign: str):
-    return lambda results: above(float(results.computed[sign].min()), 0.99)
+    return lambda results: above("least |cosine|", float(results.computed[sign].min()), 0.99)
 
 
 _SMALL = {"batch_size": 16, "eval_every": 400, "cca.optimizer.learning_rate": 1.0}
@@ -68,7 +75,7 @@ PAPER = Paper(
             "Canonical correlations of the halves of digits and MNIST",
             [
                 Claim("pairs", "all 8 leading pairs are found", _found),
-                Claim("captured", "with the whole of the correlations", _captured),
+                Claim("captured", "they have the whole sum of the 8 correlations", _captured),
                 Claim(
                     "bias",
                     "estimates from whole batches are biased: of 16 rows their error is larger",
@@ -112,7 +119,11 @@ PAPER = Paper(
             "Independent components of eight mixed sources",
             [
                 Claim("positive", "sources of larger kurtosis are unmixed", _unmixes("above a normal's")),
-                Claim("negative", "and those of smaller kurtosis with the other sign", _unmixes("below")),
+                Claim(
+                    "negative",
+                    "sources of smaller kurtosis are unmixed with the other sign",
+                    _unmixes("below"),
+                ),
             ],
             trainings={
                 "ica": Training("cca/ica", SIGNS, seeds(1), settings={Scale.SMOKE: {"batch_size": 8}})

@@ -56,6 +56,8 @@ def test_methods_with_fewer_seeds_have_them_at_the_laptop_s_scale():
     training = Training("c", METHODS, {Scale.LAPTOP: 3, Scale.PAPER: 3}, fewer={"slow": 1})
     assert [run["seed_of"] for run in training.runs(Scale.LAPTOP)] == [1, 2, 2, 2]
     assert len(training.runs(Scale.PAPER)) == 6
+    assert training.describe_seeds(Scale.LAPTOP) == "3 seeds (1 of slow)"
+    assert training.describe_seeds(Scale.PAPER) == "3 seeds"
     found = Results(Figure("f", "", [], {"t": training}), Scale.LAPTOP, None)
     found._runs["t"] = list(RUNS)
     assert [run.name for run in found.runs("t", "slow")] == ["a"]
@@ -97,14 +99,14 @@ def test_intervals_are_those_of_a_bootstrap():
         (less("a", float("nan"), "b", float("nan")), False),
         (more("a", 2.0, "b", 1.0), True),
         (more("a", float("nan"), "b", 1.0), False),
-        (near(1.0, 1.05, 0.1), True),
-        (near(1.0, 1.2, 0.1), False),
-        (near(float("nan"), 1.0, 0.1), False),
-        (below(1.0, 1.0), True),
-        (below(float("nan"), 1.0), False),
-        (above(1.0, 1.0), True),
-        (above(float("nan"), 0.0), False),
-        (all_of(near(1, 1, 1), near(1, 9, 1)), False),
+        (near("a", 1.0, 1.05, 0.1), True),
+        (near("a", 1.0, 1.2, 0.1), False),
+        (near("a", float("nan"), 1.0, 0.1), False),
+        (below("a", 1.0, 1.0), True),
+        (below("a", float("nan"), 1.0), False),
+        (above("a", 1.0, 1.0), True),
+        (above("a", float("nan"), 0.0), False),
+        (all_of(near("a", 1, 1, 1), near("a", 1, 9, 1)), False),
     ],
 )
 def test_findings_hold_where_they_should(finding, holds):
