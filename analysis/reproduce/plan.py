@@ -76,7 +76,8 @@ def estimate(figure: Figure, name: str, scale: Scale) -> Cost | None:
     if known is None:
         return None
     here, there = (_lengths(figure, s) for s in (scale, Scale.LAPTOP))
-    if not all(there.values()) or {n: x.unit for n, x in here.items()} != {n: x.unit for n, x in there.items()}:
+    units = [{name: x.unit for name, x in lengths.items()} for lengths in (here, there)]
+    if units[0] != units[1]:
         return None
     more = sum(x.total for x in here.values()) / sum(x.total for x in there.values())
     runs = sum(x.runs for x in here.values()) / sum(x.runs for x in there.values())
