@@ -14,6 +14,8 @@ usage: ./run.sh VERB [options]
             ./run.sh eval --config.restore_path=runs/mnist --follow
   train_eval  train, and score each checkpoint as it appears; the best one is kept in best/
             ./run.sh train_eval --config=configs/gan/digits.py
+  inspect  tell what a run would be: config, data, parameters, the cost of a step; or what is in its folder
+            ./run.sh inspect --config=configs/gan/digits.py; ./run.sh inspect runs/gan/digits
   sweep   run a config under many overrides, here or on Slurm; the same command goes on with what is missing
             ./run.sh sweep --config=configs/gan/digits.py --sweep=configs/sweeps/drift_cancel.py --jobs=2
   bench   measure what things cost here: eval, degradations, gan, eigengame, optimizers, sweep
@@ -64,6 +66,7 @@ case "$verb" in
   train) module=(-m experiments.main) ;;
   eval) module=(-m eval.main) ;;
   train_eval) module=(-m eval.train_eval) ;;
+  inspect) module=(-m experiments.inspection) ;;
   sweep) module=(-m experiments.sweep.main) ;;
   bench) module=(-m benchmarks) ;;
   plot) module=(-m analysis) ;;

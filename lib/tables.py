@@ -1,4 +1,4 @@
-"""Tables on a terminal."""
+"""Tables and numbers on a terminal."""
 
 from collections.abc import Sequence
 
@@ -12,3 +12,11 @@ def aligned(rows: Sequence[Sequence[str]]) -> str:
 def mean_and_spread(mean: float, spread: float) -> str:
     """Formats `mean +- spread`, or the mean alone where there is no spread (0 or NaN)."""
     return f"{mean:.4g} +- {spread:.2g}" if spread > 0 else f"{mean:.4g}"
+
+
+def bytes_text(number: float) -> str:
+    """Formats a number of bytes in the largest unit that it fills."""
+    for unit, bound in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if number >= bound:
+            return f"{number / bound:,.1f} {unit}"
+    return f"{number:,.0f} B"

@@ -36,6 +36,11 @@ class Rows:
         """Returns the bytes that a copy takes."""
         return self.size * self.dtype.itemsize
 
+    @property
+    def array(self) -> np.ndarray:
+        """Returns the array of which these are rows."""
+        return self._array
+
     def __len__(self) -> int:
         return len(self._rows)
 

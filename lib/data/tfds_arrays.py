@@ -16,6 +16,7 @@ from lib.runtime.files import replacing
 from lib.runtime.json_files import write_json
 from lib.runtime.npy_files import write_npy
 from lib.runtime.progress import Progress
+from lib.tables import bytes_text
 from lib.tensorflow import tensorflow, tensorflow_datasets
 
 _BATCH, _BATCH_BYTES = 1024, 2**25  # a batch is read at a time, of at most so many images and bytes
@@ -45,7 +46,8 @@ def prepare(builder, name: str, split: str, arguments: Arguments, meta: Path) ->
     features = builder.info.features
     shape = arguments.shape(features["image"].shape)
     _check_space(n * (math.prod(shape) + 4), f"{name} {split}", meta.parent)
-    print(f"preparing {name} {split}: {n:,} images, {_size(n * math.prod(shape))}, once, in {meta.parent}")
+    size = bytes_text(n * math.prod(shape))
+    print(f"preparing {name} {split}: {n:,} images, {size}, once, in {meta.parent}")
     progress = Progress(n, unit="image", label=f"{name} {split}", quiet=n < _FEW)
     path = meta.with_name("image.npy")
     with tfds.reading(builder, name), contextlib.closing(progress), replacing(path) as temporary:
@@ -64,15 +66,10 @@ def _check_space(num_bytes: int, what: str, folder: Path) -> None:
     """
     if num_bytes > (free := shutil.disk_usage(folder).free):
         raise ConfigError(
-            f"{what} takes {_size(num_bytes)}, and '{folder}' has {_size(free)} left; make room, or name "
-            "another folder: GRADIENT_DYNAMICS_CACHE=DIR",
+            f"{what} takes {bytes_text(num_bytes)}, and '{folder}' has {bytes_text(free)} left; make room, "
+            "or name another folder: GRADIENT_DYNAMICS_CACHE=DIR",
             tfds.DATASET,
         )
-
-
-def _size(num_bytes: int) -> str:
-    """Returns a number of bytes as text."""
-    return f"{num_bytes / 1e9:,.1f} GB" if num_bytes >= 1e9 else f"{num_bytes / 1e6:,.1f} MB"
 
 
 def _batches(examples, arguments: Arguments, shape: tuple[int, ...]):

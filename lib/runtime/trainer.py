@@ -209,10 +209,18 @@ class Trainer:
 
     def cost(self, state: State, first: int) -> tuple[bool, float]:
         """Returns `lib.runtime.compiled.Compiled.cost` of the run's step."""
-        programs = self.programs
+        program, arguments = self.one_step(state, first)
+        return self.programs.compiled.cost(program, *arguments)
+
+    def one_step(self, state: State, first: int) -> tuple[Callable, tuple]:
+        """Returns (the program of training steps, its arguments for the one from step `first`).
+
+        Args:
+          state: placed.
+        """
         feeds = jax.tree.map(lambda x: np.asarray(x)[:, None], self.batches.feed(first))
-        key, constants = jax.random.key(self._config.seed), programs.constants(self.batches)
-        return programs.compiled.cost(self._steps, state, constants, feeds, key, np.uint32(first))
+        key, constants = jax.random.key(self._config.seed), self.programs.constants(self.batches)
+        return self._steps, (state, constants, feeds, key, np.uint32(first))
 
     def _dispatches(self, first: int, last: int, per_call: int) -> Iterator[tuple[int, int, Any]]:
         """Yields (first step, number of steps k, feeds [d, k, ..]) of every call of the device."""

@@ -144,7 +144,7 @@ def test_a_set_that_does_not_fit_the_disk_is_refused_before_anything_is_written(
         load_with(needed - 1)
     (folder,) = (cache / "datasets").iterdir()
     assert str(error.value) == (
-        f"config.dataset: ragged train takes 0.0 MB, and '{folder}' has 0.0 MB left; make room, or name "
+        f"config.dataset: ragged train takes 2.0 kB, and '{folder}' has 2.0 kB left; make room, or name "
         "another folder: GRADIENT_DYNAMICS_CACHE=DIR"
     )
     assert list(folder.iterdir()) == []
