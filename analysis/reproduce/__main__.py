@@ -61,8 +61,9 @@ def main(argv: list[str]) -> int:
             raise ConfigError("settings are those of the papers' files; leave it out", overrides[0])
         scale, out = Scale(values.scale), Path(values.out).absolute()
         if values.docs:
-            if words:
-                raise ConfigError(f"it writes what came out of all; leave '{words[0]}' out", "--docs")
+            others = [f"--{x}" for x in ("figure", "dry_run", "jobs") if values[x].present]
+            if given := words + others:
+                raise ConfigError(f"it writes what came out of all; leave '{given[0]}' out", "--docs")
             from analysis.reproduce import docs, page  # pictures are read where there are some
 
             docs.write(page.read(out, scale), scale, catalogue.ROOT)
@@ -70,6 +71,8 @@ def main(argv: list[str]) -> int:
         if not argv:
             print(listing(map(load, PAPERS)))
             return 0
+        if not words and not values["scale"].present:
+            raise ConfigError(f"name a paper, or '{ALL}'", "reproduce")
         if len(words) > 1:
             raise ConfigError(f"'{words[1]}': name one paper, or '{ALL}'", "reproduce")
         chosen = _chosen(words[0] if words else ALL, values.figure)

@@ -1,15 +1,20 @@
 """What there is to reproduce, and what it takes: measured on two CPU cores, or estimated from that."""
 
 import functools
-from collections.abc import Iterable, Sequence
+import json
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from analysis.reproduce.paper import Figure, Paper, Scale, Training
 from experiments import catalogue
 from lib.config import load_file
+from lib.runtime.files import replacing
 from lib.runtime.json_files import read_json
 from lib.tables import aligned
+
+if TYPE_CHECKING:
+    from analysis.reproduce.records import FigureRecord
 
 _COSTS = Path(__file__).with_name("costs.json")
 
@@ -38,6 +43,16 @@ def costs() -> dict[tuple[str, str], Cost]:
     """Reads {(paper/figure, scale): Cost} of those that were measured."""
     measured = read_json(_COSTS, dict[str, dict[str, list[float]]])
     return {(figure, scale): Cost(*cost) for figure, of in measured.items() for scale, cost in of.items()}
+
+
+def write_costs(done: Mapping[str, "FigureRecord"], scale: Scale, path: Path = _COSTS) -> None:
+    """Writes what figures took at a scale: {paper/figure: record}."""
+    measured = read_json(path, dict[str, dict[str, list[float]]])
+    for name, record in done.items():
+        measured.setdefault(name, {})[scale] = [round(record.minutes, 1), round(record.megabytes)]
+    text = ",\n".join(f"  {json.dumps(name)}: {json.dumps(of)}" for name, of in sorted(measured.items()))
+    with replacing(path) as temporary:
+        temporary.write_text(f"{{\n{text}\n}}\n")
 
 
 def listing(papers: Iterable[Paper]) -> str:
@@ -129,7 +144,7 @@ def _total(measured: Sequence[Cost], estimated: Sequence[Cost], unknown: int) ->
     """Formats what all figures of a plan take."""
     costs = [*measured, *estimated]
     hours, disk = sum(c.minutes for c in costs) / 60, sum(c.megabytes for c in costs) / 1e3
-    words = f"{hours:,.1f} hours on two CPU cores, and {disk:.1f} GB"
+    words = f"{hours:,.1f} hours on two CPU cores, and {disk:.1f} GB; what is done is not done again"
     if estimated:
         words += "; ~ by the number of steps, from the laptop's scale"
     if unknown:

@@ -3,6 +3,7 @@
 import datetime
 import subprocess
 from pathlib import Path
+from typing import TypeVar
 
 import jax
 
@@ -10,8 +11,9 @@ from analysis.reproduce.paper import Scale
 from experiments import catalogue
 from lib.config import Section
 from lib.runtime.devices import machine
-from lib.runtime.json_files import read_json, write_json
+from lib.runtime.json_files import DamagedFile, read_json, write_json
 
+T = TypeVar("T")
 HOLDS, FAILS, NOT_RUN = "holds", "fails", "not run"
 
 
@@ -89,24 +91,37 @@ def write(record: FigureRecord, folder: Path) -> None:
 
 
 def read(folder: Path) -> FigureRecord | None:
-    """Reads the record of a figure's folder; None where there is none.
-
-    Raises:
-      DamagedFile: it cannot be read.
-    """
-    path = folder / "figure.json"
-    return read_json(path, FigureRecord) if path.exists() else None
+    """Reads the record of a figure's folder; None where there is none, or it is damaged."""
+    return _read(folder / "figure.json", FigureRecord)
 
 
-def now(before: Made | None = None, seconds: float = 0.0) -> Made:
-    """Returns what is made here and now, after what was made before."""
-    commits = [*(before.commits if before else []), commit()]
+def _read(path: Path, kind: type[T]) -> T | None:
+    """Reads a file, which the next call writes anew where it is damaged."""
+    try:
+        return read_json(path, kind)
+    except FileNotFoundError:
+        return None
+    except DamagedFile as error:
+        print(f"note: {error}; it is left out")
+        return None
+
+
+def now() -> Made:
+    """Returns what is made here and now, before it is."""
     return Made(
-        commits=[c for c in dict.fromkeys(commits) if c],
+        commits=[c for c in (commit(),) if c],
         machine=machine(jax.local_devices()),
         date=datetime.date.today().isoformat(),
-        seconds=seconds + (before.seconds if before else 0.0),
+        seconds=0.0,
     )
+
+
+def added(before: Made | None, here: Made, seconds: float) -> Made:
+    """Returns what was made before together with what a call has made in some seconds."""
+    if before is None:
+        return here.model_copy(update={"seconds": seconds})
+    commits = list(dict.fromkeys([*before.commits, *here.commits]))
+    return here.model_copy(update={"commits": commits, "seconds": before.seconds + seconds})
 
 
 def write_made(made: Made, folder: Path) -> None:
@@ -115,9 +130,8 @@ def write_made(made: Made, folder: Path) -> None:
 
 
 def read_made(folder: Path) -> Made | None:
-    """Reads how the runs of a figure's folder were made; None where there are none."""
-    path = folder / "made.json"
-    return read_json(path, Made) if path.exists() else None
+    """Reads how the runs of a figure's folder were made; None where there are none, or it is damaged."""
+    return _read(folder / "made.json", Made)
 
 
 def commit() -> str:

@@ -17,6 +17,7 @@ from experiments.sweep import sweep_folder
 from experiments.sweep.sweep_folder import SweepRun
 from lib.errors import ConfigError, one_line
 from lib.pictures.figures import save_figure
+from lib.runtime.run_folder import RunFolder
 from lib.sweeps import Overrides
 
 if TYPE_CHECKING:
@@ -102,18 +103,19 @@ def _outcome(figure: Figure, results: Results) -> Outcome:
 
 def _train(folder: Path, training: Training, scale: Scale, jobs: int) -> str:
     """Does what is missing of a training's runs; returns why some are not finished, empty if all are."""
-    begun, before, had_work = time.monotonic(), records.read_made(folder.parent), not _all_ended(folder)
+    begun, here, made = time.monotonic(), records.now(), records.read_made(folder.parent)
     try:
+        before = _progress(folder)
+        _begin_again(folder)
         argv = arguments(folder, training, scale, jobs)
         code = sweep.run(argv, training.runs(scale), show_results=False)
+        if _progress(folder) != before:
+            records.write_made(records.added(made, here, time.monotonic() - begun), folder.parent)
+        if code == 130:
+            raise Stopped
+        missing = [run for run in sweep_folder.read_sweep(folder).runs if not _is_a_result(run, scale)]
     except ConfigError as error:
         return one_line(error)
-    finally:
-        if had_work:
-            records.write_made(records.now(before, time.monotonic() - begun), folder.parent)
-    if code == 130:
-        raise Stopped
-    missing = [run for run in sweep_folder.read_sweep(folder).runs if not _is_a_result(run, scale)]
     reasons = "; ".join(f"{run.name}{f' ({run.error})' if run.error else ''}" for run in missing)
     return f"not finished: {reasons}" if missing else ""
 
@@ -157,11 +159,21 @@ def _not_run(claim: Claim, reason: str) -> CheckedClaim:
     return CheckedClaim(name=claim.name, paper=claim.paper, ours=reason, verdict=NOT_RUN)
 
 
-def _all_ended(folder: Path) -> bool:
-    """Tells whether there is nothing left to train in a folder; what has failed is left."""
+def _progress(folder: Path) -> dict[str, tuple]:
+    """Returns how far each run of a folder is, scores included."""
     if not (folder / "sweep.json").exists():
-        return False
-    return all(run.status in ("finished", "failed") for run in sweep_folder.read_sweep(folder).runs)
+        return {}
+    runs = sweep_folder.read_sweep(folder).runs
+    return {run.name: (run.status, run.step, len(run.records)) for run in runs}
+
+
+def _begin_again(folder: Path) -> None:
+    """Lets runs go on that have failed but did not diverge, for instance on a full disk."""
+    if not (folder / "sweep.json").exists():
+        return
+    for run in sweep_folder.read_sweep(folder).runs:
+        if run.status == "failed" and not _diverged(run):
+            RunFolder(folder / run.name).set_status("stopped", run.step or 0)
 
 
 def _bytes(folder: Path) -> int:

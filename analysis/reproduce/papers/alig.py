@@ -7,7 +7,7 @@ import numpy as np
 from analysis.reproduce.paper import Claim, Figure, Finding, Paper, Scale, Training, seeds
 from analysis.reproduce.papers.alig_dnc import REPEAT_COPY
 from analysis.reproduce.papers.alig_tables import at_paper_scale
-from analysis.reproduce.pictures import bars
+from analysis.reproduce.pictures import bars, curves
 from analysis.reproduce.presets import DIGITS
 from analysis.reproduce.results import Results
 from analysis.reproduce.tables import of_methods
@@ -15,7 +15,7 @@ from configs.classifier.mnist_logreg import EPOCH
 
 _OPTIMIZER = "classifier.optimizer"
 ACCURACY = "test/accuracy"
-RATES = (1e-3, 1e-2, 1e-1, 1.0, 10.0, 100.0)
+RATES = (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0, 100.0)
 NAMES = {
     "ALI-G": "alig",
     "SGD": "sgd",
@@ -63,17 +63,14 @@ def _large_rates_are_alike(results: Results) -> Finding:
     return Finding(f"accuracy, {text}", min(values) > 0.94 and max(values) - min(values) < 0.01)
 
 
-def _range(results: Results, name: str) -> int:
-    """Counts the rates whose accuracy is less than 2% under the method's best."""
-    values = [_value(mean) for mean in _accuracies(results, name, "mlp", RATES).values()]
-    return sum(value > max(values) - 0.02 for value in values)
-
-
 def _widest_range(results: Results) -> Finding:
-    counts = {name: _range(results, name) for name in NAMES}
+    """Counts the rates whose accuracy is less than 2% under the best of all methods and rates."""
+    of = {name: _accuracies(results, name, "mlp", RATES).values() for name in NAMES}
+    best = max(_value(mean) for means in of.values() for mean in means)
+    counts = {name: sum(_value(mean) > best - 0.02 for mean in means) for name, means in of.items()}
     others = max(count for name, count in counts.items() if name != "ALI-G")
     text = ", ".join(f"{name} {count} of {len(RATES)}" for name, count in counts.items())
-    return Finding(f"rates within 2% of the best: {text}", counts["ALI-G"] > others)
+    return Finding(f"rates within 2% of the best accuracy: {text}", counts["ALI-G"] > others)
 
 
 def _as_good_as_the_best(results: Results) -> Finding:
@@ -123,14 +120,14 @@ def _competitive(results: Results) -> Finding:
 
 
 def _cifar_robust(results: Results) -> Finding:
-    """Compares how much accuracy is lost at the worst of a method's rates, two decades around its best."""
-    lost = {}
-    for name, rates in CIFAR_RATES.items():
-        values = [_value(mean) for mean in _accuracies(results, name, "cifar", rates).values()]
-        lost[name] = max(values) - min(values)
-    text = ", ".join(f"{name} {value:.3f}" for name, value in lost.items())
-    others = min(value for name, value in lost.items() if name != "ALI-G")
-    return Finding(f"accuracy from the best to the worst rate: {text}", lost["ALI-G"] < others)
+    """Compares the accuracy at the worst of a method's rates, which span two decades."""
+    worst = {
+        name: min(map(_value, _accuracies(results, name, "cifar", rates).values()))
+        for name, rates in CIFAR_RATES.items()
+    }
+    text = ", ".join(f"{name} {value:.3f}" for name, value in worst.items())
+    others = max(value for name, value in worst.items() if name != "ALI-G")
+    return Finding(f"accuracy at the worst rate of two decades: {text}", worst["ALI-G"] > others)
 
 
 SCHEDULED = {
@@ -152,6 +149,12 @@ SCHEDULED = {
 def _near_the_schedule(results: Results) -> Finding:
     alig, sgd = (results.last("mlp", label, ACCURACY) for label in SCHEDULED)
     return Finding(f"accuracy of ALI-G {alig}, of SGD {sgd}", alig.mean > sgd.mean - 0.01)
+
+
+def _draw_schedule(results: Results):
+    panels = {"learning rate": "train/model_learning_rate", "held-out loss": "test/loss"}
+    lines = {t: {x: results.curves("mlp", x, m) for x in SCHEDULED} for t, m in panels.items()}
+    return curves(lines, "step", "")
 
 
 _SMOKE = DIGITS | {"epoch_means": False}
@@ -205,7 +208,12 @@ PAPER = Paper(
                     "ALI-G is as good as the adaptive methods (here: within 2%)",
                     _competitive,
                 ),
-                Claim("robust", "the accuracy of ALI-G depends least on its rate", _cifar_robust),
+                Claim(
+                    "robust",
+                    "ALI-G depends least on its rate: at its worst one it is better than the "
+                    "others at theirs",
+                    _cifar_robust,
+                ),
             ],
             trainings={
                 "cifar": Training(
@@ -261,6 +269,7 @@ PAPER = Paper(
                     },
                 )
             },
+            draw=_draw_schedule,
             table=of_methods("mlp", {"held-out loss": "test/loss", "accuracy": ACCURACY}),
             notes="ALI-G without momentum, max_lr 1. With a momentum of 0.9, which the paper uses for "
             "larger networks, it reached 0.946 here (three seeds).",

@@ -5,6 +5,7 @@ import numpy as np
 from analysis.reproduce.paper import Claim, Figure, Finding, Scale, Training
 from analysis.reproduce.presets import of_sweep
 from analysis.reproduce.results import Results
+from lib.sweeps import Overrides
 
 _OPTIMIZER, ACCURACY = "classifier.optimizer", "test/accuracy"
 
@@ -12,6 +13,12 @@ _OPTIMIZER, ACCURACY = "classifier.optimizer", "test/accuracy"
 def _accuracy(results: Results, training: str, label: int) -> float:
     """Returns a run's accuracy, 0 where it diverged."""
     return float(np.nan_to_num(results.last(training, label, ACCURACY).mean))
+
+
+def _described(run: Overrides) -> str:
+    """Returns a row of a table in words: its data set, network, loss and method, where it sets them."""
+    fields = ("dataset.name", "classifier.model.name", "classifier.loss.name", f"{_OPTIMIZER}.name")
+    return ", ".join(str(run[field]) for field in fields if field in run)
 
 
 def at_paper_scale(name: str, config: str, sweep: str, title: str) -> Figure:
@@ -40,10 +47,9 @@ def at_paper_scale(name: str, config: str, sweep: str, title: str) -> Figure:
         return Finding(text, means["alig"] > means["sgd"] - 0.01)
 
     def table(results: Results) -> list[tuple[str, ...]]:
-        rows = [("run", "optimizer", "accuracy")]
+        rows = [("run", "accuracy")]
         for label, run in runs.items():
-            accuracy = results.last(name, label, ACCURACY)
-            rows.append((str(label), run[f"{_OPTIMIZER}.name"], str(accuracy)))
+            rows.append((_described(run), str(results.last(name, label, ACCURACY))))
         return rows
 
     claims = [

@@ -7,6 +7,7 @@ import numpy as np
 from analysis.reproduce.findings import all_of, less, ranks
 from analysis.reproduce.paper import Claim, Figure, Finding, Paper, Scale, Training, seeds
 from analysis.reproduce.papers import drift_theory
+from analysis.reproduce.papers.drift_cifar import CIFAR
 from analysis.reproduce.pictures import bars
 from analysis.reproduce.presets import POINTS, changed
 from analysis.reproduce.results import Results
@@ -74,10 +75,12 @@ def _digits(first: str, second: str) -> Callable[[Results], Finding]:
     return check
 
 
-def _adam_no_better_than_twice(results: Results) -> Finding:
+def _comparable_to_adam(results: Results) -> Finding:
+    """Checks that the interval of cancelled SGD reaches down to that of Adam."""
     means = _means(results)
     adam, cancelled = means["Adam"], means["cancelled"]
-    return Finding(f"Adam {adam}, cancelled SGD {cancelled}", cancelled.mean < 2 * adam.mean)
+    text = f"distance of Adam {adam}, of cancelled SGD {cancelled}"
+    return Finding(text, bool(np.isfinite(cancelled.mean) and cancelled.low <= adam.high))
 
 
 def _less_spread(results: Results) -> Finding:
@@ -176,13 +179,13 @@ PAPER = Paper(
                 Claim("stability", "cancelling makes SGD more stable over seeds", _less_spread),
                 Claim(
                     "doubling",
-                    "doubling the interaction terms makes SGD worse than cancelling them",
-                    _digits("cancelled", "interactions doubled"),
+                    "doubling the interaction terms makes SGD worse",
+                    _digits("drift as it is", "interactions doubled"),
                 ),
                 Claim(
                     "Adam",
-                    "SGD with cancelled drift comes near Adam (here: within twice its distance)",
-                    _adam_no_better_than_twice,
+                    "SGD with cancelled interactions is comparable to Adam (here: intervals overlap)",
+                    _comparable_to_adam,
                 ),
                 Claim("rivals", "consensus, SGA and ODE-GAN improve on plain SGD too", _rivals_help),
                 Claim("rank", "cancelling is better than consensus, SGA and ODE-GAN", _is_the_best),
@@ -259,5 +262,6 @@ PAPER = Paper(
             notes="The generator has batch statistics: the published networks made no digits at any of "
             "18 settings (docs/discretisation_drift.md).",
         ),
+        CIFAR,
     ],
 )

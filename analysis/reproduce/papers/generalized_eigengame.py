@@ -75,7 +75,11 @@ PAPER = Paper(
             "Canonical correlations of the halves of digits and MNIST",
             [
                 Claim("pairs", "all 8 leading pairs are found", _found),
-                Claim("captured", "they have the whole sum of the 8 correlations", _captured),
+                Claim(
+                    "captured",
+                    "the pairs found have the whole sum of the 8 leading correlations",
+                    _captured,
+                ),
                 Claim(
                     "bias",
                     "estimates from whole batches are biased: of 16 rows their error is larger",

@@ -34,9 +34,9 @@ BETAS = {
     "Adam-HD": (0.0, 1e-9, 1e-8, 1e-7, 1e-6, 1e-5),
 }
 POINTS = {
-    (method, alpha, beta): METHODS[method]
+    (name, alpha, beta): METHODS[name]
     | {f"{OPTIMIZER}.learning_rate": alpha, f"{OPTIMIZER}.kwargs.beta": beta}
-    for method, betas in BETAS.items()
+    for name, betas in BETAS.items()
     for alpha in ALPHAS
     for beta in betas
     if alpha or beta
@@ -47,26 +47,26 @@ THRESHOLD = 0.4  # of the training loss
 def steps_to_threshold(results: Results) -> dict[str, np.ndarray]:
     """Returns {method: [betas, alphas], the first step with a training loss of THRESHOLD or less}."""
     found = {}
-    for method, betas in BETAS.items():
+    for name, betas in BETAS.items():
         table = np.full((len(betas), len(ALPHAS)), np.inf)
         for i, beta in enumerate(betas):
             for j, alpha in enumerate(ALPHAS):
                 if not (alpha or beta):
                     continue
-                (curve, *_) = results.curves("grid", (method, alpha, beta), LOSS)
+                (curve, *_) = results.curves("grid", (name, alpha, beta), LOSS)
                 reached = curve.steps[curve.values <= THRESHOLD]
                 table[i, j] = reached[0] if len(reached) else np.inf
-        found[method] = table
+        found[name] = table
     return found
 
 
-def _first_rate_matters_less(method: str):
+def _first_rate_matters_less(name: str):
     """Returns a check that with the best beta more first rates reach the threshold than without any."""
 
     def check(results: Results) -> Finding:
-        reached = np.isfinite(results.computed[method][:, 1:])  # alpha_0 = beta = 0 is not run
+        reached = np.isfinite(results.computed[name][:, 1:])  # alpha_0 = beta = 0 is not run
         without, counts = reached[0].sum(), reached[1:].sum(1)
-        best = BETAS[method][1 + int(counts.argmax())]
+        best = BETAS[name][1 + int(counts.argmax())]
         reach = f"{counts.max()} of {len(ALPHAS) - 1} first rates reach {THRESHOLD}"
         ours = f"beta {best:g}: {reach}, beta 0: {without}"
         return Finding(ours, bool(counts.max() > without))
@@ -85,13 +85,13 @@ def _zero_works(results: Results) -> Finding:
 def _draw_grid(results: Results):
     figure = new_figure(1.0 + 3.6 * len(BETAS), 3.4)
     axes = figure.subplots(1, len(BETAS), squeeze=False)[0]
-    for axis, (method, table) in zip(axes, results.computed.items(), strict=True):
+    for axis, (name, table) in zip(axes, results.computed.items(), strict=True):
         mesh = axis.imshow(
             np.ma.masked_invalid(table), origin="lower", aspect="auto", cmap="viridis_r", vmin=0, vmax=469
         )
         axis.set_xticks(range(len(ALPHAS)), [f"{alpha:g}" for alpha in ALPHAS], rotation=30)
-        axis.set_yticks(range(len(BETAS[method])), [f"{beta:g}" for beta in BETAS[method]])
-        axis.set(xlabel="alpha_0", ylabel="beta", title=method, facecolor="0.85")
+        axis.set_yticks(range(len(BETAS[name])), [f"{beta:g}" for beta in BETAS[name]])
+        axis.set(xlabel="alpha_0", ylabel="beta", title=name, facecolor="0.85")
     figure.colorbar(mesh, ax=list(axes), label=f"steps to a training loss of {THRESHOLD}")
     return figure
 
@@ -102,11 +102,11 @@ GRID = Figure(
     [
         *(
             Claim(
-                method,
-                f"with {method} the first rate matters less than without hypergradients (beta 0)",
-                _first_rate_matters_less(method),
+                name,
+                f"with {name} at its best beta the first rate matters less than with a beta of 0",
+                _first_rate_matters_less(name),
             )
-            for method in BETAS
+            for name in BETAS
         ),
         Claim("alpha_0 = 0", "a first rate of 0 works with every method", _zero_works),
     ],

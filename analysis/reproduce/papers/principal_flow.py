@@ -5,27 +5,30 @@ import numpy as np
 from analysis import principal_flow, sharpness
 from analysis.reproduce.findings import above, all_of, below, less
 from analysis.reproduce.paper import Claim, Figure, Finding, Paper, Scale, Training
-from analysis.reproduce.pictures import curves
-from analysis.reproduce.presets import DIGITS
+from analysis.reproduce.papers.principal_flow_dal import DAL, DAL_RESNET
 from analysis.reproduce.results import Results
-from analysis.reproduce.tables import of_methods
 
 STABLE, OSCILLATING, UNSTABLE, BANANA = principal_flow.PLANES
-_P = "classifier.optimizer.kwargs.p"
-DAL = {p: {_P: p} for p in (0.0, 0.25, 0.5, 1.0)}
 SGD = {rate: {"classifier.optimizer.learning_rate": rate} for rate in (0.05, 0.1, 0.2)}
 
 
 def largest_distances(results: Results) -> dict[str, dict[str, float]]:
     """Returns {setting: {flow: largest distance from gradient descent}}."""
     del results
-    settings = (*principal_flow.PLANES, principal_flow.LINE)
     return {
         setting.title: {
             name: float(values.max()) for name, values in principal_flow.distances(setting).items()
         }
-        for setting in settings
+        for setting in principal_flow.PLANES
     }
+
+
+def _table_distances(results: Results):
+    flows = list(results.computed[BANANA.title])
+    rows = [("largest distance from gradient descent", *(name.replace("_", " ") for name in flows))]
+    for title, of in results.computed.items():
+        rows.append((title, *(f"{of[name]:.2g}" if name in of else "" for name in flows)))
+    return rows
 
 
 def _exact(setting) -> "callable":
@@ -34,7 +37,7 @@ def _exact(setting) -> "callable":
         return all_of(
             below("largest distance of the principal flow", of["principal_flow"], 1e-5),
             less(
-                "100 times that of the principal flow",
+                "100 times that distance",
                 100 * of["principal_flow"],
                 "of gradient flow",
                 of["gradient_flow"],
@@ -91,14 +94,17 @@ def _saved(results: Results, rate: float):
 
 
 def _reaches_the_edge(results: Results) -> Finding:
-    """Checks that sharpness begins below 2/h, reaches it, and is then near it for ten checkpoints."""
+    """Checks that sharpness begins below 2/h, reaches it, and is near it at most checkpoints after."""
     texts, holds = [], []
     for rate in SGD:
         ratios = _saved(results, rate)["sharpness"].to_numpy() * rate / 2
         (reached,) = np.nonzero(ratios >= 1)
-        at_edge = ratios[reached[0] :][:10].mean() if len(reached) else np.nan
-        texts.append(f"rate {rate:g}: from {ratios[0]:.2f} to {ratios.max():.2f}, then {at_edge:.2f}")
-        holds.append(ratios[0] < 1 and abs(at_edge - 1) < 0.25)
+        later = ratios[reached[0] :][:10] if len(reached) else ratios[:0]
+        near = int((np.abs(later - 1) < 0.25).sum())
+        texts.append(
+            f"rate {rate:g}: from {ratios[0]:.2f} to {ratios.max():.2f}, near 1 at {near} of the next 10"
+        )
+        holds.append(ratios[0] < 1 and near > 5)
     return Finding(f"sharpness over 2/h: {'; '.join(texts)}", all(holds))
 
 
@@ -117,49 +123,9 @@ def _unstable_directions_hold_the_gradient(results: Results) -> Finding:
     if not (over.any() and under.any()):
         return Finding("no checkpoints on both sides of 2", False)
     means = [float(saved.loc[side, "share 1"].mean()) for side in (over, under)]
-    return less("mean share of u_1 where h lam_1 is below 1.9", means[1], "above 2", means[0])
-
-
-def _diverged(results: Results, p: float) -> int:
-    """Counts the seeds with which DAL-p diverges."""
-    return int((~np.isfinite(results.last("mnist", p, "test/loss").values)).sum())
-
-
-def _needs_no_rate(results: Results) -> Finding:
-    accuracy = results.last("mnist", 1.0, "test/accuracy")
-    return above("accuracy", accuracy, 0.95)
-
-
-def _sgd_diverges(results: Results) -> Finding:
-    count = len(results.runs("mnist", 1.0))
-    sgd, dal = _diverged(results, 0.0), _diverged(results, 1.0)
-    return Finding(f"seeds that diverge: SGD {sgd} of {count}, DAL-1 {dal}", sgd == count and not dal)
-
-
-def _smaller_p_is_less_stable(results: Results) -> Finding:
-    counts = [_diverged(results, p) for p in DAL]
-    text = ", ".join(f"p = {p:g} {count}" for p, count in zip(DAL, counts, strict=True))
-    holds = counts == sorted(counts, reverse=True) and counts[0] > counts[-1]
-    return Finding(f"seeds that diverge: {text}", holds)
-
-
-def _smaller_rates(results: Results) -> Finding:
-    half, one = (results.last("mnist", p, "train/model_learning_rate") for p in (0.5, 1.0))
-    return less("last rate of p = 1", one, "of p = 0.5", half)
-
-
-def _draw_dal(results: Results):
-    trained = [p for p in DAL if not _diverged(results, p)]
-    return curves(
-        {
-            title: {f"p = {p:g}": results.curves("mnist", p, metric) for p in trained}
-            for title, metric in (
-                ("learning rate", "train/model_learning_rate"),
-                ("held-out loss", "test/loss"),
-            )
-        },
-        "step",
-        "",
+    return all_of(
+        above("mean share of u_1 where h lam_1 is above 2", means[0], 0.5),
+        less("where it is below 1.9", means[1], "above 2", means[0]),
     )
 
 
@@ -181,10 +147,15 @@ PAPER = Paper(
                 ),
                 Claim(
                     "oscillating",
-                    "the principal flow does so also where gradient descent oscillates",
+                    "the principal flow passes through every iterate also where gradient "
+                    "descent oscillates",
                     _exact(OSCILLATING),
                 ),
-                Claim("unstable", "the principal flow does so also where it diverges", _exact(UNSTABLE)),
+                Claim(
+                    "unstable",
+                    "the principal flow passes through every iterate also where gradient descent diverges",
+                    _exact(UNSTABLE),
+                ),
                 Claim(
                     "others",
                     "gradient flow and IGR do not oscillate, the principal flow does",
@@ -202,6 +173,8 @@ PAPER = Paper(
                 ),
             ],
             compute=largest_distances,
+            table=_table_distances,
+            notes="On a quadratic the term of third order is zero.",
             draw=lambda results: principal_flow.draw(),
         ),
         Figure(
@@ -237,37 +210,7 @@ PAPER = Paper(
             compute=edge,
             draw=lambda results: sharpness.draw(list(results.computed.values())),
         ),
-        Figure(
-            "dal",
-            "DAL-p on MNIST, base rate 2",
-            [
-                Claim("stability", "SGD at DAL's base rate diverges, DAL-1 does not", _sgd_diverges),
-                Claim("no tuning", "DAL-1 trains without a rate that was tuned", _needs_no_rate),
-                Claim("p", "DAL-p is the less stable the smaller p is", _smaller_p_is_less_stable),
-                Claim("rates", "the smaller p, the larger are the learning rates of DAL-p", _smaller_rates),
-            ],
-            trainings={
-                "mnist": Training(
-                    "classifier/mnist_dal",
-                    DAL,
-                    {Scale.SMOKE: 1, Scale.LAPTOP: 3, Scale.PAPER: 3},
-                    settings={
-                        Scale.SMOKE: DIGITS | {"classifier.model.kwargs.hidden": "(4,)"},
-                        Scale.LAPTOP: {"num_steps": 1407, "eval_every": 469, "checkpoint_every": 1407},
-                    },
-                )
-            },
-            draw=_draw_dal,
-            table=of_methods(
-                "mnist",
-                {
-                    "last rate": "train/model_learning_rate",
-                    "held-out loss": "test/loss",
-                    "accuracy": "test/accuracy",
-                },
-                head="p",
-            ),
-            notes="The paper's are VGG and ResNet-18 on CIFAR-10 and ImageNet.",
-        ),
+        DAL,
+        DAL_RESNET,
     ],
 )

@@ -90,9 +90,17 @@ PAPER = Paper(
                     _beats_sgd("consensus"),
                 ),
                 Claim(
-                    "ODE-GAN", "so do Runge-Kutta 4 steps with a gradient penalty", _beats_sgd("ODE-GAN")
+                    "ODE-GAN",
+                    "Runge-Kutta 4 steps with a gradient penalty (ODE-GAN) capture modes that "
+                    "simultaneous SGD does not",
+                    _beats_sgd("ODE-GAN"),
                 ),
-                Claim("extragradient", "so do extragradient steps", _beats_sgd("extragradient")),
+                Claim(
+                    "extragradient",
+                    "(of Gidel et al., ICLR 2019) extragradient steps capture modes that "
+                    "simultaneous SGD does not",
+                    _beats_sgd("extragradient"),
+                ),
                 Claim("all modes", "ODE-GAN finds all 16", _all_modes),
             ],
             trainings={

@@ -1,9 +1,11 @@
 """What came out, between the marks of the docs' pages."""
 
+import json
+
 import pytest
 from conftest import ROOT
 
-from analysis.reproduce import docs, records
+from analysis.reproduce import docs, plan, records
 from analysis.reproduce.page import Done
 from analysis.reproduce.paper import Claim, Figure, Paper, Scale
 from analysis.reproduce.papers import PAPERS, load
@@ -56,8 +58,25 @@ def test_a_mark_that_names_no_figure_is_refused(tmp_path):
         docs.filled(BEFORE.replace("rates", "rats"), done(tmp_path), "page.md")
 
 
+def test_a_mark_without_an_end_is_refused_for_it_would_swallow_text(tmp_path):
+    text = BEFORE.replace("<!-- end -->", "", 1)
+    with pytest.raises(ConfigError, match="page.md: a mark '<!-- reproduce ..' has no"):
+        docs.filled(text, done(tmp_path), "page.md")
+
+
+def test_costs_are_written_and_others_stay(tmp_path):
+    path = tmp_path / "costs.json"
+    path.write_text('{"a/b": {"laptop": [2.0, 3.0]}, "paper/rates": {"paper": [9.0, 9.0]}}')
+    plan.write_costs({"paper/rates": RECORD}, Scale.LAPTOP, path)
+    written = json.loads(path.read_text())
+    assert written == {
+        "a/b": {"laptop": [2.0, 3.0]},
+        "paper/rates": {"paper": [9.0, 9.0], "laptop": [1.0, 2]},
+    }
+
+
 def test_nothing_is_written_where_nothing_was_run(tmp_path):
-    with pytest.raises(ConfigError, match="nothing was run at the scale 'laptop'"):
+    with pytest.raises(ConfigError, match="not run at the scale 'laptop': paper/rates; run them first"):
         docs.write([Done(PAPER, FIGURE, None, tmp_path)], Scale.LAPTOP, tmp_path)
     assert not list(tmp_path.iterdir())
 

@@ -3,12 +3,11 @@
 import dataclasses
 import shutil
 
-import numpy as np
 import pytest
 from conftest import refusal
 
 from analysis.reproduce import __main__ as command
-from analysis.reproduce import page, plan, records, work
+from analysis.reproduce import page, plan, records, reproduce, work
 from analysis.reproduce.findings import less
 from analysis.reproduce.paper import Claim, Figure, Finding, Paper, Scale, Training
 from experiments.sweep import sweep_folder
@@ -98,7 +97,7 @@ def test_a_second_call_trains_nothing(done, monkeypatch):
     [
         ("stopped", "", "not run"),
         ("failed", "step 2: not finite: loss", "fails"),
-        ("failed", "the disk is full", "not run"),
+        ("failed", "the disk is full", "not run"),  # and is begun again
     ],
 )
 def test_claims_are_checked_of_runs_that_ended(done, tmp_path, monkeypatch, status, error, verdict):
@@ -111,7 +110,8 @@ def test_claims_are_checked_of_runs_that_ended(done, tmp_path, monkeypatch, stat
     record = work.do(PAPER, figure, Scale.LAPTOP, tmp_path, jobs=1)
     assert record.claims[0].verdict == verdict
     assert bool(record.problem) == (verdict == "not run")
-    assert not record.problem or error in record.problem
+    again = RunFolder(folder / sweep_folder.read_sweep(folder).runs[0].name).status()["status"]
+    assert again == ("failed" if verdict == "fails" else "stopped")
 
 
 def test_an_error_in_a_claim_is_said_and_the_rest_goes_on(done, tmp_path, capsys):
@@ -166,6 +166,38 @@ def test_what_cannot_be_run_is_said_and_the_rest_goes_on(tmp_path, monkeypatch):
     assert {claim.ours for claim in published.claims} == {"not run at the scale 'paper'"}
 
 
+def test_a_damaged_record_is_left_out(done, tmp_path, capsys):
+    shutil.copytree(done[0] / Scale.LAPTOP, tmp_path / Scale.LAPTOP)
+    folder = records.folder_of(tmp_path, Scale.LAPTOP, "paper", "rates")
+    for name in ("figure.json", "made.json"):
+        (folder / name).write_text("{")
+    assert records.read(folder) is None
+    record = work.do(PAPER, FIGURE, Scale.LAPTOP, tmp_path, jobs=1)
+    assert not record.problem and records.read(folder) == record
+    assert "made.json' is damaged" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("raised", "problem", "code"),
+    [(None, "", 0), (None, "no data", 1), (work.Stopped(), "", 130), (KeyboardInterrupt(), "", 130)],
+)
+def test_exit_codes(done, tmp_path, monkeypatch, capsys, raised, problem, code):
+    record = done[1].model_copy(update={"problem": problem})
+
+    def do(*args):
+        if raised is not None:
+            raise raised
+        return record
+
+    monkeypatch.setattr(reproduce.work, "do", do)
+    monkeypatch.setattr(reproduce.page, "read", lambda *args: [])
+    assert reproduce.run([(PAPER, FIGURE)] * 2, Scale.LAPTOP, tmp_path, 1) == code
+    printed = capsys.readouterr().out
+    assert ("the same command goes on" in printed) == (code == 130)
+    assert ("claims: 4 hold" in printed.replace("holds", "hold")) == (code < 130)
+    assert (problem in printed) or not problem
+
+
 def test_the_plan_says_what_it_takes(monkeypatch):
     known = {("paper/rates", Scale.LAPTOP): plan.Cost(90, 20)}
     monkeypatch.setattr(plan, "costs", lambda: known)
@@ -209,6 +241,9 @@ def test_the_listing_names_every_figure(capsys):
         (["drift", "--jobs=0"], "--jobs"),
         (["drift", "--config.seed=1"], "leave it out"),
         (["drift", "--docs"], "--docs: it writes what came out of all; leave 'drift' out"),
+        (["--docs", "--dry_run"], "--docs: it writes what came out of all; leave '--dry_run' out"),
+        (["--docs", "--out=none"], "--docs: not run at the scale 'laptop': drift/orders, "),
+        (["--jobs=2"], "name a paper, or 'all'"),
         (["--docs", "--scale=smoke"], "--scale: results of a few steps are no results"),
     ],
 )
@@ -220,8 +255,3 @@ def test_a_dry_run_runs_nothing(tmp_path, capsys):
     assert command.main(["drift", "--dry_run", f"--out={tmp_path / 'out'}"]) == 0
     assert "drift/digits" in capsys.readouterr().out
     assert not (tmp_path / "out").exists()
-
-
-def test_numbers_of_a_page_are_finite_or_said(done):
-    _, record = done
-    assert np.isfinite([record.minutes, record.megabytes]).all()
