@@ -39,9 +39,10 @@ def base() -> ConfigDict:
 
     config.dataset = ConfigDict()
     # Built in: digits, ring8, grid16, linear_spectrum, exponential_spectrum; none, where none are read. On
-    # disk: a matrix (FILE.npy, FILE.npz, or FILE.npz:KEY where it holds several), any TFDS image set, snli.
+    # disk: a matrix or images (FILE.npy, FILE.npz, or FILE.npz:KEY where it holds several), a FOLDER/ of
+    # PNG or JPEG files (lib/data/image_folder.py), any TFDS image set, snli.
     config.dataset.name = "digits"
-    # Of the spectra: d, largest, smallest, seed. Of TFDS's image sets: size, the side of the square that is
+    # Of the spectra: d, largest, smallest, seed. Of TFDS's image sets and folders: size, the side of the square that is
     # kept of each image, which sets with images of several sizes need; resize, the shorter side of an image
     # before the square is cut out of its centre (default: size). Of snli: vectors, a text file of word
     # vectors (GloVe's), without which networks learn their own; max_words of a sentence (0: all). Others

@@ -139,6 +139,12 @@ def _check_examples(config: ClassifierConfig, spec: DataSpec) -> None:
     if len(spec.image_shape) != 3 and not spec.vocabulary:
         text = f"'{config.dataset.name}' has no images or sentences to classify"
         raise ConfigError(text, "config.dataset.name")
+    if spec.num_classes < 2:
+        raise ConfigError(
+            f"'{config.dataset.name}' has no classes to tell apart; put images into a folder for each class, "
+            "or score without a classifier: config.eval.network=vgg16",
+            "config.dataset.name",
+        )
 
 
 def _check_augmentation(section: Augmentation, spec: DataSpec) -> None:

@@ -7,7 +7,7 @@ import numpy as np
 
 from lib import schema
 from lib.config import validate
-from lib.data import digits, gaussian, matrix, mixtures, sentence_pairs, sources, tfds_images
+from lib.data import digits, gaussian, image_folder, matrix, mixtures, sentence_pairs, sources, tfds_images
 from lib.data.dataset import Dataset, unlabelled
 from lib.errors import ConfigError
 from lib.runtime import streams
@@ -32,8 +32,8 @@ def load(name: str, split: str, data_dir: str = "", kwargs: Mapping[str, Any] | 
     """Loads one split of a set.
 
     Args:
-      name: of a built-in set, of a matrix's file, of any TFDS image set, or NOTHING: one example without
-        meaning.
+      name: of a built-in set, of a matrix's file, of a folder of images, of any TFDS image set, or NOTHING:
+        one example without meaning.
       split: train or test, or what TFDS knows; also slices like `train[:1000]`.
       data_dir: of TFDS; empty for TFDS_DATA_DIR or TFDS's own default.
       kwargs: of a spectrum, of mixed sources or of a TFDS set; other sets take none.
@@ -64,6 +64,8 @@ def load(name: str, split: str, data_dir: str = "", kwargs: Mapping[str, Any] | 
         return mixtures.load(name, split)
     if matrix.is_matrix(name):
         return matrix.load(name, split)
+    if image_folder.is_folder(name):
+        return image_folder.load(name, split, kwargs)
     return tfds_images.load(name, split, data_dir, kwargs)
 
 

@@ -44,6 +44,11 @@ class Arguments(Section):
         return (self.size, self.size, original[2]) if self.size else original
 
 
+def place(side: int, size: int) -> int:
+    """Returns where a square begins along a side, half to even, as torchvision's."""
+    return round((side - size) / 2)
+
+
 def cut(image: Any, arguments: Arguments) -> Any:
     """Returns the square of an image, TensorFlow's uint8 [h, w, c] to [size, size, c].
 

@@ -7,15 +7,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from lib.config import validate
-from lib.data import tfds, tfds_arrays
+from lib.data import image_arrays, tfds, tfds_arrays
 from lib.data.dataset import Dataset
 from lib.data.square_images import Arguments
 from lib.errors import ConfigError
 from lib.runtime.cache import kept
-from lib.runtime.json_files import read_json
 
 _KWARGS = "config.dataset.kwargs"
 
@@ -48,20 +45,7 @@ def load(name: str, split: str, data_dir: str = "", kwargs: Mapping[str, Any] | 
 
     chosen = f"-size{arguments.size}-resize{arguments.shorter_side}" if arguments.size else ""
     # Written last, it says that the arrays beside it are whole.
-    return kept(tfds.cache_folder(name, root, files, split + chosen) / "meta.json", _read, make)
-
-
-def _read(meta: Path) -> Dataset:
-    """Maps the prepared arrays of a split into memory.
-
-    Raises:
-      ValueError: they do not belong together; also as `read_json` and NumPy's reader.
-    """
-    facts = read_json(meta, tfds_arrays.Meta)
-    image, label = np.load(meta.with_name("image.npy"), mmap_mode="r"), np.load(meta.with_name("label.npy"))
-    if image.dtype != np.uint8 or image.ndim != 4 or label.shape != image.shape[:1]:
-        raise ValueError("its arrays do not belong together")
-    return Dataset(image, label, facts.num_classes, name=facts.name)
+    return kept(tfds.cache_folder(name, root, files, split + chosen) / "meta.json", image_arrays.read, make)
 
 
 def _builder(name: str, root: Path, arguments: Arguments) -> Any:

@@ -8,7 +8,7 @@ from conftest import trained
 from PIL import Image
 from tfds_sets import CLASSES, write
 
-from lib.data import load, load_split, load_splits, square_images, tfds, tfds_arrays
+from lib.data import image_arrays, load, load_split, load_splits, square_images, tfds, tfds_arrays
 from lib.errors import ConfigError
 from lib.schema import DatasetSection
 
@@ -137,7 +137,7 @@ def test_a_set_that_does_not_fit_the_disk_is_refused_before_anything_is_written(
     usage = collections.namedtuple("usage", "free")
 
     def load_with(free: int):
-        monkeypatch.setattr(tfds_arrays.shutil, "disk_usage", lambda folder: usage(free))
+        monkeypatch.setattr(image_arrays.shutil, "disk_usage", lambda folder: usage(free))
         return load("ragged", "train", data_dir, {"size": 8})
 
     with pytest.raises(ConfigError) as error:
@@ -156,8 +156,8 @@ def test_preparing_says_its_bytes_and_shows_how_far_it_is(data_dir, capsys, monk
     out = capsys.readouterr().out
     assert "preparing ragged train: 10 images, 1.2 MB, once, in " in out
     assert "10/10" not in out
-    monkeypatch.setattr(tfds_arrays, "_FEW", 5)
-    monkeypatch.setattr(tfds_arrays, "_BATCH", 4)
+    monkeypatch.setattr(image_arrays, "_FEW", 5)
+    monkeypatch.setattr(image_arrays, "BATCH", 4)
     assert_squares(load("ragged", "train", data_dir, {"size": 201}), TRAIN[0], 201, 201)
     assert "ragged train image 10/10 " in capsys.readouterr().out
 
