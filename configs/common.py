@@ -42,11 +42,11 @@ def base() -> ConfigDict:
     # disk: a matrix or images (FILE.npy, FILE.npz, or FILE.npz:KEY where it holds several), a FOLDER/ of
     # PNG or JPEG files (lib/data/image_folder.py), any TFDS image set, snli.
     config.dataset.name = "digits"
-    # Of the spectra: d, largest, smallest, seed. Of TFDS's image sets and folders: size, the side of the square that is
-    # kept of each image, which sets with images of several sizes need; resize, the shorter side of an image
-    # before the square is cut out of its centre (default: size). Of snli: vectors, a text file of word
-    # vectors (GloVe's), without which networks learn their own; max_words of a sentence (0: all). Others
-    # take none.
+    # Of the spectra: d, largest, smallest, seed. Of TFDS's image sets and folders: size, the side of the
+    # square that is kept of each image, which sets with images of several sizes need; resize, the shorter
+    # side of an image before the square is cut out of its centre (default: size). Of snli: vectors, a text
+    # file of word vectors (GloVe's), without which networks learn their own; max_words of a sentence (0:
+    # all). Others take none.
     config.dataset.kwargs = ConfigDict()
     config.dataset.data_dir = ""  # of TFDS; empty: TFDS_DATA_DIR, or TFDS's own default
     config.dataset.train_split = "train"  # or a slice of a split, such as train[:1000] or train[-10%:]

@@ -141,8 +141,8 @@ def _check_examples(config: ClassifierConfig, spec: DataSpec) -> None:
         raise ConfigError(text, "config.dataset.name")
     if spec.num_classes < 2:
         raise ConfigError(
-            f"'{config.dataset.name}' has no classes to tell apart; put images into a folder for each class, "
-            "or score without a classifier: config.eval.network=vgg16",
+            f"'{config.dataset.name}' has no classes to tell apart; put images into a folder for each "
+            "class, or score without a classifier: config.eval.network=vgg16",
             "config.dataset.name",
         )
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from experiments.sweep import structure
 from experiments.sweep.plan import Planned
 
-_MOST_PARTS_OF_EACH = 4  # of several processes: a process takes seconds to start
+_MOST_PARTS_OF_EACH = 3  # of several processes: a process takes seconds to start
 
 
 @dataclasses.dataclass(frozen=True)

@@ -201,7 +201,7 @@ PAPER = Paper(
         ),
         Figure(
             "cifar",
-            "Small CNN on 4,000 images of CIFAR-10, five epochs",
+            "Small CNN on 4,000 images of CIFAR-10, three epochs",
             [
                 Claim(
                     "competitive",
@@ -225,10 +225,10 @@ PAPER = Paper(
                         | {"classifier.model.kwargs": "{'channels': (2,), 'hidden': 4}"},
                         **{
                             scale: {
-                                "num_steps": 155,
-                                "eval_every": 155,
+                                "num_steps": 93,
+                                "eval_every": 93,
                                 "log_every": 31,
-                                "checkpoint_every": 155,
+                                "checkpoint_every": 93,
                                 "keep_checkpoints": 1,
                                 "dataset.train_split": "train[:4000]",
                                 "classifier.model.kwargs.channels": "(16, 32, 64)",

@@ -179,14 +179,14 @@ PAPER = Paper(
                     {Scale.SMOKE: 1, Scale.LAPTOP: 1, Scale.PAPER: 3},
                     settings={
                         Scale.SMOKE: SMOKE | {"classifier.model.kwargs.hidden": "(4,)"},
-                        Scale.LAPTOP: {"num_epochs": 10.0, "keep_checkpoints": 1},
+                        Scale.LAPTOP: {"num_epochs": 6.0, "keep_checkpoints": 1},
                         Scale.PAPER: {"num_epochs": 100.0},
                     },
                 )
             },
             draw=_draw("mlp"),
             table=_table_of("mlp"),
-            notes="10 epochs at the laptop's scale; the paper's are 100.",
+            notes="6 epochs at the laptop's scale; the paper's are 100.",
         ),
         GRID,
         Figure(

@@ -76,7 +76,7 @@ DAL = Figure(
         "mnist": Training(
             "classifier/mnist_dal",
             METHODS,
-            {Scale.SMOKE: 1, Scale.LAPTOP: 3, Scale.PAPER: 3},
+            {Scale.SMOKE: 1, Scale.LAPTOP: 2, Scale.PAPER: 3},
             settings={
                 Scale.SMOKE: DIGITS | {"classifier.model.kwargs.hidden": "(4,)"},
                 Scale.LAPTOP: {"num_steps": 1407, "eval_every": 469, "checkpoint_every": 1407},

@@ -110,7 +110,7 @@ PAPER = Paper(
                     {Scale.SMOKE: 1, Scale.LAPTOP: 3, Scale.PAPER: 5},
                     settings={
                         Scale.SMOKE: {"gan.nets.kwargs.num_units": 4, "batch_size": 32},
-                        Scale.LAPTOP: {"num_steps": 8_000, "eval_every": 1_000, "figures_every": 0},
+                        Scale.LAPTOP: {"num_steps": 6_000, "eval_every": 500, "figures_every": 0},
                         Scale.PAPER: {"num_steps": 100_000, "eval_every": 2_000},
                     },
                 )
