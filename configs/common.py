@@ -31,6 +31,10 @@ def base() -> ConfigDict:
     config.eval_every = 1_000  # steps between lines of metrics/eval.jsonl; 0: never
     config.figures_every = 0  # steps between pictures; 0: only at the end
     config.checkpoint_every = 1_000  # steps between checkpoints; the last step always has one
+    # Besides, so many seconds after the last line, or the last checkpoint, at the end of a call of the
+    # device; 0: never. Which steps these are differs from run to run.
+    config.log_seconds = 0.0
+    config.checkpoint_seconds = 0.0
     config.keep_checkpoints = 3  # how many of the newest checkpoints stay on disk
     # train: where a new run starts from; the section of a GAN or a classifier may differ from that run's
     # (experiments/warm_start.py). eval: what is scored. A work directory, its checkpoints folder, or one

@@ -85,7 +85,7 @@ def main(argv: list[str]) -> int:
     # Two processes share the accelerator: neither may take most of its memory at once.
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
     with one_line_errors():
-        raw, path, address, _ = read_command_line(argv)
+        raw, path, address, *_ = read_command_line(argv)
         if address is not None:
             follow = f"./run.sh eval --config.restore_path={path} --follow"
             raise ConfigError(f"only `train` has it; beside it run `{follow}`", "--distributed")

@@ -30,6 +30,8 @@ def _define(values: flags.FlagValues) -> None:
     flags.DEFINE_string(
         "workdir", None, "Where the run writes; default: runs/<config name>.", flag_values=values
     )
+    text = "Write a profile of so many steps into DIR/profile, for TensorBoard; 0: none."
+    flags.DEFINE_integer("profile", 0, text, 0, 10_000, flag_values=values)
     flags.DEFINE_bool("distributed", False, "Train with other processes.", flag_values=values)
     flags.DEFINE_string("coordinator", None, "HOST:PORT of process 0.", flag_values=values)
     flags.DEFINE_integer("num_processes", None, "How many there are.", flag_values=values)
@@ -90,7 +92,7 @@ def read_command_line(argv: list[str]):
 
     Returns:
       (config with overrides, path of the work directory, address of a distributed run or None, how many
-      seconds its processes wait for one another at the start).
+      seconds its processes wait for one another at the start, of how many steps a profile is written).
 
     Raises:
       ConfigError: unknown or contradictory flags, unknown fields, or a bad config file.
@@ -99,4 +101,4 @@ def read_command_line(argv: list[str]):
     config = apply_overrides(load_file(values.config), overrides)
     check_length(config, overrides)
     path = values.workdir or catalogue.default_folder(values.config)
-    return config, path, _address(values), values.start_timeout
+    return config, path, _address(values), values.start_timeout, values.profile

@@ -40,7 +40,14 @@ EXPERIMENTS = {
 
 
 # Fields that runs may be older than, with what they were before.
-_YOUNGER = {"log_per_decade": 0, "stop_at": "", "num_epochs": 0.0, "epoch_means": False}
+_YOUNGER = {
+    "log_per_decade": 0,
+    "log_seconds": 0.0,
+    "checkpoint_seconds": 0.0,
+    "stop_at": "",
+    "num_epochs": 0.0,
+    "epoch_means": False,
+}
 
 
 def entry(config: ConfigDict) -> Entry:

@@ -98,6 +98,8 @@ class Run(Section):
     steps_per_dispatch: NonNegativeInt
     log_every: PositiveInt
     log_per_decade: Annotated[int, Field(ge=0, le=1000)]
+    log_seconds: NonNegativeFloat
+    checkpoint_seconds: NonNegativeFloat
     epoch_means: bool
     eval_every: NonNegativeInt
     figures_every: NonNegativeInt
@@ -144,6 +146,8 @@ MAY_DIFFER = (
     "num_epochs",
     "log_every",
     "log_per_decade",
+    "log_seconds",
+    "checkpoint_seconds",
     "epoch_means",
     "eval_every",
     "figures_every",

@@ -1,7 +1,9 @@
-"""When something is due: at steps that are multiples of an interval, and at log-spaced ones."""
+"""When something is due: at multiples of an interval, at log-spaced steps, and by the clock."""
 
 import functools
 import math
+import time
+from collections.abc import Callable, Mapping
 
 from lib.schema import Run
 
@@ -51,6 +53,28 @@ class Intervals:
             if n
             else frozenset()
         )
+
+
+class Timer:
+    """What is late by the clock: so many seconds after it last happened."""
+
+    def __init__(self, seconds: Mapping[str, float], clock: Callable[[], float] = time.monotonic):
+        """Begins to count.
+
+        Args:
+          seconds: {what: after how many it is late}; 0: never.
+        """
+        self._seconds, self._clock = seconds, clock
+        self._last = dict.fromkeys(seconds, clock())
+
+    def late(self) -> frozenset[str]:
+        """Returns what is late."""
+        now = self._clock()
+        return frozenset(x for x, s in self._seconds.items() if s and now - self._last[x] >= s)
+
+    def restart(self, what: str) -> None:
+        """Counts anew from now on: it has happened."""
+        self._last[what] = self._clock()
 
 
 def largest_divisor(numbers: list[int], limit: int) -> int:

@@ -11,7 +11,7 @@ from lib.data.epochs import Epochs
 from lib.experiment import State
 from lib.runtime.epoch_means import EpochMeans
 from lib.runtime.interval_means import IntervalMeans, NotFiniteError
-from lib.runtime.intervals import Intervals
+from lib.runtime.intervals import Intervals, Timer
 from lib.runtime.programs import Programs
 from lib.runtime.records import EPOCHS, HELD_OUT, TRAINING, first_not_finite
 from lib.runtime.results import write_results
@@ -19,6 +19,7 @@ from lib.runtime.run_folder import RunFolder
 from lib.runtime.threshold import StopAt
 from lib.runtime.writers import Writers
 
+_LOG, _CHECKPOINT = "log", "checkpoint"  # what may be due by the clock
 _ON_HELD_OUT = "test"  # what thresholds and sweeps call the run's own held-out metrics
 
 
@@ -51,7 +52,9 @@ class Recorder:
         self._epoch_means = EpochMeans(epochs) if programs.config.epoch_means else None
         self._writers = Writers(folder, programs.config, first)
         self._means, self._clock, self._timed = IntervalMeans(), _StepClock(), timed
-        self._stop_at = StopAt(programs.config.stop_at)
+        config = programs.config
+        self._timer = Timer({_LOG: config.log_seconds, _CHECKPOINT: config.checkpoint_seconds})
+        self._stop_at = StopAt(config.stop_at)
         self.done, self.has_reached = first, False
 
     def after(
@@ -96,28 +99,35 @@ class Recorder:
         self._log_epochs(metrics)
         self.done += k
         self._writers.progress.advance(k)
-        if not (self._intervals.must_act(self.done) or stopping):
+        late = self._timer.late()
+        if not (self._intervals.must_act(self.done) or stopping or late):
             return
-        self._act(state, stopping)
-        if self._intervals.logs(self.done):
+        logs = self._intervals.logs(self.done) or _LOG in late
+        self._act(state, stopping, logs, _CHECKPOINT in late)
+        if logs:
             self._means.restart()
+            self._timer.restart(_LOG)
         self._clock.restart(self.done)
         if stopping:
             self._writers.progress.print(f"stopping at step {self.done:,}: saving")
 
-    def _act(self, state: Callable[[], State], stopping: bool) -> None:
-        """Logs, evaluates, saves and draws what is due."""
+    def _act(self, state: Callable[[], State], stopping: bool, logs: bool, is_late: bool) -> None:
+        """Logs, evaluates, saves and draws what is due.
+
+        Args:
+          is_late: whether a checkpoint is due by the clock.
+        """
         programs, config, done, writers = self._programs, self._programs.config, self.done, self._writers
         if self._epoch_means:
             self._epoch_means.fetch()
         of_steps = self._means.means()  # the same in all processes, which are to stop at one step
-        if self._intervals.logs(done):
+        if logs:
             self.has_reached = self._stop_at.is_reached(TRAINING, of_steps)
         metrics = {"epoch": done * self._epochs.per_step} | of_steps
         metrics |= self._clock.rate(done) if self._timed else {}
         writers.progress.show({n: metrics[n] for n in programs.experiment.main_metrics})
         due, means, placed = self._intervals.is_due, None, None
-        if self._intervals.logs(done):
+        if logs:
             writers.log(TRAINING, done, metrics)
         evaluates = due(config.eval_every, done) or (config.eval_every and self.has_reached)
         if evaluates:
@@ -127,7 +137,7 @@ class Recorder:
             _check_metrics(held_out, done)
             writers.log(HELD_OUT, done, held_out)
             self.has_reached |= self._stop_at.is_reached(_ON_HELD_OUT, held_out)
-        saves = due(config.checkpoint_every, done) or stopping or self.has_reached
+        saves = due(config.checkpoint_every, done) or is_late or stopping or self.has_reached
         draws = due(config.figures_every, done) or done == config.num_steps or self.has_reached
         if placed is None and (saves or draws):
             placed = state()
@@ -138,6 +148,7 @@ class Recorder:
             write_results(programs, self._folder, whole, done, means)
         if saves:
             writers.save(done, whole)
+            self._timer.restart(_CHECKPOINT)
 
     def _log_epochs(self, metrics: Mapping[str, jax.Array]) -> None:
         """Logs the means of epochs that end with the next steps, if that is asked for."""

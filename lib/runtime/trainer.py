@@ -18,8 +18,9 @@ from lib.data import pipeline
 from lib.data.epochs import Epochs
 from lib.errors import ConfigError
 from lib.experiment import State
-from lib.runtime import checkpoints, devices
+from lib.runtime import checkpoints, devices, processes
 from lib.runtime.intervals import Intervals, largest_divisor
+from lib.runtime.profile import Profile
 from lib.runtime.programs import Programs
 from lib.runtime.recorder import Recorder
 from lib.runtime.run_folder import RunFolder
@@ -65,6 +66,7 @@ class Trainer:
       folder: where it writes.
       batches: of the training split, in the order of the run's seed.
       intervals: at which it writes.
+      profile: of how many of its steps one is written.
     """
 
     def __init__(self, programs: Programs, folder: RunFolder):
@@ -79,6 +81,7 @@ class Trainer:
             experiment.batches_per_step,
             programs.local,
         )
+        self.profile = Profile(folder.path / "profile", 0)
         self.batches = pipeline.make(programs.data.train, order, self._config.dataset.device_limit_gb)
         self._epochs = Epochs(order.size, order.rows_per_step)
         self.intervals = Intervals(self._config)
@@ -107,6 +110,11 @@ class Trainer:
                     f"figures_every, checkpoint_every; use {best}, or 0 for the best",
                     "config.steps_per_dispatch",
                 )
+        if processes.count() > 1:
+            for field in ("log_seconds", "checkpoint_seconds"):
+                if getattr(self._config, field):
+                    text = "several processes have several clocks; set it to 0"
+                    raise ConfigError(text, f"config.{field}")
         self._check_stop_at()
 
     def _check_stop_at(self) -> None:
@@ -143,6 +151,7 @@ class Trainer:
                 recorder.finish()
         finally:
             recorder.close()
+            self.profile.close()
         return Stopped(recorder.done, stop, recorder.has_reached)
 
     def advance(
@@ -167,9 +176,11 @@ class Trainer:
         programs, steps, key = self.programs, self._steps, jax.random.key(self._config.seed)
         constants, stop = programs.constants(self.batches), None
         for step, k, feeds in self._dispatches(recorder.done, last, per_call):
+            self.profile.before_call(self.folder.ours)
             state, metrics = steps(state, constants, feeds, key, np.uint32(step))
             if programs.on_cpu:  # queued collectives of several CPU devices deadlock
                 jax.block_until_ready(metrics)
+            self.profile.after_call(k, metrics)
             stop = asked()
             recorder.after(k, metrics, lambda state=state: state, bool(stop))
             if stop or recorder.has_reached:

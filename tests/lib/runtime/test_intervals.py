@@ -3,10 +3,12 @@
 import numpy as np
 import one_number
 import pytest
-from conftest import largest_difference, trained
+from conftest import largest_difference, states_equal, trained
 
+from lib.errors import ConfigError
 from lib.runtime import records
 from lib.runtime.interval_means import IntervalMeans, NotFiniteError
+from lib.runtime.intervals import Timer
 
 
 @pytest.fixture
@@ -96,3 +98,38 @@ def test_pictures_go_to_tensorboard(make):
     written = events.read_bytes()
     assert png in written
     assert b"pictures/samples" in written
+
+
+def test_a_timer_says_what_is_late():
+    now = [0.0]
+    timer = Timer({"log": 2.0, "checkpoint": 5.0, "never": 0.0}, lambda: now[0])
+    seen = []
+    for now[0] in range(7):
+        late = timer.late()
+        seen.append(sorted(late))
+        for what in late:
+            timer.restart(what)
+    assert seen == [[], [], ["log"], [], ["log"], ["checkpoint"], ["log"]]
+
+
+def test_lines_and_checkpoints_by_the_clock_change_no_number(train):
+    config = {"num_steps": 8, "log_every": 8, "checkpoint_every": 8, "steps_per_dispatch": 1}
+    plain, state = train("plain", **config)
+    often = {"log_seconds": 1e-9, "checkpoint_seconds": 1e-9, "keep_checkpoints": 3}
+    timed, other = train("timed", **config, **often)
+    assert [line["step"] for line in lines(plain)] == [0, 8]
+    assert [line["step"] for line in lines(timed)] == list(range(9))
+    assert sorted(int(p.name) for p in timed.folder.checkpoints.iterdir()) == [6, 7, 8]
+    assert states_equal(state, other)
+    assert lines(timed)[8]["x"] == pytest.approx(
+        8 * lines(plain)[1]["x"] - sum(line["x"] for line in lines(timed)[1:8])
+    )  # the mean over all steps is that of the single ones
+
+
+def test_a_clock_is_for_one_process(train, monkeypatch):
+    trainer, _ = train("run", num_steps=2)
+    monkeypatch.setattr("lib.runtime.trainer.processes.count", lambda: 2)
+    trainer.check()
+    timed = one_number.trainer(trainer.folder.path, {"num_steps": 2, "log_seconds": 1.0}, 1)
+    with pytest.raises(ConfigError, match="config.log_seconds: several processes have several clocks"):
+        timed.check()
