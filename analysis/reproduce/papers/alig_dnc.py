@@ -11,8 +11,8 @@ from analysis.reproduce.tables import of_methods
 
 RATES = {
     "ALI-G": (1.0, 1e2, 1e4, 1e6),
-    "Adam": (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 1e2),
-    "SGD": (1e-3, 1e-2, 1e-1, 1.0, 1e1, 1e3),
+    "Adam": (1e-4, 1e-2, 1.0, 1e2),
+    "SGD": (1e-2, 1.0, 1e2, 1e4),
 }
 SOLVED = 0.01  # held-out loss, in nats a sequence
 DNC = {

@@ -242,9 +242,8 @@ PAPER = Paper(
                 "mnist": Training(
                     "gan/mnist_spectral_sgd",
                     MNIST,
-                    seeds(2),
-                    {"Adam": 1},
-                    {
+                    seeds(1),
+                    settings={
                         Scale.SMOKE: POINTS,
                         Scale.LAPTOP: {
                             "num_steps": 800,

@@ -192,7 +192,7 @@ PAPER = Paper(
                         | more_settings
                         for scale, more_settings in (
                             (Scale.SMOKE, {"gan.nets.kwargs.num_units": 4}),
-                            (Scale.LAPTOP, {"num_steps": 6_000, "eval_every": 600, "figures_every": 0}),
+                            (Scale.LAPTOP, {"num_steps": 5_000, "eval_every": 500, "figures_every": 0}),
                             (Scale.PAPER, {"num_steps": 100_000, "eval_every": 1_000}),
                         )
                     },

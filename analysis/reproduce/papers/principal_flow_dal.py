@@ -79,7 +79,7 @@ DAL = Figure(
             {Scale.SMOKE: 1, Scale.LAPTOP: 2, Scale.PAPER: 3},
             settings={
                 Scale.SMOKE: DIGITS | {"classifier.model.kwargs.hidden": "(4,)"},
-                Scale.LAPTOP: {"num_steps": 1407, "eval_every": 469, "checkpoint_every": 1407},
+                Scale.LAPTOP: {"num_steps": 938, "eval_every": 469, "checkpoint_every": 938},
             },
         )
     },

@@ -107,7 +107,7 @@ PAPER = Paper(
                 "grid": Training(
                     CONFIG,
                     METHODS,
-                    {Scale.SMOKE: 1, Scale.LAPTOP: 3, Scale.PAPER: 5},
+                    {Scale.SMOKE: 1, Scale.LAPTOP: 2, Scale.PAPER: 5},
                     settings={
                         Scale.SMOKE: {"gan.nets.kwargs.num_units": 4, "batch_size": 32},
                         Scale.LAPTOP: {"num_steps": 6_000, "eval_every": 500, "figures_every": 0},
