@@ -59,6 +59,25 @@ install() {
   echo "run.sh: .venv is ready" >&2
 }
 
+accelerator() {
+  # Prints cpu or cuda: what ACCELERATOR says, else cuda where NVIDIA's driver answers.
+  case "${ACCELERATOR:-}" in
+    cpu | cuda) echo "$ACCELERATOR" ;;
+    "") if nvidia-smi -L >/dev/null 2>&1; then echo cuda; else echo cpu; fi ;;
+    *) echo "run.sh: ACCELERATOR is '$ACCELERATOR'; use cpu or cuda" >&2; exit 2 ;;
+  esac
+}
+
+install_cuda() {
+  # Adds JAX's build for CUDA, of the version in requirements.txt.
+  local venv="$root/.venv" stamp="$root/.venv/.cuda" jax
+  jax="$(sed -n 's/^jax==\([0-9.]*\).*/\1/p' "$root/requirements.txt")"
+  [ "$(cat "$stamp" 2>/dev/null)" = "$jax" ] && return
+  echo "run.sh: an NVIDIA GPU answers: installing JAX's CUDA build into .venv (ACCELERATOR=cpu: without)" >&2
+  "$venv/bin/uv" pip install --quiet --python "$venv/bin/python" "jax[cuda13]==$jax"
+  echo "$jax" > "$stamp"
+}
+
 verb="${1:-help}"
 [ $# -gt 0 ] && shift
 module=()
@@ -78,7 +97,10 @@ case "$verb" in
   *) echo "run.sh: unknown verb '$verb'" >&2; usage >&2; exit 2 ;;
 esac
 
+chosen="$(accelerator)"
 install
+[ "$chosen" = cpu ] || install_cuda
+[ "${ACCELERATOR:-}" != cpu ] || export JAX_PLATFORMS=cpu # .venv may have the CUDA build
 unset PYTHONDONTWRITEBYTECODE # with it, every start compiles all of JAX's modules again: 3 s
 # Large arrays stay with the process and lie on huge pages: for fewer page faults (docs/discretisation_drift.md
 # has what the CIFAR-10 step gains).

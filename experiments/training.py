@@ -16,6 +16,7 @@ from lib.errors import ConfigError, explained, one_line
 from lib.experiment import State
 from lib.optimizers.registry import kind_of
 from lib.runtime import checkpoints, processes
+from lib.runtime.devices import described
 from lib.runtime.interval_means import NotFiniteError
 from lib.runtime.programs import Programs
 from lib.runtime.run_folder import RunFolder, check_same_run
@@ -120,7 +121,7 @@ class Training:
         """Says where training begins, or that nothing is left to train."""
         if not self.is_finished:
             how = f"continuing at step {self.step:,}" if self.step else "training"
-            print(f"{how} in {self.folder.path}")
+            print(f"{how} in {self.folder.path}, on {described(self.trainer.programs.devices)}")
             return
         config = self.trainer.programs.config
         longer = "num_epochs" if config.num_epochs else "num_steps"

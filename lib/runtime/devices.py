@@ -31,6 +31,13 @@ def machine(devices: Sequence[jax.Device]) -> dict[str, str]:
     return described | {"JAX": jax.__version__}
 
 
+def described(devices: Sequence[jax.Device]) -> str:
+    """Returns how many devices of which kind there are, as one phrase."""
+    here = machine(devices)
+    cores = f" with {here['cores']} cores" if "cores" in here else ""
+    return f"{here['devices']} x {here['kind']}{cores}"
+
+
 def _processor() -> str:
     """Returns the name of the CPU's model: XLA compiles for the one that it is on."""
     with contextlib.suppress(OSError):

@@ -35,7 +35,7 @@ def test_runs_one_after_another_are_bitwise_those_alone(tmp_path, undisturbed, c
             a, b = (read(RunFolder(c.folder).metrics) for c in (ours, theirs))
             assert [r | {"steps_per_second": 0} for r in a] == [r | {"steps_per_second": 0} for r in b]
         log, other = ((tmp_path / c.folder / "log.txt") for c in (ours, theirs))
-        assert log.read_text().startswith(f"training in {ours.folder}\n")
+        assert log.read_text().startswith(f"training in {ours.folder}, on ")
         assert not other.exists()
         machine = read_json(RunFolder(ours.folder).path / "machine.json", dict[str, str])
         assert machine["lanes"] == "1"
