@@ -25,8 +25,9 @@ from lib.runtime.run_folder import RunFolder, find
 from lib.runtime.trainer import Trainer, first_state
 from lib.schema import Run
 
-# Fields of a classifier's config that are the same network whatever they say, beside num_steps.
-_WITHOUT_EFFECT = ("eval", "num_epochs", "epoch_means")
+# Fields of a classifier's config that are the same network whatever they say, beside num_steps. One that is
+# added to all configs belongs here, or every network is trained again.
+_WITHOUT_EFFECT = ("eval", "num_epochs", "epoch_means", "log_seconds", "checkpoint_seconds")
 _PATH, _CLASSIFIER = "config.eval.network_path", "config.eval.classifier"
 
 
@@ -111,6 +112,13 @@ def _network(name: str, programs: Programs, state: State) -> Network:
     return Network(name, checkpoints.checksum(state), "none", apply, score_names(name))
 
 
+def _digest(programs: Programs, raw: ConfigDict) -> str:
+    """Returns a digest of what a scoring network depends on."""
+    depends_on = {key: value for key, value in to_plain(raw).items() if key not in _WITHOUT_EFFECT}
+    key = json.dumps([depends_on, checkpoints.layout(programs.abstract_state())], sort_keys=True)
+    return hashlib.sha256(key.encode()).hexdigest()[:12]
+
+
 def _state_in_cache(programs: Programs, raw: ConfigDict, name: str) -> State:
     """Returns the last state of a scoring network in the cache, after training what is missing.
 
@@ -118,10 +126,7 @@ def _state_in_cache(programs: Programs, raw: ConfigDict, name: str) -> State:
       ConfigError: it cannot be trained.
       SystemExit: a signal stopped its training.
     """
-    depends_on = {key: value for key, value in to_plain(raw).items() if key not in _WITHOUT_EFFECT}
-    key = json.dumps([depends_on, checkpoints.layout(programs.abstract_state())], sort_keys=True)
-    digest = hashlib.sha256(key.encode()).hexdigest()[:12]
-    folder = RunFolder(cache_dir() / "networks" / f"{name}-{digest}")
+    folder = RunFolder(cache_dir() / "networks" / f"{name}-{_digest(programs, raw)}")
     folder.create()
     with open_file(folder.path / ".training", "a") as file:
         fcntl.flock(file, fcntl.LOCK_EX)  # a second evaluator waits, then reads the network

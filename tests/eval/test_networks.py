@@ -10,7 +10,7 @@ from conftest import small_config
 
 from eval import sampling
 from eval.networks import NETWORKS, UnloadedNetwork, inception, scoring_network
-from eval.networks.classifier_run import classifier_run
+from eval.networks.classifier_run import _WITHOUT_EFFECT, _digest, classifier_run
 from eval.networks.inception import ADDRESS, SIZE
 from eval.tfgan import tfgan_eval
 from experiments import catalogue, registry
@@ -183,6 +183,23 @@ def test_any_classifier_run_scores(make):
     np.testing.assert_allclose(logits, programs.experiment.outputs["logits"](state, images)[0], rtol=1e-5)
     assert ours.names["score"] == "my_classifier_score"
     assert ours.checksum == checkpoints.checksum(state)
+
+
+def test_a_network_is_kept_whatever_is_written_while_it_is_trained(make):
+    """Checks the digest by which users' caches have it: fields new to all configs are not in it."""
+    programs = make("classifier/digits").programs
+
+    def digest(*overrides: str) -> str:
+        return _digest(programs, small_config("classifier/digits", *overrides))
+
+    usual = digest()
+    for field in ("log_seconds=5.0", "checkpoint_seconds=5.0", "epoch_means=True", "num_epochs=2.0"):
+        assert digest(field) == usual
+    without = small_config("classifier/digits").to_dict()
+    for field in _WITHOUT_EFFECT:
+        del without[field]
+    assert _digest(programs, without) == usual
+    assert digest("seed=1") != usual
 
 
 def test_a_classifier_of_other_images_or_no_classifier_is_refused(make):
