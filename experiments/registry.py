@@ -17,6 +17,7 @@ from lib.runtime import processes
 from lib.runtime.programs import Programs
 from lib.runtime.run_folder import RunFolder, check_same_run, find, find_run
 from lib.runtime.threshold import StopAt
+from lib.runtime.trackers import module_of
 from lib.runtime.words import check_words
 from lib.schema import DatasetSection, Run
 
@@ -45,6 +46,7 @@ _YOUNGER = {
     "log_seconds": 0.0,
     "checkpoint_seconds": 0.0,
     "stop_at": "",
+    "trackers": (),
     "num_epochs": 0.0,
     "epoch_means": False,
 }
@@ -123,6 +125,8 @@ def check_inputs(raw: ConfigDict, config: Run, folder: RunFolder) -> None:
     """
     catalogue.classifier_file(config.eval.classifier)
     StopAt(config.stop_at)
+    for tracker in config.trackers:
+        module_of(tracker)
     config.check_training()
     field = "config.restore_path"
     if config.restore_path and not folder.newest_step():

@@ -106,6 +106,7 @@ class Run(Section):
     checkpoint_every: PositiveInt
     keep_checkpoints: PositiveInt
     stop_at: str
+    trackers: tuple[Literal["trackio", "wandb"], ...]
     restore_path: str
     dataset: DatasetSection
     eval: EvaluationSection
@@ -154,6 +155,7 @@ MAY_DIFFER = (
     "checkpoint_every",
     "keep_checkpoints",
     "stop_at",
+    "trackers",
     "restore_path",
     "*.diagnostics",
     "dataset.eval_split",

@@ -27,7 +27,7 @@ from lib.schema import Run
 
 # Fields of a classifier's config that are the same network whatever they say, beside num_steps. One that is
 # added to all configs belongs here, or every network is trained again.
-_WITHOUT_EFFECT = ("eval", "num_epochs", "epoch_means", "log_seconds", "checkpoint_seconds")
+_WITHOUT_EFFECT = ("eval", "num_epochs", "epoch_means", "log_seconds", "checkpoint_seconds", "trackers")
 _PATH, _CLASSIFIER = "config.eval.network_path", "config.eval.classifier"
 
 

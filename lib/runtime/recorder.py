@@ -145,7 +145,8 @@ class Recorder:
         if saves:
             _check_state(whole, done)
         if draws:  # before the checkpoint is saved: a run that is killed in between does both again
-            write_results(programs, self._folder, whole, done, means)
+            for picture in write_results(programs, self._folder, whole, done, means):
+                writers.picture(done, picture)
         if saves:
             writers.save(done, whole)
             self._timer.restart(_CHECKPOINT)

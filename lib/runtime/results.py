@@ -1,5 +1,6 @@
 """What a run shows of a state: the experiment's artefacts, and curves of the metrics so far."""
 
+from pathlib import Path
 from typing import Any
 
 from lib.experiment import State
@@ -13,7 +14,7 @@ _POINTS = 5000  # of a curve
 
 def write_results(
     programs: Programs, folder: RunFolder, state: State, step: int, means: dict[str, Any] | None = None
-) -> None:
+) -> list[Path]:
     """Writes the experiment's pictures and arrays of a whole state, and curves of the metrics so far.
 
     The pictures go to TensorBoard too.
@@ -22,7 +23,11 @@ def write_results(
 
     Args:
       means: over the held-out split; if None, they are computed once an artefact asks for them.
+
+    Returns:
+      The experiment's pictures.
     """
+    pictures = []
 
     def held_out_means() -> dict[str, Any]:
         return programs.means(programs.place(state)) if means is None else means
@@ -33,8 +38,10 @@ def write_results(
             for name, artefact in made.items():
                 if picture := artefact.write(folder.path, name, step):
                     records.append_picture(folder.tensorboard, picture, step)
+                    pictures.append(picture)
     if folder.ours:
         _draw_curves(folder, programs.experiment.main_metrics)
+    return pictures
 
 
 def _draw_curves(folder: RunFolder, main_metrics: tuple[str, ...]) -> None:

@@ -2,9 +2,11 @@
 
 import contextlib
 from collections.abc import Mapping
+from pathlib import Path
 
+from lib.config import flatten
 from lib.experiment import State
-from lib.runtime import checkpoints, processes
+from lib.runtime import checkpoints, processes, trackers
 from lib.runtime.progress import Progress
 from lib.runtime.records import EPOCHS, HELD_OUT, TRAINING, MetricWriter, read_epochs
 from lib.runtime.run_folder import RunFolder
@@ -31,12 +33,21 @@ class Writers:
                 names.append(EPOCHS)
             for name in names:
                 self._logs[name] = MetricWriter(folder.metrics, name, folder.tensorboard, first)
+        fields = flatten(config.model_dump())
+        self._trackers = trackers.begin(config.trackers, folder.path, fields) if folder.ours else []
         self.is_new = bool(self._logs) and self._logs[TRAINING].is_empty  # no line is written yet
 
     def log(self, name: str, step: int, metrics: Mapping[str, float]) -> None:
         """Writes metrics under a name of `records`: TRAINING, EPOCHS or HELD_OUT."""
         if name in self._logs:
             self._logs[name].write(step, metrics)
+        for tracker in self._trackers:
+            tracker.log(step, {f"{name}/{metric}": value for metric, value in metrics.items()})
+
+    def picture(self, step: int, path: Path) -> None:
+        """Shows a picture to the trackers; TensorBoard has it already."""
+        for tracker in self._trackers:
+            tracker.picture(step, f"pictures/{path.stem.rpartition('_')[0] or path.stem}", path)
 
     def save(self, step: int, state: State) -> None:
         """Begins to write a checkpoint; the metrics before it are on disk first.
@@ -67,3 +78,5 @@ class Writers:
             for each in (self._checkpoints, *self._logs.values(), self.progress):
                 if each:
                     closing.callback(each.close)
+            for tracker in self._trackers:
+                closing.callback(tracker.finish)
