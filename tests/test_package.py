@@ -62,6 +62,7 @@ print(catalogue.DEFAULT, config.experiment)
 def test_what_the_library_imports_is_declared():
     """Checks that each requirement of this tree is a dependency, in an extra, or a tool of tests."""
     of_tests = {"pytest", "pytest-xdist", "prdc", "selenium", "ruff", "import-linter"}
+    of_tests |= {"nbclient", "ipykernel"}
     lines = (ROOT / "requirements.in").read_text().splitlines()
     pinned = {re.split("[=>< #]", line)[0] for line in lines if line and not line.startswith("#")}
     declared = [*PROJECT["dependencies"], *sum(PROJECT["optional-dependencies"].values(), [])]
