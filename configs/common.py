@@ -36,7 +36,7 @@ def base() -> ConfigDict:
     config.log_seconds = 0.0
     config.checkpoint_seconds = 0.0
     config.keep_checkpoints = 3  # how many of the newest checkpoints stay on disk
-    config.trackers = ()  # beside TensorBoard and the JSON lines: trackio, wandb; each to be installed first
+    config.trackers = ()  # beside TensorBoard and the JSON lines: trackio, wandb; to be installed first
     # train: where a new run starts from; the section of a GAN or a classifier may differ from that run's
     # (experiments/warm_start.py). eval: what is scored. A work directory, its checkpoints folder, or one
     # step's folder. Empty: train from scratch, evaluate the newest of the work directory.

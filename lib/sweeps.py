@@ -9,6 +9,7 @@ where h is this module.
 """
 
 import collections
+import dataclasses
 import hashlib
 import os
 import re
@@ -25,6 +26,24 @@ from lib.errors import ConfigError
 Overrides = dict[str, Any]
 Sweep = list[Overrides]
 
+
+@dataclasses.dataclass(frozen=True)
+class Dimension:
+    """A field that a search varies: between two numbers, or among choices.
+
+    Attributes:
+      low, high: bounds, both included; whole numbers if both are.
+      log: whether it is searched in the logarithm.
+      choices: texts or numbers; empty: there are bounds.
+    """
+
+    field: str
+    low: float = 0
+    high: float = 0
+    log: bool = False
+    choices: tuple = ()
+
+
 _VALUES = bool | int | float | str | tuple | list | dict | None
 _LONGEST_NAME = 120  # of a run's folder
 
@@ -32,6 +51,29 @@ _LONGEST_NAME = 120  # of a run's folder
 def values(field: str, values: Iterable[Any]) -> Sweep:
     """Returns one run for every value of a field."""
     return [{field: value} for value in values]
+
+
+def search(field: str, low: float, high: float, log: bool = False) -> Dimension:
+    """Returns a field that a search varies between two numbers; whole ones if both are.
+
+    Raises:
+      ValueError: there is nothing between them, or nothing to take the logarithm of.
+    """
+    if not low < high or (log and low <= 0):
+        raise ValueError(f"'{field}' cannot be searched from {low} to {high}{' in its logarithm' * log}")
+    return Dimension(field, low, high, log)
+
+
+def choice(field: str, options: Iterable[Any]) -> Dimension:
+    """Returns a field that a search takes from some options.
+
+    Raises:
+      ValueError: there are none, or one is neither a number nor text.
+    """
+    options = tuple(options)
+    if not options or not all(isinstance(option, bool | int | float | str) for option in options):
+        raise ValueError(f"'{field}' needs options that are numbers or texts, not {options}")
+    return Dimension(field, choices=options)
 
 
 def fixed(field: str, value: Any) -> Sweep:
@@ -88,11 +130,9 @@ def load(path: str | os.PathLike) -> Sweep:
       ConfigError: the file is missing or fails, has no get_sweep, gives no list of overrides, or gives the
         same run twice.
     """
-    path = Path(path)
-    if not path.is_file():
-        known = ", ".join(str(p) for p in sorted(path.parent.glob("*.py")))
-        raise ConfigError(f"no file '{path}'{f'; there are {known}' if known else ''}", "--sweep")
-    runs = call_file(path, "get_sweep", "--sweep", sys.modules[__name__])
+    path, runs = Path(path), _called(path)
+    if _is_space(runs):
+        raise ConfigError(f"'{path}' is a search; say how many --trials and which --metric", "--sweep")
     if not (isinstance(runs, list) and runs and all(isinstance(run, Mapping) for run in runs)):
         raise ConfigError(
             f"get_sweep of '{path}' must return a list of dicts, one for every run", "--sweep"
@@ -108,6 +148,35 @@ def load(path: str | os.PathLike) -> Sweep:
         if strange := [field for field in run if not isinstance(field, str)]:
             raise ConfigError(f"'{path}' names a field that is no text: {strange[0]!r}", "--sweep")
     return [dict(run) for run in runs]
+
+
+def load_space(path: str | os.PathLike) -> list[Dimension]:
+    """Reads what a search varies from a sweep file.
+
+    Raises:
+      ConfigError: the file is missing or fails, has no get_sweep, or gives anything but fields to vary.
+    """
+    space = _called(path)
+    if not _is_space(space):
+        text = f"get_sweep of '{path}' must return a list of h.search(..) and h.choice(..) for --trials"
+        raise ConfigError(text, "--sweep")
+    fields = [dimension.field for dimension in space]
+    if twice := [field for field in fields if fields.count(field) > 1]:
+        raise ConfigError(f"'{path}' varies '{twice[0]}' twice", "--sweep")
+    return space
+
+
+def _called(path: str | os.PathLike) -> Any:
+    """Returns what the get_sweep of a file gives."""
+    path = Path(path)
+    if not path.is_file():
+        known = ", ".join(str(p) for p in sorted(path.parent.glob("*.py")))
+        raise ConfigError(f"no file '{path}'{f'; there are {known}' if known else ''}", "--sweep")
+    return call_file(path, "get_sweep", "--sweep", sys.modules[__name__])
+
+
+def _is_space(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and all(isinstance(d, Dimension) for d in value)
 
 
 def short_names(names: Iterable[str], reserved: Sequence[str] = ()) -> dict[str, str]:

@@ -7,7 +7,7 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import submitit
@@ -73,11 +73,15 @@ class Launcher:
         self._words: dict[str, int | None] = {}  # {name of a run: its last word before it is started}
         self._queue, self._asked = set(), -math.inf
 
-    def launch(self, batches: list[Batch]) -> None:
+    def launch(self, batches: list[Batch], to_stop: Callable[[], Iterable[str]] = tuple) -> None:
         """Starts the batches as slots come free, and waits for all of them; says how each run ended.
 
         Runs that another launcher has left going are waited for. Ctrl-C and SIGTERM stop those that run
         here, which save first; jobs of a cluster stay there.
+
+        Args:
+          to_stop: asked again and again for names of runs, each alone in its process, that are to save and
+            stop.
         """
         waiting = list(batches)
         progress = Progress(sum(len(batch.runs) for batch in batches), unit="run", label="sweep")
@@ -94,6 +98,8 @@ class Launcher:
                     else:
                         self._tell(batch.runs, progress)
                         del self._running[name]
+                for name in to_stop():
+                    self._ask_to_stop(name)
                 if waiting or self._running:
                     time.sleep(_SECONDS_BETWEEN_POLLS)
         except KeyboardInterrupt:
@@ -198,15 +204,20 @@ class Launcher:
             progress.print(f"{status:9} {run.name}  ({seconds:.0f} s){f': {error}' if error else ''}")
             progress.show({})
 
+    def _ask_to_stop(self, name: str) -> None:
+        """Tells the process of a batch, if it goes on, to save and stop."""
+        job = self._jobs.get(name)
+        if name in self._running and job is not None and not job.done():
+            os.kill(int(job.job_id), signal.SIGTERM)  # submitit passes it on
+
     def _stop(self) -> None:
         """Tells the runs that go on here to save and stop."""
         if self._resources.cluster == "slurm":
             print("\nstopped waiting; the jobs stay with Slurm (scancel ends them)")
             return
         print("\nstopping: running runs save first")
-        for name, job in self._jobs.items():
-            if name in self._running and not job.done():
-                os.kill(int(job.job_id), signal.SIGTERM)  # submitit passes it on
+        for name in self._jobs:
+            self._ask_to_stop(name)
         until = time.monotonic() + _SECONDS_TO_SAVE
         while time.monotonic() < until and any(self._is_going(name) for name in self._running):
             time.sleep(0.1)

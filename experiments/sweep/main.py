@@ -4,7 +4,9 @@ import collections
 import os
 import re
 import sys
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from absl import flags
 
@@ -12,18 +14,22 @@ from experiments import catalogue
 from experiments.sweep import results, structure
 from experiments.sweep.batches import Batch, by_structure, in_parts
 from experiments.sweep.launch import Launcher, Resources
-from experiments.sweep.plan import Planned, plan
+from experiments.sweep.plan import Planned, plan, sweep_folder_of
 from lib import sweeps
 from lib.command_line import parse
 from lib.errors import ConfigError, one_line_errors
 from lib.runtime.json_files import write_json
 from lib.tables import aligned
 
+if TYPE_CHECKING:
+    from experiments.sweep.search import Search
+
 _USAGE = """Runs a config under many overrides. The same command goes on with what is missing or unfinished.
 
   ./run.sh sweep --config=FILE --sweep=FILE [--jobs=N] [--eval] [--config.FIELD=VALUE ...]
   ./run.sh sweep --config=FILE --sweep=FILE --dry_run
   ./run.sh sweep --config=FILE --sweep=FILE --cluster=slurm --partition=gpu --gpus=1 --time=240
+  ./run.sh sweep --config=FILE --sweep=FILE --trials=40 --metric=-test/loss [--prune=median] [--jobs=N]
   ./run.sh sweep --results DIR [--best=METRIC] [--until=METRIC:VALUE]
 
 FILE of --sweep defines get_sweep(h), a list of overrides: see configs/sweeps and docs/sweeps.md.
@@ -43,6 +49,7 @@ _TEXTS = {
     "until": ("", "METRIC:VALUE: among the results, how long each run took to this threshold."),
     "cluster": ("local", "local, slurm, or here: in this process, as debuggers and short tests want it."),
     "partition": ("", "Slurm's partition."),
+    "metric": ("", "Of a search: -test/loss is to be small, test/accuracy large."),
     "lanes": (_AUTO, "How many runs a process trains side by side; auto: as many as are fastest."),
 }
 _SWITCHES = {
@@ -53,6 +60,8 @@ _SWITCHES = {
 }
 _COUNTS = {
     "jobs": "How many processes at a time; 0: one on this machine, all on a cluster.",
+    "trials": "Of a search: how many runs, chosen one after another by what came out.",
+    "search_seed": "Of a search.",
     "time": "Minutes for each job; 0: no limit here, 1,440 on a cluster.",
     "gpus": "Accelerators for each job.",
     "memory": "GB of memory for each job, on a cluster.",
@@ -64,6 +73,8 @@ def _define(values: flags.FlagValues) -> None:
     """Defines the program's flags."""
     for name, (default, text) in _TEXTS.items():
         flags.DEFINE_string(name, default, text, flag_values=values)
+    text = "Of a search: stop runs that are worse than others were."
+    flags.DEFINE_enum("prune", "", ["", "median", "hyperband"], text, flag_values=values)
     for name, text in _SWITCHES.items():
         flags.DEFINE_bool(name, False, text, flag_values=values)
     for name, text in _COUNTS.items():
@@ -85,10 +96,21 @@ def show(runs: list[Planned], grouped: bool) -> None:
             print(f"groups differ in {', '.join(apart)}")
 
 
-def launch(values: flags.FlagValues, folder: Path, runs: list[Planned]) -> int:
-    """Launches what is missing or unfinished; returns 0 if all is finished now."""
+def launch(
+    values: flags.FlagValues,
+    folder: Path,
+    runs: list[Planned],
+    only: Collection[str] | None = None,
+    to_stop: Callable[[], Iterable[str]] = tuple,
+) -> int:
+    """Launches what is missing or unfinished; returns 0 if all is finished now.
+
+    Args:
+      only: names of the runs that may be launched; None: all.
+      to_stop: of `Launcher.launch`.
+    """
     left = {"finished"} if values.retry else {"finished", "failed"}
-    missing = [run for run in runs if run.status() not in left]
+    missing = [run for run in runs if run.status() not in left and (only is None or run.name in only)]
     counts = collections.Counter(run.status() for run in runs)
     summary = ", ".join(f"{n} {status}" for status, n in counts.items())
     print(f"{len(runs)} runs in {folder}: {summary}; {len(missing)} to do")
@@ -98,7 +120,7 @@ def launch(values: flags.FlagValues, folder: Path, runs: list[Planned]) -> int:
     launcher = Launcher(folder, resources) if missing and values.cluster != _HERE else None
     _write_sweep(values, folder, runs)
     if launcher:
-        launcher.launch(_batches(values, missing, resources.jobs))
+        launcher.launch(_batches(values, missing, resources.jobs), to_stop)
     elif missing:
         _train_here(missing, resources.lanes)
     return int(any(run.status() != "finished" for run in runs))
@@ -175,6 +197,10 @@ def run(argv: list[str], runs: sweeps.Sweep | None = None, show_results: bool = 
         raise ConfigError(f"'{values.lanes}' is no number of lanes; use {_AUTO}, 1, 2 ..", "--lanes")
     if not re.fullmatch(r"[\w.,+-]*", values.partition):  # it becomes a line of a script
         raise ConfigError(f"{values.partition!r} is no partition's name", "--partition")
+    if values.trials:
+        return _search(values, overrides)
+    if given := [f"--{name}" for name in ("metric", "prune", "search_seed") if values[name].present]:
+        raise ConfigError("is of a search; say how many --trials", given[0])
     folder, planned = plan(values, overrides, runs)
     if values.dry_run:
         show(planned, not values.no_groups)
@@ -187,6 +213,48 @@ def run(argv: list[str], runs: sweeps.Sweep | None = None, show_results: bool = 
     if show_results:
         results.show(folder, values.best, values.until)
     return code
+
+
+def _search(values: flags.FlagValues, overrides: list[str]) -> int:
+    """Makes trials until there are as many as are asked for; returns 0 if at least one is finished.
+
+    Raises:
+      ConfigError: bad flags, a bad sweep file, or a trial whose overrides do not fit the config.
+    """
+    from experiments.sweep import search  # with Optuna
+
+    if values.prune and values.cluster != "local":
+        raise ConfigError("runs are pruned on this machine alone", "--prune")
+    values.no_groups = values.no_groups or bool(values.prune)  # one run is stopped, not those beside it
+    space, goal = sweeps.load_space(values.sweep), search.Goal.parse(values.metric or "")
+    study = search.Search(sweep_folder_of(values), space, goal, values.search_seed, values.prune)
+    try:
+        while wave := study.wave(values.trials, max(1, values.jobs)):
+            _run_wave(values, overrides, study, wave)
+            print(study.summary(), flush=True)
+    except KeyboardInterrupt:
+        print("the same command goes on with what is missing")
+        return 130
+    study.draw()
+    results.show(sweep_folder_of(values), values.best, values.until)
+    print(study.summary())
+    return int(not study.has_finished())
+
+
+def _run_wave(values: flags.FlagValues, overrides: list[str], study: "Search", wave: list) -> None:
+    """Makes some trials, and tells the study what came of them."""
+    try:
+        folder, planned = plan(values, overrides, study.all_overrides())
+    except ConfigError:
+        for trial in wave:
+            study.fail(trial)
+        raise
+    names = [study.name_of(trial, planned) for trial in wave]
+    going = list(zip(wave, names, strict=True))
+    only = [name for trial, name in going if not study.is_pruned(trial)]
+    launch(values, folder, planned, only, lambda: study.to_prune(going) if values.prune else ())
+    for trial, name in going:
+        study.tell(trial, name)
 
 
 def main(argv: list[str]) -> int:

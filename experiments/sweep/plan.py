@@ -73,14 +73,9 @@ def plan(
     Raises:
       ConfigError: a bad config or sweep file, or a run whose overrides do not fit; names the run.
     """
-    if not values.sweep:
-        raise ConfigError("name a sweep file; those in configs/sweeps are ready to use", "--sweep")
+    folder = sweep_folder_of(values)
     base = apply_overrides(load_file(values.config), overrides)
     runs = sweeps.load(values.sweep) if runs is None else runs
-    default = Path("runs/sweeps") / _config_name(values.config) / Path(values.sweep).stem
-    folder = Path(values.workdir or default).absolute()
-    if not str(folder).isprintable():  # it becomes a line of a Slurm script
-        raise ConfigError(f"{str(folder)!r} is no name of a folder", "--workdir")
     planned: list[Planned] = []
     resolved: dict[str, str] = {}  # {config: name of its run}
     training_data = functools.cache(_training_data)  # loaded once for all runs on the same data
@@ -99,6 +94,21 @@ def plan(
         except ConfigError as error:
             raise ConfigError(f"run {name}: {error}", "--sweep") from error
     return folder, planned
+
+
+def sweep_folder_of(values: flags.FlagValues) -> Path:
+    """Returns the folder of the sweep that a command line names.
+
+    Raises:
+      ConfigError: it names no sweep, or no folder.
+    """
+    if not values.sweep:
+        raise ConfigError("name a sweep file; those in configs/sweeps are ready to use", "--sweep")
+    default = Path("runs/sweeps") / _config_name(values.config) / Path(values.sweep).stem
+    folder = Path(values.workdir or default).absolute()
+    if not str(folder).isprintable():  # it becomes a line of a Slurm script
+        raise ConfigError(f"{str(folder)!r} is no name of a folder", "--workdir")
+    return folder
 
 
 def _arguments(run: sweeps.Overrides) -> list[str]:

@@ -13,7 +13,7 @@ from PIL import Image
 
 from experiments.sweep import columns, frames, plots
 from experiments.sweep.columns import Column
-from experiments.sweep.sweep_folder import Sweep
+from experiments.sweep.sweep_folder import SEARCH, Sweep
 from lib.runtime.files import replacing
 
 _TEMPLATE = Path(__file__).with_name("report_template.html")
@@ -41,6 +41,7 @@ def write(sweep: Sweep, runs: pd.DataFrame, path: Path) -> None:
     parts = {
         "Runs": _html_table(columns.run_columns(runs, programs=True), errors),
         "Mean ± standard deviation over seeds": _html_table(columns.statistics_columns(runs)),
+        "Search": _pictures("curves", _of_search(sweep)),
         "Learning curves": _pictures("curves", _learning_curves(sweep, runs)),
         "Samples": _pictures("samples", _samples(sweep)),
     }
@@ -89,6 +90,15 @@ def _pictures(kind: str, pictures: Iterable[tuple[str, bytes]]) -> str:
         for caption, webp in pictures
     )
     return f'<div class="pictures {kind}">\n{html}\n</div>' if html else ""
+
+
+def _of_search(sweep: Sweep) -> Iterable[tuple[str, bytes]]:
+    """Reads the pictures of a search: its history, what matters, and all trials."""
+    for path in sorted((sweep.folder / SEARCH).glob("*.png")):
+        with contextlib.suppress(OSError), Image.open(path) as image:
+            file = io.BytesIO()
+            image.convert("RGB").save(file, format="webp", quality=_QUALITY)
+            yield path.stem[2:], file.getvalue()
 
 
 def _learning_curves(sweep: Sweep, runs: pd.DataFrame) -> Iterable[tuple[str, bytes]]:

@@ -26,6 +26,7 @@ from lib.runtime.run_folder import RunFolder
 
 _SOURCES = {"eval": read_scores, "test": read_held_out, "train": read_training}  # in the order of tables
 UNTIL = "until"  # the source of what threshold.py makes of the others
+SEARCH = "search"  # the folder of the pictures of a search
 _CURVES = (TRAINING, HELD_OUT, "scores")  # pictures that are not of samples
 
 
@@ -150,14 +151,19 @@ def _programs(machines: list[dict[str, str]]) -> list[str]:
     return texts
 
 
+def records_of(run_folder: RunFolder) -> list[dict]:
+    """Reads what a run has recorded, as `SweepRun.records`."""
+    records = [
+        _numbers(source, record) for source, read in _SOURCES.items() for record in read(run_folder.metrics)
+    ]
+    return sorted(records, key=lambda record: record["step"])
+
+
 def _read_run(folder: Path, run: _WrittenRun, program: str) -> SweepRun:
     """Reads what one run has written; `program` is as of `SweepRun`."""
     run_folder = RunFolder(folder / run.name)
     status = run_folder.status()
-    records = [
-        _numbers(source, record) for source, read in _SOURCES.items() for record in read(run_folder.metrics)
-    ]
-    records.sort(key=lambda record: record["step"])
+    records = records_of(run_folder)
     steps = [record["step"] for record in (status, *records[-1:]) if record]
     pictures = [p for p in run_folder.figures.glob("*.png") if p.stem not in _CURVES and p.is_file()]
     return SweepRun(
