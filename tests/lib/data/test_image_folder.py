@@ -116,7 +116,7 @@ def test_images_are_decoded_once_and_again_when_one_changes(tmp_path, cache, mon
     assert sorted(decoded) == ["10.png", "2.png", "a.png"]
 
 
-@pytest.mark.parametrize("name", ["gan/digits", "classifier/digits", "eigengame/digits"])
+@pytest.mark.parametrize("name", ["classifier/digits", "eigengame/digits"])
 def test_experiments_train_on_a_folder(make, tmp_path, cache, name):
     for i in range(16):
         save(tmp_path / "set" / "ab"[i % 2] / f"{i}.png", random(8, 8))
