@@ -10,7 +10,8 @@ from analysis.reproduce.results import Mean
 
 def less(first: str, a: Mean | float, second: str, b: Mean | float, factor: float = 1.0) -> Finding:
     """Finds whether a is below b / factor; not finite counts as the largest."""
-    return Finding(f"{first} {_text(a)}, {second} {_text(b)}", _value(a) * factor < _value(b))
+    times = "" if factor == 1 else f" (times {factor:g})"
+    return Finding(f"{first} {_text(a)}{times}, {second} {_text(b)}", _value(a) * factor < _value(b))
 
 
 def more(first: str, a: Mean | float, second: str, b: Mean | float) -> Finding:

@@ -146,7 +146,7 @@ MNIST = {
 def _mnist(results: Results) -> Finding:
     metric = "eval/mnist_cnn_frechet"
     cancelled, plain = (results.last("mnist", label, metric) for label in ("cancelled", "drift as it is"))
-    return less("cancelled", cancelled, "drift as it is", plain)
+    return less("distance cancelled", cancelled, "drift as it is", plain, factor=1.1)
 
 
 def _draw_of(training: str, labels, metric: str) -> Callable:
@@ -237,7 +237,13 @@ PAPER = Paper(
         Figure(
             "mnist",
             "Simultaneous SGD on MNIST",
-            [Claim("cancelling", "cancelling the interaction terms improves SGD", _mnist)],
+            [
+                Claim(
+                    "cancelling",
+                    "cancelling the interaction terms improves SGD (here: by a tenth at least)",
+                    _mnist,
+                )
+            ],
             trainings={
                 "mnist": Training(
                     "gan/mnist_spectral_sgd",
