@@ -206,8 +206,8 @@ PAPER = Paper(
             draw=_draw_digits,
             table=_table_digits,
             notes="Weights of consensus and SGA were chosen for these data: with 0.1 the claim of the"
-            " rivals fails. Cancelling has nothing to choose, and is level with SGA. The paper's data are CIFAR-10 and"
-            " MNIST; digits are scikit-learn's, of 8x8 pixels.",
+            " rivals fails. Cancelling has nothing to choose, and is level with SGA. The "
+            "paper's data are CIFAR-10 and MNIST; digits are scikit-learn's, of 8x8 pixels.",
         ),
         Figure(
             "ratios",
