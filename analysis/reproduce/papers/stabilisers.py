@@ -124,13 +124,14 @@ PAPER = Paper(
             },
             draw=_draw,
             table=_table,
-            notes="The papers show single pictures, mostly with RMSProp and larger networks; here the methods "
-            "are of SGD with rate 0.1 and two layers of 25 ReLU units, and modes are counted over seeds. "
-            "With tanh units in their place ODE-GAN captures at most one in 6,000 steps. Tried with one "
-            "seed of tanh, modes at best: consensus of weights 0.003, 0.01 and 0.03 at rates 0.1 (1, 2, "
-            "0) and 0.03 (1, 0, 0), and of 0.1, 1 and 10 with RMSProp (1, 0, 0); SGA of weights 0.1 and "
-            "0.3 (3, 0), and of 1 with RMSProp (5); extragradient at 0.03 (0), with RMSProp (12). RMSProp "
-            "alone captures most modes, so that with it there is nothing to mend.",
+            notes="The papers show single pictures, mostly with RMSProp and larger networks; here the"
+            " methods are of SGD with rate 0.1 and two layers of 25 ReLU units, and modes are "
+            "counted over seeds. With tanh units in their place ODE-GAN captures at most one in"
+            " 6,000 steps. Tried with one seed of tanh, modes at best: consensus of weights "
+            "0.003, 0.01 and 0.03 at rates 0.1 (1, 2, 0) and 0.03 (1, 0, 0), and of 0.1, 1 and "
+            "10 with RMSProp (1, 0, 0); SGA of weights 0.1 and 0.3 (3, 0), and of 1 with "
+            "RMSProp (5); extragradient at 0.03 (0), with RMSProp (12). RMSProp alone captures "
+            "most modes, so that with it there is nothing to mend.",
         )
     ],
 )
