@@ -42,7 +42,8 @@ def write(done: Sequence[Done], scale: Scale, root: Path) -> None:
         with replacing(file) as temporary:
             temporary.write_text(text)
     page.write(done, scale, root / "docs" / "reproductions.html")
-    plan.write_costs({_name(each): each.record for each in done if each.record}, scale)
+    ran = {_name(each): each.record for each in done if each.record and each.figure.is_run(scale)}
+    plan.write_costs(ran, scale)
 
 
 def _name(each: Done) -> str:
