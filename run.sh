@@ -69,13 +69,18 @@ accelerator() {
 }
 
 install_cuda() {
-  # Adds JAX's build for CUDA, of the version in requirements.txt.
-  local venv="$root/.venv" stamp="$root/.venv/.cuda" jax
+  # Adds JAX's build for CUDA, of the version in requirements.txt: CUDA 13 needs a driver of 580 or later.
+  local venv="$root/.venv" stamp="$root/.venv/.cuda" jax driver build
   jax="$(sed -n 's/^jax==\([0-9.]*\).*/\1/p' "$root/requirements.txt")"
-  [ "$(cat "$stamp" 2>/dev/null)" = "$jax" ] && return
-  echo "run.sh: an NVIDIA GPU answers: installing JAX's CUDA build into .venv (ACCELERATOR=cpu: without)" >&2
-  "$venv/bin/uv" pip install --quiet --python "$venv/bin/python" "jax[cuda13]==$jax"
-  echo "$jax" > "$stamp"
+  driver="$(nvidia-smi --query-gpu=driver_version --format=csv,noheader 2>/dev/null | sed -n '1s/\..*//p')" || true
+  case "$driver" in
+    "" | *[!0-9]*) build=cuda13 ;; # there is none here, or it does not say
+    *) if [ "$driver" -ge 580 ]; then build=cuda13; else build=cuda12; fi ;;
+  esac
+  [ "$(cat "$stamp" 2>/dev/null)" = "$build $jax" ] && return
+  echo "run.sh: installing JAX's build for CUDA into .venv, $build (ACCELERATOR=cpu: without)" >&2
+  "$venv/bin/uv" pip install --quiet --python "$venv/bin/python" "jax[$build]==$jax"
+  echo "$build $jax" > "$stamp"
 }
 
 verb="${1:-help}"

@@ -11,6 +11,7 @@ where h is this module.
 import collections
 import dataclasses
 import hashlib
+import math
 import os
 import re
 import sys
@@ -59,7 +60,7 @@ def search(field: str, low: float, high: float, log: bool = False) -> Dimension:
     Raises:
       ValueError: there is nothing between them, or nothing to take the logarithm of.
     """
-    if not low < high or (log and low <= 0):
+    if not (math.isfinite(low) and math.isfinite(high) and low < high) or (log and low <= 0):
         raise ValueError(f"'{field}' cannot be searched from {low} to {high}{' in its logarithm' * log}")
     return Dimension(field, low, high, log)
 

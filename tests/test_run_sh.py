@@ -29,9 +29,9 @@ def script(path, line: str) -> None:
     path.chmod(0o755)
 
 
-def run(tree, gpu: bool, **env) -> subprocess.CompletedProcess:
+def run(tree, gpu: bool, driver: str = "580.82.07", **env) -> subprocess.CompletedProcess:
     """Executes run.sh where NVIDIA's driver answers or not."""
-    script(tree / "driver" / "nvidia-smi", f"exit {0 if gpu else 9}")
+    script(tree / "driver" / "nvidia-smi", f"echo {driver}; exit {0 if gpu else 9}")
     clean = {k: v for k, v in os.environ.items() if k not in ("ACCELERATOR", "JAX_PLATFORMS")}
     env = clean | {"PATH": f"{tree / 'driver'}:{os.environ['PATH']}"} | env
     return subprocess.run([tree / "run.sh", "list"], env=env, text=True, capture_output=True, timeout=60)
@@ -49,13 +49,18 @@ def test_without_a_gpu_nothing_is_added_and_no_platform_is_forbidden(tree):
 
 def test_where_the_driver_answers_the_cuda_build_is_added_once_for_each_version(tree):
     first, second = run(tree, gpu=True), run(tree, gpu=True)
-    assert "installing JAX's CUDA build" in first.stderr and not second.stderr
+    assert "installing JAX's build for CUDA" in first.stderr and not second.stderr
     assert second.stdout == "platforms: any\n"
     assert installed(tree) == ["jax[cuda13]==1.2.3"]
     for path in (tree / "requirements.txt", tree / ".venv" / ".requirements"):
         path.write_text("jax==1.2.4\n")
     run(tree, gpu=True)
     assert installed(tree) == ["jax[cuda13]==1.2.3", "jax[cuda13]==1.2.4"]
+
+
+def test_an_old_driver_gets_cuda_12(tree):
+    run(tree, gpu=True, driver="535.183.01")
+    assert installed(tree) == ["jax[cuda12]==1.2.3"]
 
 
 def test_accelerator_says_otherwise(tree):

@@ -40,6 +40,7 @@ def describe(raw: ConfigDict, path: Path, steps: int) -> Iterator[str]:
     trainer = Trainer(programs, folder)
     trainer.check()
     state = programs.abstract_state()
+    raw.num_steps = programs.config.num_steps  # of num_epochs
     yield f"config\n{_fields(raw)}"
     yield f"\ndata\n{_data(programs)}"
     yield f"\nparameters\n{aligned(parameters.table(state))}"
@@ -96,7 +97,7 @@ def _step(trainer: Trainer, steps: int) -> str:
     rows = {
         "devices": ", ".join(f"{name} {value}" for name, value in here.items()),
         "examples": f"{programs.config.batch_size * programs.experiment.batches_per_step:,}",
-        "operations": f"{costs['flops']:,.0f}" if "flops" in costs else "unknown",
+        "operations": f"{costs.get('flops', 0):,.0f} on each device, loops counted once",
         "bytes moved": bytes_text(costs["bytes accessed"]) if "bytes accessed" in costs else "unknown",
     }
     if memory is not None:

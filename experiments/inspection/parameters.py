@@ -49,7 +49,7 @@ def parameters(state: Any) -> list[Leaf]:
         if _PARAMS in leaf.place:
             at = leaf.place.index(_PARAMS)
             if not set(leaf.place[:at]) & set(_OTHERS):
-                found.append(leaf._replace(place=leaf.place[at + 1 :]))
+                found.append(leaf._replace(place=leaf.place[at + 1 :] or leaf.place[at:]))
     return found or leaves(state)
 
 

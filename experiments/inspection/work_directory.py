@@ -1,5 +1,6 @@
 """What a work directory holds: the run, its status, its last metrics, which checkpoints are sound."""
 
+import contextlib
 from pathlib import Path
 
 from experiments import registry
@@ -17,6 +18,7 @@ def describe(folder: RunFolder) -> tuple[str, bool]:
     config = registry.own_config(folder)
     place = folder.checkpoints
     saved = {step: checkpoints.is_sound(place, step) for step in checkpoints.steps(place)}
+    saved = {s: sound for s, sound in saved.items() if (place / str(s)).is_dir()}  # a run removes some
     lines = [
         f"{folder.path}",
         *_rows(
@@ -66,4 +68,8 @@ def _rows(named: dict[str, str]) -> list[str]:
 
 
 def _bytes(folder: Path) -> int:
-    return sum(path.lstat().st_size for path in folder.rglob("*") if path.is_file())
+    total = 0
+    for path in folder.rglob("*"):
+        with contextlib.suppress(FileNotFoundError):  # of a run that goes on
+            total += path.lstat().st_size if path.is_file() else 0
+    return total

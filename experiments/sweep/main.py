@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING
 
 from absl import flags
 
-from experiments import catalogue
+from experiments import catalogue, registry
 from experiments.sweep import results, structure
 from experiments.sweep.batches import Batch, by_structure, in_parts
 from experiments.sweep.launch import Launcher, Resources
 from experiments.sweep.plan import Planned, plan, sweep_folder_of
 from lib import sweeps
 from lib.command_line import parse
+from lib.config import apply_overrides, load_file
 from lib.errors import ConfigError, one_line_errors
 from lib.runtime.json_files import write_json
 from lib.tables import aligned
@@ -222,12 +223,21 @@ def _search(values: flags.FlagValues, overrides: list[str]) -> int:
       ConfigError: bad flags, a bad sweep file, or a trial whose overrides do not fit the config.
     """
     from experiments.sweep import search  # with Optuna
+    from experiments.sweep.goal import Goal
 
+    for name in ("dry_run", "retry"):
+        if values[name].value:
+            raise ConfigError("is not of a search; leave it out", f"--{name}")
     if values.prune and values.cluster != "local":
         raise ConfigError("runs are pruned on this machine alone", "--prune")
     values.no_groups = values.no_groups or bool(values.prune)  # one run is stopped, not those beside it
-    space, goal = sweeps.load_space(values.sweep), search.Goal.parse(values.metric or "")
-    study = search.Search(sweep_folder_of(values), space, goal, values.search_seed, values.prune)
+    folder, space = sweep_folder_of(values), sweeps.load_space(values.sweep)
+    goal = Goal.parse(values.metric or "")
+    config = registry.validated(apply_overrides(load_file(values.config), overrides))
+    goal.check(config)
+    every = config.eval_every if goal.metric.startswith("test/") else config.log_every
+    pruner = search.make_pruner(values.prune, every, config.num_steps) if values.prune else None
+    study = search.Search(folder, space, goal, values.search_seed, pruner)
     try:
         while wave := study.wave(values.trials, max(1, values.jobs)):
             _run_wave(values, overrides, study, wave)
@@ -236,25 +246,46 @@ def _search(values: flags.FlagValues, overrides: list[str]) -> int:
         print("the same command goes on with what is missing")
         return 130
     study.draw()
-    results.show(sweep_folder_of(values), values.best, values.until)
+    if study.has_finished():
+        results.show(folder, values.best, values.until)
     print(study.summary())
     return int(not study.has_finished())
 
 
 def _run_wave(values: flags.FlagValues, overrides: list[str], study: "Search", wave: list) -> None:
-    """Makes some trials, and tells the study what came of them."""
-    try:
-        folder, planned = plan(values, overrides, study.all_overrides())
-    except ConfigError:
-        for trial in wave:
-            study.fail(trial)
-        raise
-    names = [study.name_of(trial, planned) for trial in wave]
-    going = list(zip(wave, names, strict=True))
+    """Makes some trials, and tells the study what came of them.
+
+    Raises:
+      ConfigError: none of them fits the config: what is wrong is the same for all.
+    """
+    wave = _fitting(values, overrides, study, wave)
+    folder, planned = plan(values, overrides, study.all_overrides())
+    going = [(trial, study.name_of(trial, planned)) for trial in wave]
     only = [name for trial, name in going if not study.is_pruned(trial)]
     launch(values, folder, planned, only, lambda: study.to_prune(going) if values.prune else ())
     for trial, name in going:
         study.tell(trial, name)
+
+
+def _fitting(values: flags.FlagValues, overrides: list[str], study: "Search", wave: list) -> list:
+    """Returns the trials whose overrides fit the config; the others are refused, and said.
+
+    Raises:
+      ConfigError: none does, and nothing is refused.
+    """
+    errors = {}
+    for trial in wave:
+        try:
+            plan(values, overrides, [study.overrides(trial)])
+        except ConfigError as error:
+            errors[trial.number] = error
+    if len(errors) == len(wave):
+        raise next(iter(errors.values()))
+    for trial in wave:
+        if error := errors.get(trial.number):
+            print(f"trial {trial.number} does not fit: {error}")
+            study.refuse(trial, str(error))
+    return [trial for trial in wave if trial.number not in errors]
 
 
 def main(argv: list[str]) -> int:

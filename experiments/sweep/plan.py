@@ -84,6 +84,9 @@ def plan(
             raw = apply_overrides(base, _arguments(run))
             config = registry.validated(raw)
             check_length(raw, [*overrides, *_arguments(run)])
+            if config.trackers and not values.no_groups:
+                text = "a process tracks one run; give each its own with --no_groups"
+                raise ConfigError(text, "config.trackers")
             if (text := json.dumps(to_plain(raw), sort_keys=True)) in resolved:
                 raise ConfigError(f"has the same config as run {resolved[text]}; leave one of them out")
             resolved[text] = name

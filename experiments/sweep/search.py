@@ -15,13 +15,17 @@ from typing import Any
 import numpy as np
 
 from experiments.sweep import sweep_folder
+from experiments.sweep.goal import Goal
 from experiments.sweep.plan import Planned
 from lib import sweeps
 from lib.errors import ConfigError, nearest
 from lib.runtime.run_folder import RunFolder
 from lib.sweeps import Dimension, Overrides
 
-_STUDY, _SPACE, _PRUNED = "search", "space", "pruned"
+_STUDY = "search"
+_SPACE = "space"  # an attribute of the study
+_PRUNED, _REFUSED, _TIMES = "pruned", "refused", "times"  # and of trials
+_MOST_TIMES = 3  # that a run is begun, if it is killed each time
 _JOURNAL = "optuna.journal"  # in the sweep's folder
 _AT_RANDOM = 10  # trials before the sampler has something to go by
 _WAVE = 4  # trials at once, at least
@@ -44,48 +48,29 @@ def optuna():
     return module
 
 
-@dataclasses.dataclass(frozen=True)
-class Goal:
-    """A metric, and whether its least value is sought."""
-
-    metric: str
-    minimize: bool
-
-    @classmethod
-    def parse(cls, text: str) -> "Goal":
-        """Reads `-test/loss`, to be made small, or `test/accuracy`, to be made large.
-
-        Raises:
-          ConfigError: no metric, or one without its source.
-        """
-        name = text.removeprefix("-")
-        if name.partition("/")[0] not in ("train", "test", "eval") or not name.partition("/")[2]:
-            raise ConfigError(f"'{text}' is no metric; write -test/loss or test/accuracy", "--metric")
-        return cls(name, text.startswith("-"))
-
-
 class Search:
     """A study of Optuna about the runs of a sweep's folder."""
 
-    def __init__(self, folder: Path, space: Sequence[Dimension], goal: Goal, seed: int, pruner: str):
+    def __init__(self, folder: Path, space: Sequence[Dimension], goal: Goal, seed: int, pruner: Any = None):
         """Opens the folder's study, or begins it.
+
+        Args:
+          pruner: of `make_pruner`; None: no run is stopped.
 
         Raises:
           ConfigError: the folder's search is another one.
         """
         self._optuna, self._folder, self._goal, self._seed = optuna(), folder, goal, seed
         self._space = space
-        storages = self._optuna.storages
         folder.mkdir(parents=True, exist_ok=True)
+        _cut_off_half_a_line(folder / _JOURNAL)
+        storages = self._optuna.storages
         backend = storages.journal.JournalFileBackend(str(folder / _JOURNAL))
-        pruners = self._optuna.pruners
         self._study = self._optuna.create_study(
             study_name=_STUDY,
             storage=storages.JournalStorage(backend),
             direction="minimize" if goal.minimize else "maximize",
-            pruner={"": pruners.NopPruner, "median": pruners.MedianPruner}.get(
-                pruner, pruners.HyperbandPruner
-            )(),
+            pruner=pruner,
             load_if_exists=True,
         )
         asked = json.dumps([goal.metric, goal.minimize, *map(dataclasses.astuple, space)])
@@ -108,27 +93,42 @@ class Search:
         states = self._optuna.trial.TrialState
         left = self._study.get_trials(deepcopy=False, states=(states.RUNNING,))
         if left:
-            return [self._optuna.trial.Trial(self._study, trial._trial_id) for trial in left]
+            return [self._begun_again(trial) for trial in left]
         n = len(self)
         most = _AT_RANDOM if n < _AT_RANDOM else max(_WAVE, 2 * jobs)
         return [self._ask() for _ in range(min(most, trials - n))]
 
     def _ask(self) -> Any:
         """Asks for one trial; what it is depends on the seed and on the trials before it alone."""
-        seed = np.random.SeedSequence([self._seed, len(self)]).generate_state(1)[0]
+        self._use_seed_of(len(self))
+        return self._suggested(self._study.ask())
+
+    def _begun_again(self, frozen: Any) -> Any:
+        """Returns a trial that was asked for and not told; what a kill has left out of it is chosen now."""
+        self._use_seed_of(frozen.number)
+        return self._suggested(self._optuna.trial.Trial(self._study, frozen._trial_id))
+
+    def _use_seed_of(self, number: int) -> None:
+        seed = np.random.SeedSequence([self._seed, number]).generate_state(1)[0]
         self._study.sampler = self._optuna.samplers.TPESampler(seed=int(seed), n_startup_trials=_AT_RANDOM)
-        trial = self._study.ask()
+
+    def _suggested(self, trial: Any) -> Any:
         for dimension in self._space:
             _suggest(trial, dimension)
         return trial
+
+    def _frozen(self, trial: Any) -> Any:
+        """Returns what the study knows of a trial now."""
+        return self._study.get_trials(deepcopy=False)[trial.number]
 
     def overrides(self, trial: Any) -> Overrides:
         """Returns the overrides of a trial's run."""
         return {d.field: _value(d, trial.params[d.field]) for d in self._space}
 
     def all_overrides(self) -> sweeps.Sweep:
-        """Returns those of all trials in order; trials that are alike share a run."""
-        runs = [self.overrides(trial) for trial in self._study.get_trials(deepcopy=False)]
+        """Returns those of all trials in order, without refused ones; trials that are alike share a run."""
+        trials = self._study.get_trials(deepcopy=False)
+        runs = [self.overrides(trial) for trial in trials if _REFUSED not in trial.user_attrs]
         return [run for i, run in enumerate(runs) if run not in runs[:i]]
 
     def to_prune(self, going: Sequence[tuple[Any, str]]) -> list[str]:
@@ -141,7 +141,7 @@ class Search:
         """
         stopped = []
         for trial, name in going:
-            known = self._study.get_trials(deepcopy=False)[trial.number]
+            known = self._frozen(trial)
             if known.state.is_finished() or self.is_pruned(trial):
                 continue
             for step, value in self._measured(name):
@@ -173,22 +173,30 @@ class Search:
         Raises:
           ConfigError: the run has no such metric.
         """
-        if self._study.get_trials(deepcopy=False)[trial.number].state.is_finished():
+        if self._frozen(trial).state.is_finished():
             return
-        states, status = self._optuna.trial.TrialState, RunFolder(self._folder / name).status()
+        states, written = self._optuna.trial.TrialState, RunFolder(self._folder / name).status()
+        status, error = written.get("status"), written.get("error", "")
         measured = self._measured(name)
-        if status.get("status") == "finished":
+        if status == "finished":
             if not measured:
                 hint = nearest(self._goal.metric, self._known(name))
                 raise ConfigError(f"'{name}' has no {self._goal.metric}{hint}", "--metric")
             self._study.tell(trial, measured[-1][1])
-        elif self.is_pruned(trial):
+        elif self.is_pruned(trial) or "not finite" in error:  # the sampler stays away from both
             self._study.tell(trial, state=states.PRUNED)
-        elif status.get("status") == "failed":
+        elif status == "failed" or self._begun_too_often(trial):
             self._study.tell(trial, state=states.FAIL)
 
-    def fail(self, trial: Any) -> None:
-        """Tells the study that a trial's run cannot begin."""
+    def _begun_too_often(self, trial: Any) -> bool:
+        """Counts one more time that a trial's run was begun and did not end."""
+        times = self._frozen(trial).user_attrs.get(_TIMES, 0) + 1
+        trial.set_user_attr(_TIMES, times)
+        return times >= _MOST_TIMES
+
+    def refuse(self, trial: Any, reason: str) -> None:
+        """Tells the study that a trial's overrides do not fit the config."""
+        trial.set_user_attr(_REFUSED, reason)
         self._study.tell(trial, state=self._optuna.trial.TrialState.FAIL)
 
     def summary(self) -> str:
@@ -230,6 +238,26 @@ class Search:
     def _known(self, name: str) -> set[str]:
         records = sweep_folder.records_of(RunFolder(self._folder / name))
         return {metric for record in records for metric in record} - {"step"}
+
+
+def make_pruner(name: str, every: int, steps: int) -> Any:
+    """Makes a pruner: median, or hyperband.
+
+    Args:
+      every: steps between the measurements that it compares.
+      steps: of a run.
+    """
+    pruners = optuna().pruners
+    if name == "median":
+        return pruners.MedianPruner()
+    return pruners.HyperbandPruner(min_resource=every, max_resource=steps)
+
+
+def _cut_off_half_a_line(journal: Path) -> None:
+    """Takes the end of a journal off that a kill or a power cut has left without its line's end."""
+    if journal.exists() and not (data := journal.read_bytes()).endswith(b"\n"):
+        with journal.open("r+b") as file:
+            file.truncate(data.rfind(b"\n") + 1)
 
 
 def _suggest(trial: Any, d: Dimension) -> None:

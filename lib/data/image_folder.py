@@ -11,6 +11,7 @@ import concurrent.futures
 import contextlib
 import hashlib
 import os
+import struct
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -68,11 +69,11 @@ def load(name: str, split: str, kwargs: Mapping[str, Any] | None = None) -> Data
     arguments = validate(Arguments, kwargs or {}, _KWARGS)
     if not root.is_dir():
         raise ConfigError(f"no folder '{root}'; paths begin at '{Path.cwd()}'", _NAME)
-    folders = {s: root / s for s in _SPLITS if (root / s).is_dir()} or {"train": root}
+    folders = _splits(root)
     whole = split.partition("[")[0]
     if whole not in folders:
         raise splits.unknown(f"'{name}'", split, folders)
-    files = find(folders[whole], folders.get("train", root))
+    files = find(folders[whole], folders.get("train", folders[whole]))
     _, rows = splits.parse(split, {whole: len(files.paths)}, name)
 
     def make(meta: Path) -> None:
@@ -87,6 +88,17 @@ def load(name: str, split: str, kwargs: Mapping[str, Any] | None = None) -> Data
     return dataset._replace(image=dataset.image[rows], label=dataset.label[rows])
 
 
+def _splits(root: Path) -> dict[str, Path]:
+    """Returns {split: its folder}: the root's folders if all are called like splits, else the root."""
+    inside = {path.name: path for path in _folders(root)}
+    return inside if inside and set(inside) <= set(_SPLITS) else {"train": root}
+
+
+def _folders(folder: Path) -> list[Path]:
+    """Lists the folders in a folder, without hidden ones."""
+    return sorted(p for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))
+
+
 def find(folder: Path, of_classes: Path) -> Files:
     """Lists the images of a split's folder.
 
@@ -97,7 +109,7 @@ def find(folder: Path, of_classes: Path) -> Files:
     Raises:
       ConfigError: there are none, or some are in folders of classes and some are not.
     """
-    paths = sorted(p for p in folder.rglob("*") if p.suffix.lower() in _ENDINGS and p.is_file())
+    paths = sorted(_images(folder))
     if not paths:
         raise ConfigError(f"no {', '.join(_ENDINGS)} files in '{folder}'", _NAME)
     loose = [p for p in paths if p.parent == folder]
@@ -108,19 +120,30 @@ def find(folder: Path, of_classes: Path) -> Files:
         )
     if loose:
         return Files(paths, [0] * len(paths), [])
-    classes = sorted(p.name for p in of_classes.iterdir() if p.is_dir())
+    classes = [p.name for p in _folders(of_classes)]
     names = [p.relative_to(folder).parts[0] for p in paths]
     if unknown := sorted(set(names) - set(classes)):
         raise ConfigError(f"'{folder / unknown[0]}' is a class that '{of_classes}' has not", _NAME)
     return Files(paths, [classes.index(name) for name in names], classes)
 
 
+def _images(folder: Path) -> Iterator[Path]:
+    """Yields the images below a folder, also behind links, without what is hidden."""
+    for where, folders, names in os.walk(folder, followlinks=True):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        for name in names:
+            if not name.startswith(".") and name.lower().endswith(_ENDINGS):
+                yield Path(where) / name
+
+
 def _digest(root: Path, files: Files, arguments: Arguments) -> str:
-    """Returns a digest of the names, sizes and times of files: those that change are decoded again."""
-    digest = hashlib.sha256(repr((str(root.resolve()), arguments.size, arguments.resize)).encode())
-    for path in files.paths:
+    """Returns a digest of names, classes, sizes and times: where one changes, all are decoded again."""
+    what = str(root.resolve()), arguments.size, arguments.resize, list(files.classes)
+    digest = hashlib.sha256(repr(what).encode())
+    for path, label in zip(files.paths, files.labels, strict=True):
         stat = path.stat()
-        digest.update(repr((str(path.relative_to(root)), stat.st_size, stat.st_mtime_ns)).encode())
+        name = str(path.relative_to(root))
+        digest.update(repr((name, label, stat.st_size, stat.st_mtime_ns)).encode())
     return digest.hexdigest()[:16]
 
 
@@ -206,6 +229,6 @@ def _reading(path: Path) -> Iterator[None]:
     """
     try:
         yield
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+    except (OSError, ValueError, SyntaxError, struct.error, Image.DecompressionBombError) as error:
         text = f"cannot read '{path}' ({one_line(error)[:200]}); mend it, or take it out"
         raise ConfigError(text, _NAME) from error

@@ -36,7 +36,7 @@ def load(name: str, split: str, data_dir: str = "", kwargs: Mapping[str, Any] | 
         one example without meaning.
       split: train or test, or what TFDS knows; also slices like `train[:1000]`.
       data_dir: of TFDS; empty for TFDS_DATA_DIR or TFDS's own default.
-      kwargs: of a spectrum, of mixed sources or of a TFDS set; other sets take none.
+      kwargs: of a spectrum, of mixed sources, of a folder of images or of a TFDS set; other sets take none.
 
     Raises:
       ConfigError: unknown name, split or argument, or data that is not prepared here.
@@ -53,7 +53,7 @@ def load(name: str, split: str, data_dir: str = "", kwargs: Mapping[str, Any] | 
     if kwargs and _takes_no_arguments(name):
         raise ConfigError(
             f"'{name}' takes no arguments; leave it out (only "
-            f"{', '.join([*gaussian.SPECTRA, sources.NAME])} and TFDS's sets take some)",
+            f"{', '.join([*gaussian.SPECTRA, sources.NAME])}, folders of images and TFDS's sets take some)",
             f"config.dataset.kwargs.{next(iter(kwargs))}",
         )
     if name == NOTHING:

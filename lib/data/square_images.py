@@ -16,7 +16,7 @@ _Side = Annotated[int, Field(gt=0, le=8192)]
 
 
 class Arguments(Section):
-    """`config.dataset.kwargs` of TFDS's image sets.
+    """`config.dataset.kwargs` of TFDS's image sets and of folders of images.
 
     Attributes:
       size: side of the square that is kept of each image; None: images stay as they are.

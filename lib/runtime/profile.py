@@ -41,6 +41,8 @@ class Profile:
 
     def close(self) -> None:
         """Ends the profile, whatever it has."""
+        if self._steps and self._calls == 1 and not self._is_on:
+            print("note: no profile was written: the run made a single call, which compiles")
         if self._is_on:
             self._is_on = False
             jax.profiler.stop_trace()

@@ -1,7 +1,7 @@
 """What one run writes while it trains, and when: metrics, checkpoints, pictures and how far it is."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 import jax
@@ -102,33 +102,33 @@ class Recorder:
         late = self._timer.late()
         if not (self._intervals.must_act(self.done) or stopping or late):
             return
-        logs = self._intervals.logs(self.done) or _LOG in late
-        self._act(state, stopping, logs, _CHECKPOINT in late)
-        if logs:
+        self._act(state, stopping, late)
+        if self._intervals.logs(self.done):
             self._means.restart()
-            self._timer.restart(_LOG)
         self._clock.restart(self.done)
         if stopping:
             self._writers.progress.print(f"stopping at step {self.done:,}: saving")
 
-    def _act(self, state: Callable[[], State], stopping: bool, logs: bool, is_late: bool) -> None:
+    def _act(self, state: Callable[[], State], stopping: bool, late: Collection[str]) -> None:
         """Logs, evaluates, saves and draws what is due.
 
         Args:
-          is_late: whether a checkpoint is due by the clock.
+          late: what is due by the clock. A line of metrics then has the means so far: the next one at its
+            step is that of a run without clock, and so is what it stops at.
         """
         programs, config, done, writers = self._programs, self._programs.config, self.done, self._writers
         if self._epoch_means:
             self._epoch_means.fetch()
         of_steps = self._means.means()  # the same in all processes, which are to stop at one step
-        if logs:
+        if self._intervals.logs(done):
             self.has_reached = self._stop_at.is_reached(TRAINING, of_steps)
         metrics = {"epoch": done * self._epochs.per_step} | of_steps
         metrics |= self._clock.rate(done) if self._timed else {}
         writers.progress.show({n: metrics[n] for n in programs.experiment.main_metrics})
         due, means, placed = self._intervals.is_due, None, None
-        if logs:
+        if self._intervals.logs(done) or _LOG in late:
             writers.log(TRAINING, done, metrics)
+            self._timer.restart(_LOG)
         evaluates = due(config.eval_every, done) or (config.eval_every and self.has_reached)
         if evaluates:
             placed = state()
@@ -137,7 +137,7 @@ class Recorder:
             _check_metrics(held_out, done)
             writers.log(HELD_OUT, done, held_out)
             self.has_reached |= self._stop_at.is_reached(_ON_HELD_OUT, held_out)
-        saves = due(config.checkpoint_every, done) or is_late or stopping or self.has_reached
+        saves = due(config.checkpoint_every, done) or _CHECKPOINT in late or stopping or self.has_reached
         draws = due(config.figures_every, done) or done == config.num_steps or self.has_reached
         if placed is None and (saves or draws):
             placed = state()

@@ -32,22 +32,22 @@ class Tracker(Protocol):
 
 
 class Wandb:
-    """A tracker with the interface of W&B: a module with `init`, `log`, `finish` and `Image`."""
+    """A tracker with the interface of W&B: a module with `Image`, and with `init`, which gives a run."""
 
     def __init__(self, module: ModuleType, name: str, run_id: str, config: Mapping[str, Any]):
         """Begins a run, or goes on with the one of this id."""
-        self._module = module
+        self._image = module.Image
         more = {"id": run_id} if module.__name__ == "wandb" else {}
-        module.init(project=_PROJECT, name=name, config=dict(config), resume="allow", **more)
+        self._run = module.init(project=_PROJECT, name=name, config=dict(config), resume="allow", **more)
 
     def log(self, step: int, metrics: Mapping[str, float]) -> None:
-        self._module.log(dict(metrics), step=step)
+        self._run.log(dict(metrics), step=step)
 
     def picture(self, step: int, name: str, path: Path) -> None:
-        self._module.log({name: self._module.Image(str(path))}, step=step)
+        self._run.log({name: self._image(str(path))}, step=step)
 
     def finish(self) -> None:
-        self._module.finish()
+        self._run.finish()
 
 
 TRACKERS = ("trackio", "wandb")  # modules
@@ -102,16 +102,17 @@ def begin(names: tuple[str, ...], folder: Path, config: Mapping[str, Any]) -> li
     Raises:
       ConfigError: a tracker is not installed, or cannot begin.
     """
+    if not names:
+        return []
     ids, begun = _ids(folder), []
+    ids |= {name: uuid.uuid4().hex[:8] for name in names if name not in ids}
+    write_json(folder / _IDS, ids)
     for name in names:
-        module, known = module_of(name), ids.setdefault(name, uuid.uuid4().hex[:8])
         try:
-            tracker = Wandb(module, f"{folder.name}-{known}", known, config)
+            tracker = Wandb(module_of(name), f"{folder.name}-{ids[name]}", ids[name], config)
         except Exception as error:
             raise ConfigError(f"{name} cannot begin: {one_line(error)[:300]}", "config.trackers") from error
         begun.append(Guarded(name, tracker))
-    if names:
-        write_json(folder / _IDS, ids)
     return begun
 
 

@@ -44,6 +44,8 @@ def test_parameters_are_those_of_the_state(name):
     of_players = getattr(getattr(state, "game", state), "params", state)
     numbers = sum(np.size(leaf) for leaf in jax.tree.leaves(of_players))
     assert sum(leaf.size for leaf in parameters.parameters(state)) == numbers
+    sums = [row[3] for row in parameters.table(state) if row[1] == "all"]
+    assert sum(int(number.replace(",", "")) for number in sums) == numbers
 
 
 def test_a_step_is_compiled_and_timed(tmp_path):

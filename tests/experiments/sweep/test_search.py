@@ -10,7 +10,8 @@ import pytest
 from conftest import refusal
 
 from experiments.sweep import main, search, sweep_folder
-from experiments.sweep.search import Goal, Search
+from experiments.sweep.goal import Goal
+from experiments.sweep.search import Search
 from lib import sweeps
 from lib.errors import ConfigError
 from lib.runtime.run_folder import RunFolder
@@ -24,13 +25,13 @@ def name_of(study: Search, trial) -> str:
     return name
 
 
-def write(folder, name: str, losses, status: str = "finished") -> None:
+def write(folder, name: str, losses, status: str = "finished", error: str = "") -> None:
     """Writes what a run leaves: its held-out losses at steps 1, 2, .., and its status."""
     run = RunFolder(folder / name)
     run.metrics.mkdir(parents=True, exist_ok=True)
     lines = [json.dumps({"step": i + 1, "loss": float(loss)}) for i, loss in enumerate(losses)]
     (run.metrics / "eval.jsonl").write_text("\n".join(lines) + "\n")
-    run.set_status(status, len(losses))
+    run.set_status(status, len(losses), error)
 
 
 def loss_of(run: dict) -> float:
@@ -40,7 +41,7 @@ def loss_of(run: dict) -> float:
 def play(folder, trials: int, seed: int = 0) -> list[dict]:
     """Plays a search whose losses are those of `loss_of`; returns the overrides of all trials in order."""
     asked = []
-    study = Search(folder, SPACE, GOAL, seed, "")
+    study = Search(folder, SPACE, GOAL, seed)
     while wave := study.wave(trials, jobs=1):
         for trial in wave:
             asked.append(study.overrides(trial))
@@ -65,11 +66,46 @@ def test_the_same_seed_asks_the_same_also_where_it_was_stopped(tmp_path):
 
 
 def test_what_was_asked_before_a_kill_is_run_first(tmp_path):
-    killed = Search(tmp_path, SPACE, GOAL, 0, "")
+    killed = Search(tmp_path, SPACE, GOAL, 0)
     asked = [killed.overrides(trial) for trial in killed.wave(20, jobs=1)]
-    again = Search(tmp_path, SPACE, GOAL, 0, "")
+    again = Search(tmp_path, SPACE, GOAL, 0)
     assert [again.overrides(trial) for trial in again.wave(20, jobs=1)] == asked
     assert len(again) == len(asked) == 10
+
+
+def test_a_trial_that_a_kill_has_left_without_all_fields_is_completed(tmp_path):
+    killed = Search(tmp_path, SPACE, GOAL, 0)
+    trial = killed._study.ask()
+    trial.suggest_float("rate", 1e-4, 1.0, log=True)
+    (again,) = Search(tmp_path, SPACE, GOAL, 0).wave(1, jobs=1)
+    assert again.params["rate"] == trial.params["rate"]
+    assert list(killed.overrides(again)) == ["rate", "n", "kind"]
+
+
+def test_half_a_line_at_the_end_of_the_journal_is_cut_off(tmp_path):
+    first = play(tmp_path, 3)
+    with (tmp_path / "optuna.journal").open("a") as journal:
+        journal.write('{"op_code": 5, "wor')
+    assert first + play(tmp_path, 5) == play(tmp_path / "whole", 5)
+
+
+def test_a_run_that_is_killed_again_and_again_fails(tmp_path):
+    study = Search(tmp_path, SPACE, GOAL, 0)
+    (trial,) = study.wave(1, jobs=1)
+    write(tmp_path, name_of(study, trial), [1.0], "training")  # no process does
+    for _ in range(3):
+        assert study.wave(1, jobs=1)
+        study.tell(trial, name_of(study, trial))
+    assert not study.wave(1, jobs=1)
+    assert study.summary() == "1 trials: 1 failed"
+
+
+def test_a_refused_trial_is_no_run_of_the_sweep(tmp_path):
+    study = Search(tmp_path, SPACE, GOAL, 0)
+    first, *others = study.wave(10, jobs=1)
+    study.refuse(first, "does not fit")
+    assert study.overrides(first) not in study.all_overrides()
+    assert len(study.all_overrides()) == len(others)
 
 
 def test_a_search_finds_better_than_chance(tmp_path):
@@ -82,7 +118,7 @@ def test_a_search_finds_better_than_chance(tmp_path):
 
 
 def test_runs_that_are_worse_are_pruned_and_failed_ones_are_told(tmp_path):
-    study = Search(tmp_path, SPACE, GOAL, 0, "median")
+    study = Search(tmp_path, SPACE, GOAL, 0, search.make_pruner("median", 1, 3))
     wave = study.wave(20, jobs=1)
     going = [(trial, name_of(study, trial)) for trial in wave]
     for _, name in going[:6]:
@@ -93,17 +129,18 @@ def test_runs_that_are_worse_are_pruned_and_failed_ones_are_told(tmp_path):
     assert study.to_prune(going) == []  # once
     write(tmp_path, going[6][1], [3.0, 2.9], "stopped")
     write(tmp_path, going[7][1], [0.9, 0.3, 0.2])
-    for _, name in going[8:]:
-        write(tmp_path, name, [1.0], "failed")
+    write(tmp_path, going[8][1], [1.0], "failed", "the disk is full")
+    write(tmp_path, going[9][1], [1.0], "failed", "step 2: not finite: loss")
     for trial, name in going:
         study.tell(trial, name)
-    assert study.summary().startswith("10 trials: 7 finished, 1 pruned, 2 failed; best test/loss 0.2\n")
+    assert study.summary().startswith("10 trials: 7 finished, 2 pruned, 1 failed; best test/loss 0.2\n")
     states = [trial.state for trial in study._study.trials]
-    assert states[6] == optuna.trial.TrialState.PRUNED
+    pruned, failed = optuna.trial.TrialState.PRUNED, optuna.trial.TrialState.FAIL
+    assert states[6:] == [pruned, optuna.trial.TrialState.COMPLETE, failed, pruned]
 
 
 def test_a_metric_that_no_run_has_is_said(tmp_path):
-    study = Search(tmp_path, SPACE, Goal("test/los", True), 0, "")
+    study = Search(tmp_path, SPACE, Goal("test/los", True), 0)
     (trial, *_) = study.wave(3, 1)
     write(tmp_path, name_of(study, trial), [1.0])
     with pytest.raises(ConfigError, match="--metric: '.*' has no test/los; did you mean 'test/loss'"):
@@ -111,9 +148,9 @@ def test_a_metric_that_no_run_has_is_said(tmp_path):
 
 
 def test_another_space_in_the_same_folder_is_refused(tmp_path):
-    Search(tmp_path, SPACE, GOAL, 0, "")
+    Search(tmp_path, SPACE, GOAL, 0)
     with pytest.raises(ConfigError, match="--workdir: the search in '.*' has another space or metric"):
-        Search(tmp_path, SPACE[:2], GOAL, 0, "")
+        Search(tmp_path, SPACE[:2], GOAL, 0)
 
 
 SWEEP = """
@@ -124,7 +161,7 @@ RUNS = """
 def get_sweep(h):
     return h.seeds(3)
 """
-THREE = ("--trials=3", "--metric=test/x")
+THREE = ("--trials=3", "--metric=test/loss")
 
 
 @pytest.fixture
@@ -157,6 +194,9 @@ def test_a_search_from_the_command_line_with_its_report(tmp_path, file, capsys):
         (SWEEP, ["--trials=3", "--metric=loss"], "--metric: 'loss' is no metric"),
         (SWEEP, [], "is a search; say how many --trials and which --metric"),
         (SWEEP, ["--metric=-test/loss"], "--metric: is of a search; say how many --trials"),
+        (SWEEP, ["--trials=3", "--metric=test/los"], "--metric: no test/los; did you mean 'test/loss'"),
+        (SWEEP, [*THREE, "--dry_run"], "--dry_run: is not of a search; leave it out"),
+        (SWEEP.replace("1.0", "float('inf')"), THREE, "cannot be searched from 0.0001 to inf"),
         (SWEEP, [*THREE, "--prune=medain"], "--prune"),
         (SWEEP, [*THREE, "--prune=median", "--cluster=here"], "--prune: runs are pruned"),
         (SWEEP.replace("learning_rate", "learning_rat"), THREE, "did you mean"),

@@ -142,7 +142,8 @@ def test_one_dimension_and_the_defaults():
             "digits",
             {"d": 3},
             "d: 'digits' takes no arguments; leave it out "
-            "(only linear_spectrum, exponential_spectrum, mixed_sources and TFDS's sets take some)",
+            "(only linear_spectrum, exponential_spectrum, mixed_sources, folders of images and TFDS's sets "
+            "take some)",
         ),
     ],
 )

@@ -77,6 +77,27 @@ def test_splits_are_folders_with_one_numbering_of_classes(tmp_path, cache):
     assert (held_out.image == 3).all()
 
 
+def test_a_class_that_is_new_changes_the_labels_of_all_splits(tmp_path, cache):
+    root = tmp_path / "set"
+    for name in ("train/b/1.png", "train/c/1.png", "test/c/1.png"):
+        save(root / name, random(2, 2, 3))
+    assert load(f"{root}/", "test").label.tolist() == [1]
+    save(root / "train" / "a" / "1.png", random(2, 2, 3))
+    data = load(f"{root}/", "test")
+    assert (data.label.tolist(), data.num_classes) == ([2], 3)
+
+
+def test_a_class_may_be_called_like_a_split_and_what_is_hidden_is_none(tmp_path, cache):
+    root = tmp_path / "set"
+    for name in ("train/1.png", "bus/1.png", ".ipynb_checkpoints/1.png", "bus/.2.png"):
+        save(root / name, random(2, 2, 3))
+    (root / "car").symlink_to(root / "bus")
+    data = load(f"{root}/", "train")
+    assert (data.label.tolist(), data.num_classes) == ([0, 1, 2], 3)
+    save(tmp_path / "only" / "test" / "x" / "1.png", random(2, 2, 3))
+    assert load(f"{tmp_path / 'only'}/", "test").num_classes == 1
+
+
 def test_squares_are_cut_as_of_tfds_and_cameras_turn_images(tmp_path, cache):
     image = random(20, 13, 3)
     save(tmp_path / "x" / "1.png", image)

@@ -119,7 +119,7 @@ def test_each_size_has_a_cache_that_needs_no_tensorflow(data_dir, cache, monkeyp
             "ring8",
             {"size": 7},
             "kwargs.size: 'ring8' takes no arguments; leave it out (only linear_spectrum, "
-            "exponential_spectrum, mixed_sources and TFDS's sets take some)",
+            "exponential_spectrum, mixed_sources, folders of images and TFDS's sets take some)",
         ),
     ],
 )

@@ -23,11 +23,11 @@ def trackio(monkeypatch):
             module.calls.append((name, args, kwargs))
             if module.fails and name == "log":
                 raise OSError("no space")
+            return types.SimpleNamespace(log=call("log"), finish=call("finish"))
 
         return told
 
-    for name in ("init", "log", "finish"):
-        setattr(module, name, call(name))
+    module.init = call("init")
     module.Image = lambda path: ("image", path)
     monkeypatch.setitem(sys.modules, "trackio", module)
     return module
@@ -52,8 +52,8 @@ def test_a_tracker_gets_config_metrics_and_pictures(make, trackio):
             logged.setdefault(kwargs["step"], {}).update(args[0])
     assert sorted(logged) == [0, 1, 2, 3, 4]
     assert logged[4]["train/disc_loss"] > 0 and "eval/captured_modes" in logged[4]
-    kind, path = logged[4]["pictures/modes"]
-    assert kind == "image" and path.endswith("modes_0000004.png")
+    kind, path = logged[4]["pictures/samples"]
+    assert kind == "image" and path.endswith("samples_0000004.png")
 
 
 def test_a_resumed_run_is_the_same_run_there(make, trackio):
