@@ -245,7 +245,7 @@ def test_a_run_gets_the_same_cores_however_many_are_left(tmp_path, monkeypatch, 
     cores = []
     monkeypatch.setattr(os, "sched_getaffinity", lambda process: {2, 3, 4, 5})
     monkeypatch.setattr(submitit.AutoExecutor, "submit", lambda self, job: cores.append(job.cores))
-    monkeypatch.setattr(launch.Launcher, "launch", lambda self, runs: self._start(list(runs)))
+    monkeypatch.setattr(launch.Launcher, "launch", lambda self, runs, to_stop: self._start(list(runs)))
     if left == 1:
         done = RunFolder(tmp_path / "out" / "learning_rate=0.1")
         done.create()
