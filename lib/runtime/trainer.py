@@ -9,6 +9,7 @@ stopped, in whatever way, and started again is bitwise the run that never stoppe
 import contextlib
 import functools
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
@@ -81,7 +82,7 @@ class Trainer:
             experiment.batches_per_step,
             programs.local,
         )
-        self.profile = Profile(folder.path / "profile", 0)
+        self.profile = Profile(Path(), 0)  # of nothing
         self.batches = pipeline.make(programs.data.train, order, self._config.dataset.device_limit_gb)
         self._epochs = Epochs(order.size, order.rows_per_step)
         self.intervals = Intervals(self._config)
