@@ -45,6 +45,11 @@ def parse(
     return values, overrides
 
 
+def words_and_flags(argv: list[str]) -> tuple[list[str], list[str]]:
+    """Returns (words, such as the name of a folder or paper, and the rest) of a command line."""
+    return [a for a in argv if not a.startswith("-")], [a for a in argv if a.startswith("-")]
+
+
 class _Strict(flags.ArgumentParser):
     """Reads a flag's text as another parser does, but for what is most likely a slip."""
 

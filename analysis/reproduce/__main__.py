@@ -9,7 +9,7 @@ from analysis.reproduce.paper import Figure, Paper, Scale
 from analysis.reproduce.papers import PAPERS, load
 from analysis.reproduce.plan import listing, plan
 from experiments import catalogue
-from lib.command_line import parse
+from lib.command_line import parse, words_and_flags
 from lib.errors import ConfigError, lookup, one_line_errors
 
 _USAGE = """Reproduces published results, with the papers' claims beside ours.
@@ -55,14 +55,14 @@ def _chosen(name: str, figure: str | None) -> list[tuple[Paper, Figure]]:
 def main(argv: list[str]) -> int:
     """Does what a command line says; returns 0 if all was run, 1 if something could not be."""
     with one_line_errors():
-        words = [a for a in argv if not a.startswith("-")]
-        values, overrides = parse([a for a in argv if a not in words], _define, _USAGE)
+        words, others = words_and_flags(argv)
+        values, overrides = parse(others, _define, _USAGE)
         if overrides:
             raise ConfigError("settings are those of the papers' files; leave it out", overrides[0])
         scale, out = Scale(values.scale), Path(values.out).absolute()
         if values.docs:
-            others = [f"--{x}" for x in ("figure", "dry_run", "jobs") if values[x].present]
-            if given := words + others:
+            flagged = [f"--{x}" for x in ("figure", "dry_run", "jobs") if values[x].present]
+            if given := words + flagged:
                 raise ConfigError(f"it writes what came out of all; leave '{given[0]}' out", "--docs")
             from analysis.reproduce import docs, page  # pictures are read where there are some
 

@@ -17,6 +17,7 @@ from experiments.sweep import sweep_folder
 from experiments.sweep.sweep_folder import SweepRun
 from lib.errors import ConfigError, one_line
 from lib.pictures.figures import save_figure
+from lib.runtime.files import size_of
 from lib.runtime.run_folder import RunFolder
 from lib.sweeps import Overrides
 
@@ -70,7 +71,7 @@ def do(paper: Paper, figure: Figure, scale: Scale, out: Path, jobs: int) -> Figu
         made=made,
         checked=records.commit(),
         minutes=round((made.seconds + time.monotonic() - begun) / 60, 2),
-        megabytes=round(_bytes(folder) / 1e6, 1),
+        megabytes=round(size_of(folder) / 1e6, 1),
         claims=list(outcome.claims) or [_not_run(claim, reason) for claim in figure.claims],
         table=[list(row) for row in outcome.table],
         has_picture=outcome.picture is not None,
@@ -174,8 +175,3 @@ def _begin_again(folder: Path) -> None:
     for run in sweep_folder.read_sweep(folder).runs:
         if run.status == "failed" and not _diverged(run):
             RunFolder(folder / run.name).set_status("stopped", run.step or 0)
-
-
-def _bytes(folder: Path) -> int:
-    """Returns the size of a folder's files."""
-    return sum(path.lstat().st_size for path in folder.rglob("*") if path.is_file())

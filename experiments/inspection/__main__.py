@@ -7,7 +7,7 @@ from absl import flags
 
 from experiments import catalogue
 from experiments.arguments import check_length
-from lib.command_line import parse
+from lib.command_line import parse, words_and_flags
 from lib.config import apply_overrides, load_file
 from lib.errors import ConfigError, one_line_errors
 from lib.runtime.run_folder import RunFolder, find_run
@@ -28,8 +28,8 @@ def _define(values: flags.FlagValues) -> None:
 def main(argv: list[str]) -> int:
     """Does what a command line says; returns the exit code, 1 where a checkpoint is damaged."""
     with one_line_errors():
-        words = [a for a in argv if not a.startswith("-")]
-        values, overrides = parse([a for a in argv if a not in words], _define, _USAGE)
+        words, others = words_and_flags(argv)
+        values, overrides = parse(others, _define, _USAGE)
         if len(words) > 1:
             raise ConfigError(f"'{words[1]}': name one work directory", "inspect")
         if words:

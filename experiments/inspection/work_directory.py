@@ -1,10 +1,7 @@
 """What a work directory holds: the run, its status, its last metrics, which checkpoints are sound."""
 
-import contextlib
-from pathlib import Path
-
 from experiments import registry
-from lib.runtime import checkpoints, records
+from lib.runtime import checkpoints, files, records
 from lib.runtime.run_folder import RunFolder
 from lib.tables import bytes_text
 
@@ -26,7 +23,7 @@ def describe(folder: RunFolder) -> tuple[str, bool]:
                 "experiment": f"{config.experiment} on {config.dataset.name}, seed {config.seed}",
                 "status": _status(folder, config.num_steps),
                 "machine": ", ".join(f"{name} {value}" for name, value in folder.machine().items()),
-                "size": bytes_text(_bytes(folder.path)),
+                "size": bytes_text(files.size_of(folder.path)),
             }
         ),
     ]
@@ -38,7 +35,7 @@ def describe(folder: RunFolder) -> tuple[str, bool]:
         lines += _last(title, read(folder.metrics))
     lines += ["", f"checkpoints: {len(saved)}"]
     for step, is_sound in saved.items():
-        size = bytes_text(_bytes(place / str(step)))
+        size = bytes_text(files.size_of(place / str(step)))
         lines.append(f"  {step:>12,}  {size:>9}  {'sound' if is_sound else 'DAMAGED'}")
     return "\n".join(lines), all(saved.values())
 
@@ -65,11 +62,3 @@ def _last(title: str, found: list[dict]) -> list[str]:
 def _rows(named: dict[str, str]) -> list[str]:
     width = max(map(len, named), default=0)
     return [f"  {name:{width}}  {value}" for name, value in named.items()]
-
-
-def _bytes(folder: Path) -> int:
-    total = 0
-    for path in folder.rglob("*"):
-        with contextlib.suppress(FileNotFoundError):  # of a run that goes on
-            total += path.lstat().st_size if path.is_file() else 0
-    return total

@@ -258,8 +258,11 @@ def _run_wave(values: flags.FlagValues, overrides: list[str], study: "Search", w
     Raises:
       ConfigError: none of them fits the config: what is wrong is the same for all.
     """
-    wave = _fitting(values, overrides, study, wave)
-    folder, planned = plan(values, overrides, study.all_overrides())
+    try:
+        folder, planned = plan(values, overrides, study.all_overrides())
+    except ConfigError:
+        wave = _fitting(values, overrides, study, wave)
+        folder, planned = plan(values, overrides, study.all_overrides())
     going = [(trial, study.name_of(trial, planned)) for trial in wave]
     only = [name for trial, name in going if not study.is_pruned(trial)]
     launch(values, folder, planned, only, lambda: study.to_prune(going) if values.prune else ())

@@ -177,3 +177,12 @@ def is_locked(path: Path) -> bool:
     except BlockingIOError:
         return True
     return False
+
+
+def size_of(folder: Path) -> int:
+    """Returns the bytes of a folder's files; those that go away meanwhile are left out."""
+    total = 0
+    for path in folder.rglob("*"):
+        with contextlib.suppress(FileNotFoundError):
+            total += path.lstat().st_size if path.is_file() else 0
+    return total

@@ -2,19 +2,15 @@
 
 from collections.abc import Mapping, Sequence
 
-import numpy as np
-
 from analysis.reproduce.paper import Claim, Figure, Finding, Paper, Scale, Training, seeds
 from analysis.reproduce.papers.alig_dnc import REPEAT_COPY
-from analysis.reproduce.papers.alig_tables import at_paper_scale
+from analysis.reproduce.papers.alig_tables import ACCURACY, OPTIMIZER, at_paper_scale, value
 from analysis.reproduce.pictures import bars, curves
 from analysis.reproduce.presets import DIGITS
 from analysis.reproduce.results import Results
 from analysis.reproduce.tables import of_methods
 from configs.classifier.mnist_logreg import EPOCH
 
-_OPTIMIZER = "classifier.optimizer"
-ACCURACY = "test/accuracy"
 RATES = (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0, 100.0)
 NAMES = {
     "ALI-G": "alig",
@@ -37,7 +33,7 @@ CIFAR_RATES = {
 
 
 def _method(name: str, rate: float) -> dict:
-    method = {f"{_OPTIMIZER}.name": NAMES[name], f"{_OPTIMIZER}.learning_rate": rate}
+    method = {f"{OPTIMIZER}.name": NAMES[name], f"{OPTIMIZER}.learning_rate": rate}
     if name == "DFW":
         method |= {"classifier.loss.name": "hinge", "classifier.loss.kwargs.smooth": True}
     return method
@@ -51,31 +47,26 @@ def _accuracies(results: Results, name: str, training: str, rates) -> dict:
     return {rate: results.last(training, (name, rate), ACCURACY) for rate in rates}
 
 
-def _value(mean) -> float:
-    """Returns an accuracy, 0 of runs that diverged."""
-    return mean.mean if np.isfinite(mean.mean) else 0.0
-
-
 def _large_rates_are_alike(results: Results) -> Finding:
     of = _accuracies(results, "ALI-G", "mlp", (1.0, 10.0, 100.0))
     text = ", ".join(f"{rate:g}: {mean}" for rate, mean in of.items())
-    values = [_value(mean) for mean in of.values()]
+    values = [value(mean) for mean in of.values()]
     return Finding(f"accuracy, {text}", min(values) > 0.94 and max(values) - min(values) < 0.01)
 
 
 def _widest_range(results: Results) -> Finding:
     """Counts the rates whose accuracy is less than 2% under the best of all methods and rates."""
     of = {name: _accuracies(results, name, "mlp", RATES).values() for name in NAMES}
-    best = max(_value(mean) for means in of.values() for mean in means)
-    counts = {name: sum(_value(mean) > best - 0.02 for mean in means) for name, means in of.items()}
+    best = max(value(mean) for means in of.values() for mean in means)
+    counts = {name: sum(value(mean) > best - 0.02 for mean in means) for name, means in of.items()}
     others = max(count for name, count in counts.items() if name != "ALI-G")
     text = ", ".join(f"{name} {count} of {len(RATES)}" for name, count in counts.items())
     return Finding(f"rates within 2% of the best accuracy: {text}", counts["ALI-G"] > others)
 
 
 def _as_good_as_the_best(results: Results) -> Finding:
-    best = {name: max(map(_value, _accuracies(results, name, "mlp", RATES).values())) for name in NAMES}
-    text = ", ".join(f"{name} {value:.4f}" for name, value in best.items())
+    best = {name: max(map(value, _accuracies(results, name, "mlp", RATES).values())) for name in NAMES}
+    text = ", ".join(f"{name} {of:.4f}" for name, of in best.items())
     return Finding(f"accuracy at the best rate: {text}", best["ALI-G"] > max(best.values()) - 0.01)
 
 
@@ -100,7 +91,7 @@ def _table_mlp(results: Results):
 
 
 def _cifar_method(name: str, rate: float) -> dict:
-    momentum = {f"{_OPTIMIZER}.kwargs.momentum": 0.9} if name in ("ALI-G", "SGD") else {}  # as in the paper
+    momentum = {f"{OPTIMIZER}.kwargs.momentum": 0.9} if name in ("ALI-G", "SGD") else {}  # as in the paper
     return _method(name, rate) | momentum
 
 
@@ -109,39 +100,39 @@ CIFAR = {(name, rate): _cifar_method(name, rate) for name, rates in CIFAR_RATES.
 
 def _cifar_best(results: Results, name: str):
     means = _accuracies(results, name, "cifar", CIFAR_RATES[name]).values()
-    return max(means, key=_value)
+    return max(means, key=value)
 
 
 def _competitive(results: Results) -> Finding:
     best = {name: _cifar_best(results, name) for name in CIFAR_RATES}
     text = ", ".join(f"{name} {mean}" for name, mean in best.items())
-    adaptive = max(_value(mean) for name, mean in best.items() if name not in ("ALI-G", "SGD"))
-    return Finding(f"accuracy at the best rate: {text}", _value(best["ALI-G"]) > adaptive - 0.02)
+    adaptive = max(value(mean) for name, mean in best.items() if name not in ("ALI-G", "SGD"))
+    return Finding(f"accuracy at the best rate: {text}", value(best["ALI-G"]) > adaptive - 0.02)
 
 
 def _cifar_robust(results: Results) -> Finding:
     """Compares the accuracy at the worst of a method's rates, which span two decades."""
     worst = {
-        name: min(map(_value, _accuracies(results, name, "cifar", rates).values()))
+        name: min(map(value, _accuracies(results, name, "cifar", rates).values()))
         for name, rates in CIFAR_RATES.items()
     }
-    text = ", ".join(f"{name} {value:.3f}" for name, value in worst.items())
-    others = max(value for name, value in worst.items() if name != "ALI-G")
+    text = ", ".join(f"{name} {of:.3f}" for name, of in worst.items())
+    others = max(of for name, of in worst.items() if name != "ALI-G")
     return Finding(f"accuracy at the worst rate of two decades: {text}", worst["ALI-G"] > others)
 
 
 SCHEDULED = {
     "ALI-G": {
-        f"{_OPTIMIZER}.name": "alig",
-        f"{_OPTIMIZER}.learning_rate": 1.0,
-        f"{_OPTIMIZER}.kwargs": {},
+        f"{OPTIMIZER}.name": "alig",
+        f"{OPTIMIZER}.learning_rate": 1.0,
+        f"{OPTIMIZER}.kwargs": {},
     },
     "SGD with a schedule": {
-        f"{_OPTIMIZER}.name": "sgd",
-        f"{_OPTIMIZER}.learning_rate": 0.05,
-        f"{_OPTIMIZER}.kwargs": {"momentum": 0.9, "nesterov": True},
-        f"{_OPTIMIZER}.schedule.name": "piecewise_constant_schedule",
-        f"{_OPTIMIZER}.schedule.kwargs": {"boundaries_and_scales": ((703, 0.2), (1054, 0.2))},
+        f"{OPTIMIZER}.name": "sgd",
+        f"{OPTIMIZER}.learning_rate": 0.05,
+        f"{OPTIMIZER}.kwargs": {"momentum": 0.9, "nesterov": True},
+        f"{OPTIMIZER}.schedule.name": "piecewise_constant_schedule",
+        f"{OPTIMIZER}.schedule.kwargs": {"boundaries_and_scales": ((703, 0.2), (1054, 0.2))},
     },
 }
 

@@ -4,20 +4,20 @@ import numpy as np
 
 from analysis.reproduce.paper import Claim, Figure, Finding, Scale, Training
 from analysis.reproduce.presets import of_sweep
-from analysis.reproduce.results import Results
+from analysis.reproduce.results import Mean, Results
 from lib.sweeps import Overrides
 
-_OPTIMIZER, ACCURACY = "classifier.optimizer", "test/accuracy"
+OPTIMIZER, ACCURACY = "classifier.optimizer", "test/accuracy"
 
 
-def _accuracy(results: Results, training: str, label: int) -> float:
-    """Returns a run's accuracy, 0 where it diverged."""
-    return float(np.nan_to_num(results.last(training, label, ACCURACY).mean))
+def value(accuracy: Mean) -> float:
+    """Returns an accuracy, 0 of runs that diverged."""
+    return accuracy.mean if np.isfinite(accuracy.mean) else 0.0
 
 
 def _described(run: Overrides) -> str:
     """Returns a row of a table in words: its data set, network, loss and method, where it sets them."""
-    fields = ("dataset.name", "classifier.model.name", "classifier.loss.name", f"{_OPTIMIZER}.name")
+    fields = ("dataset.name", "classifier.model.name", "classifier.loss.name", f"{OPTIMIZER}.name")
     return ", ".join(str(run[field]) for field in fields if field in run)
 
 
@@ -26,19 +26,19 @@ def at_paper_scale(name: str, config: str, sweep: str, title: str) -> Figure:
     runs = of_sweep(sweep)
     of_method: dict[str, list[int]] = {}
     for label, run in runs.items():
-        of_method.setdefault(run[f"{_OPTIMIZER}.name"], []).append(label)
+        of_method.setdefault(run[f"{OPTIMIZER}.name"], []).append(label)
 
     def accuracies(results: Results) -> dict[str, float]:
         """Returns {method: mean accuracy over its rows}: networks, data sets and losses of the table."""
         return {
-            method: float(np.mean([_accuracy(results, name, label) for label in labels]))
+            method: float(np.mean([value(results.last(name, label, ACCURACY)) for label in labels]))
             for method, labels in of_method.items()
         }
 
     def best_of_adaptive(results: Results) -> Finding:
         means = accuracies(results)
-        text = ", ".join(f"{method} {value:.4f}" for method, value in means.items())
-        others = max(value for method, value in means.items() if method not in ("alig", "sgd"))
+        text = ", ".join(f"{method} {mean:.4f}" for method, mean in means.items())
+        others = max(mean for method, mean in means.items() if method not in ("alig", "sgd"))
         return Finding(f"mean accuracy over the table's rows: {text}", means["alig"] > others)
 
     def near_sgd(results: Results) -> Finding:

@@ -4,10 +4,18 @@ from collections.abc import Callable
 
 import numpy as np
 
-from analysis.reproduce.findings import all_of, less, ranks
+from analysis.reproduce.findings import less, ranks
 from analysis.reproduce.paper import Claim, Figure, Finding, Paper, Scale, Training, seeds
 from analysis.reproduce.papers import drift_theory
 from analysis.reproduce.papers.drift_cifar import CIFAR
+from analysis.reproduce.papers.drift_methods import (
+    AS_IT_IS,
+    CANCELLED,
+    cancelling_is_best,
+    nearer,
+    rivals_help,
+    table,
+)
 from analysis.reproduce.pictures import bars
 from analysis.reproduce.presets import POINTS, changed
 from analysis.reproduce.results import Results
@@ -30,7 +38,6 @@ def _multipliers(**terms: float) -> Callable:
     return change
 
 
-_INTERACTION = "other_dot_prod"
 DIGITS = {
     "drift as it is": changed("gan/digits", _multipliers(other_dot_prod=0.0)),
     "cancelled": {},
@@ -65,14 +72,8 @@ def _means(results: Results, metric: str = FRECHET) -> dict:
     return means | {"Adam": results.last("adam", "Adam", metric)}
 
 
-def _digits(first: str, second: str) -> Callable[[Results], Finding]:
-    """Returns a check that the first method has the smaller Frechet distance."""
-
-    def check(results: Results) -> Finding:
-        means = _means(results)
-        return less(f"distance {first}", means[first], second, means[second])
-
-    return check
+def _scores(results: Results) -> dict:
+    return _means(results, SCORE)
 
 
 def _comparable_to_adam(results: Results) -> Finding:
@@ -89,24 +90,8 @@ def _less_spread(results: Results) -> Finding:
     return less("standard deviation cancelled", spread["cancelled"], "as it is", spread["drift as it is"])
 
 
-def _rivals_help(results: Results) -> Finding:
-    means = _means(results)
-    return all_of(*(less(x, means[x], "drift as it is", means["drift as it is"]) for x in RIVALS))
-
-
-def _is_the_best(results: Results) -> Finding:
-    means = _means(results)
-    return ranks("cancelled", {label: means[label] for label in (*DIGITS, *RIVALS)}, 1)
-
-
 def _draw_digits(results: Results):
     return bars({"digits": _means(results)}, "", "Frechet distance")
-
-
-def _table_digits(results: Results):
-    scores, distances = _means(results, SCORE), _means(results)
-    rows = [(label, str(scores[label]), str(distances[label])) for label in scores]
-    return [("method", "score", "Frechet distance"), *rows]
 
 
 def _digits_settings(**more) -> dict[Scale, dict]:
@@ -174,21 +159,25 @@ PAPER = Paper(
                 Claim(
                     "cancelling",
                     "cancelling the interaction terms improves SGD",
-                    _digits("cancelled", "drift as it is"),
+                    nearer(_means, CANCELLED, AS_IT_IS),
                 ),
                 Claim("stability", "cancelling makes SGD more stable over seeds", _less_spread),
                 Claim(
                     "doubling",
                     "doubling the interaction terms makes SGD worse",
-                    _digits("drift as it is", "interactions doubled"),
+                    nearer(_means, AS_IT_IS, "interactions doubled"),
                 ),
                 Claim(
                     "Adam",
                     "SGD with cancelled interactions is comparable to Adam (here: intervals overlap)",
                     _comparable_to_adam,
                 ),
-                Claim("rivals", "consensus, SGA and ODE-GAN improve on plain SGD too", _rivals_help),
-                Claim("rank", "cancelling is better than consensus, SGA and ODE-GAN", _is_the_best),
+                Claim("rivals", "consensus, SGA and ODE-GAN improve on plain SGD too", rivals_help(_means)),
+                Claim(
+                    "rank",
+                    "cancelling is better than consensus, SGA and ODE-GAN",
+                    cancelling_is_best(_means),
+                ),
             ],
             trainings={
                 "digits": Training(
@@ -204,7 +193,7 @@ PAPER = Paper(
                 ),
             },
             draw=_draw_digits,
-            table=_table_digits,
+            table=table(_scores, _means),
             notes="Weights of consensus and SGA were chosen for these data: with 0.1 the claim of the"
             " rivals fails. Cancelling has nothing to choose, and is level with SGA. The "
             "paper's data are CIFAR-10 and MNIST; digits are scikit-learn's, of 8x8 pixels.",

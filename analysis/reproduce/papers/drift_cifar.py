@@ -1,7 +1,14 @@
 """Discretisation Drift in Two-Player Games, ICML 2021: the published CIFAR-10 runs, for accelerators."""
 
-from analysis.reproduce.findings import all_of, less, ranks
-from analysis.reproduce.paper import Claim, Figure, Finding, Scale, Training
+from analysis.reproduce.paper import Claim, Figure, Scale, Training
+from analysis.reproduce.papers.drift_methods import (
+    AS_IT_IS,
+    CANCELLED,
+    cancelling_is_best,
+    nearer,
+    rivals_help,
+    table,
+)
 from analysis.reproduce.pictures import bars
 from analysis.reproduce.results import Mean, Results
 
@@ -16,34 +23,14 @@ CONFIGS = {
     "ODE-GAN": "cifar10_ode_gan",
     "Adam": "cifar10_adam",
 }
-RIVALS = ("consensus", "SGA", "ODE-GAN")
 
 
 def _means(results: Results, metric: str = FRECHET) -> dict[str, Mean]:
     return {label: results.last(label, label, metric) for label in CONFIGS}
 
 
-def _cancelling(results: Results) -> Finding:
-    means = _means(results)
-    return less("distance cancelled", means["cancelled"], "drift as it is", means["drift as it is"])
-
-
-def _rivals(results: Results) -> Finding:
-    means = _means(results)
-    return all_of(*(less(x, means[x], "drift as it is", means["drift as it is"]) for x in RIVALS))
-
-
-def _rank(results: Results) -> Finding:
-    means = _means(results)
-    return ranks("cancelled", {label: means[label] for label in ("cancelled", *RIVALS)}, 1)
-
-
-def _table(results: Results) -> list[tuple[str, ...]]:
-    scores, distances = _means(results, SCORE), _means(results)
-    return [
-        ("method", "score", "Frechet distance"),
-        *((label, str(scores[label]), str(distances[label])) for label in CONFIGS),
-    ]
+def _scores(results: Results) -> dict[str, Mean]:
+    return _means(results, SCORE)
 
 
 _ONLY = (Scale.PAPER,)
@@ -51,9 +38,19 @@ CIFAR = Figure(
     "cifar",
     "DCGAN on CIFAR-10 as published: SGD, cancelled, rivals, Adam",
     [
-        Claim("cancelling", "cancelling the interaction terms improves SGD", _cancelling, _ONLY),
-        Claim("rivals", "consensus, SGA and ODE-GAN improve on plain SGD too", _rivals, _ONLY),
-        Claim("rank", "cancelling is better than consensus, SGA and ODE-GAN", _rank, _ONLY),
+        Claim(
+            "cancelling",
+            "cancelling the interaction terms improves SGD",
+            nearer(_means, CANCELLED, AS_IT_IS),
+            _ONLY,
+        ),
+        Claim("rivals", "consensus, SGA and ODE-GAN improve on plain SGD too", rivals_help(_means), _ONLY),
+        Claim(
+            "rank",
+            "cancelling is better than consensus, SGA and ODE-GAN",
+            cancelling_is_best(_means),
+            _ONLY,
+        ),
     ],
     trainings={
         label: Training(
@@ -67,5 +64,5 @@ CIFAR = Figure(
         for label, config in CONFIGS.items()
     },
     draw=lambda results: bars({"CIFAR-10": _means(results)}, "", "Frechet distance"),
-    table=_table,
+    table=table(_scores, _means),
 )
